@@ -1,0 +1,226 @@
+#!/usr/bin/python
+# Copyright: (c) the hardway.kubernetes contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: csr_approval
+short_description: Approve the kubelets' certificate requests that agree with the inventory
+version_added: 0.1.0
+author:
+  - hardway.kubernetes contributors
+description:
+  - Waits until each named node has its client certificate, is registered as a Node, has its serving certificate, and its kubelet
+    answers the API server under it (C(/api/v1/nodes/NAME/proxy/healthz) is 200).
+  - Meanwhile approves the requests of the signers C(kubernetes.io/kube-apiserver-client-kubelet) and C(kubernetes.io/kubelet-serving)
+    whose requester, subject, usages and names agree with O(nodes).
+  - A request that speaks of a named node (in its subject, by its requester, or by a name or an address of the node's) but disagrees is denied, and
+    named in RV(ignore:denied) with every reason.
+  - Requests for other nodes are left alone, and listed in RV(ignore:foreign).
+  - When nothing is pending and each node answers, nothing changes, in one pass of two calls and one for each node.
+  - The API server shows that it trusts a serving certificate only when it runs with C(--kubelet-certificate-authority).
+options:
+  kubeconfig:
+    description: Path of a kubeconfig that may read and approve requests and use C(nodes/proxy).
+    type: path
+    required: true
+  nodes:
+    description: The nodes of the play. Only for these are requests approved.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description: Name of the node.
+        type: str
+        required: true
+      addresses:
+        description:
+          - IP addresses, and DNS names other than its own, that the node may have in its serving certificate.
+          - It need not ask for all of them, but for no other.
+        type: list
+        elements: str
+        default: []
+  timeout:
+    description: Seconds to wait for all nodes.
+    type: int
+    default: 120
+  deny:
+    description:
+      - Whether to deny requests that speak of a named node but disagree.
+      - When V(false), they stay pending, and are named all the same.
+    type: bool
+    default: true
+  bootstrap_users:
+    description:
+      - Users of a static token file who may ask for a node's first client certificate, beside the bootstrap tokens in the group C(system:bootstrappers).
+    type: list
+    elements: str
+    default: []
+requirements:
+  - cryptography
+  - PyYAML
+attributes:
+  check_mode:
+    support: full
+    description: Says what it would approve and deny of what is pending, without waiting.
+  diff_mode:
+    support: full
+    description: Shows the requests before and after.
+seealso:
+  - name: Certificates and Certificate Signing Requests
+    description: The rules of the two signers.
+    link: https://kubernetes.io/docs/reference/access-authn-authz/certificate-signing-requests/
+notes:
+  - Runs on the controller.
+"""
+
+EXAMPLES = r"""
+- name: Approve the requests of this play's nodes and wait for them
+  hardway.kubernetes.csr_approval:
+    kubeconfig: clusters/kubernetes/admin.kubeconfig
+    nodes:
+      - name: node1
+        addresses: [192.0.2.31]
+      - name: node2
+        addresses: [192.0.2.32]
+    timeout: 90
+  delegate_to: localhost
+  run_once: true
+"""
+
+RETURN = r"""
+approved:
+  description: Requests that were approved (in check mode, that would be).
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - certificate: serving
+      name: csr-8vkrx
+      names: [192.0.2.31, node1]
+      node: node1
+      requester: system:node:node1
+denied:
+  description: Requests that speak of a named node but disagree, each with its reasons.
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - certificate: serving
+      name: csr-2b9xq
+      names: [192.0.2.99]
+      node: node1
+      reasons: ["it asks for 192.0.2.99; the inventory gives node1 192.0.2.31, node1"]
+      requester: system:node:node1
+foreign:
+  description: Pending requests for nodes that are not in the list. They were left alone.
+  returned: always
+  type: list
+  elements: dict
+  sample: []
+nodes:
+  description: For each node whether it is registered and answers the API server, and if not, what the API server said.
+  returned: always
+  type: dict
+  sample: {node1: {registered: true, answers: true}}
+seconds:
+  description: Time that it took.
+  returned: always
+  type: float
+  sample: 3.2
+"""
+
+import time
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible_collections.hardway.kubernetes.plugins.module_utils.api import YAML_IMPORT_ERROR, Api, ApiError, ApiUnreachable, KubeconfigError
+from ansible_collections.hardway.kubernetes.plugins.module_utils.csr import CRYPTOGRAPHY_IMPORT_ERROR, Approver, InventoryError, Verdict, read_nodes
+
+INTERVAL = 0.4
+
+
+def wait(approver: Approver, timeout: float) -> str:
+    """Looks, acts and probes until every node answers; the reason for giving up, or an empty text."""
+    end = time.monotonic() + timeout
+    while True:
+        trouble = ""
+        try:
+            approver.act(approver.look())
+            approver.probe()
+        except ApiUnreachable as error:  # masters may be restarting
+            trouble = str(error)
+        if not trouble and not approver.missing:
+            return ""
+        if time.monotonic() >= end:
+            return trouble or "\n".join(approver.explain(state) for state in approver.missing)
+        time.sleep(INTERVAL)
+
+
+def result_of(approver: Approver, approved: list[Verdict], denied: list[Verdict], started: float) -> dict[str, t.Any]:
+    decided = [(verdict, "approved") for verdict in approved] + [(verdict, "denied") for verdict in denied if approver.deny]
+
+    def lines(states: t.Iterable[tuple[Verdict, str]]) -> str:
+        return "".join(f"{verdict.request.name} ({verdict.node}, {verdict.report()['certificate']}): {state}\n" for verdict, state in states)
+
+    return {
+        "changed": bool(decided),
+        "approved": [verdict.report() for verdict in approved],
+        "denied": [verdict.report() for verdict in denied],
+        "foreign": [verdict.report() for verdict in approver.foreign],
+        "nodes": {name: state.report() for name, state in approver.states.items()},
+        "seconds": round(time.monotonic() - started, 2),
+        "diff": {
+            "before_header": "certificate signing requests",
+            "after_header": "certificate signing requests",
+            "before": lines((verdict, "pending") for verdict, unused in decided),
+            "after": lines(decided),
+        },
+    }
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "kubeconfig": {"type": "path", "required": True},
+            "nodes": {
+                "type": "list",
+                "elements": "dict",
+                "required": True,
+                "options": {"name": {"type": "str", "required": True}, "addresses": {"type": "list", "elements": "str", "default": []}},
+            },
+            "timeout": {"type": "int", "default": 120},
+            "deny": {"type": "bool", "default": True},
+            "bootstrap_users": {"type": "list", "elements": "str", "default": []},
+        },
+        supports_check_mode=True,
+    )
+    for library, error in (("PyYAML", YAML_IMPORT_ERROR), ("cryptography", CRYPTOGRAPHY_IMPORT_ERROR)):
+        if error:
+            module.fail_json(msg=missing_required_lib(library), exception=error)
+    params, started = module.params, time.monotonic()
+    try:
+        nodes = read_nodes(params["nodes"])
+        approver = Approver(Api.from_kubeconfig(params["kubeconfig"], agent="hardway-csr-approval"), nodes, params["bootstrap_users"], params["deny"])
+        if module.check_mode:
+            verdicts = approver.look()
+            approver.probe()
+            approved = [verdict for verdict in verdicts if verdict.action == "approve"]
+            module.exit_json(**result_of(approver, approved, [verdict for verdict in verdicts if verdict.action == "deny"], started))
+        failure = wait(approver, params["timeout"])
+    except (InventoryError, KubeconfigError, ApiError, ApiUnreachable) as error:
+        module.fail_json(msg=str(error))
+    result = result_of(approver, approver.approved, list(approver.denied.values()), started)
+    for verdict in approver.denied.values():
+        module.warn(f"request {verdict.request.name} ({verdict.report()['certificate']}) for {verdict.node} was {'denied' if params['deny'] else 'not approved'}: "
+                    + "; ".join(verdict.reasons))
+    if failure:
+        waiting = ", ".join(state.name for state in approver.missing)
+        module.fail_json(msg=f"{waiting or 'the API'} not ready within {params['timeout']} s.\n{failure}", **result)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
