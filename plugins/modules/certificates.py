@@ -1,0 +1,389 @@
+#!/usr/bin/python
+# Copyright: (c) the hardway.kubernetes contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: certificates
+short_description: Keep a directory of authorities, certificates and keys true
+version_added: 0.1.0
+author: hardway.kubernetes contributors (@hardway)
+description:
+  - One call describes everything that a directory is to hold - authorities, certificates that they sign, plain keys and
+    bundles - and makes it so. It takes the place of C(cfssl) and C(cfssljson), with their words and file names
+    (C(NAME.pem), C(NAME-key.pem)).
+  - A certificate is issued anew when anything in it differs from what is asked (subject, names, usages, key, issuer,
+    lifetime), when it is about to expire, or when it does not match its key; the result names the reason. Its key is
+    kept where it can be.
+  - An authority is never replaced, nor is a key of O(keys); where one differs from what is asked the module fails and says how to rotate.
+  - All arguments, and all that stands against them in the directory, are judged before the first byte is written,
+    and all problems are reported at once.
+  - Keys have mode 0600 and the directory 0700 from their first moment. Symbolic links and files of other users are
+    refused. At any kill no certificate stands beside a key that is not its own. Two runs at once wait for each other.
+requirements:
+  - cryptography >= 42 (on the host that runs the module, usually the controller)
+options:
+  path:
+    description: The directory. It is made where it is missing.
+    type: path
+    required: true
+  authorities:
+    description: Certificate authorities.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: Name of the files.
+        type: str
+        required: true
+      subject:
+        description: Fields C(C), C(ST), C(L), C(O), C(OU) and C(CN) of the distinguished name; each a text, O and OU also a list.
+        type: dict
+        default: {}
+      key:
+        description: Type and size of the key.
+        type: dict
+        default: {}
+        suboptions: &key
+          type:
+            description: Type of the key.
+            type: str
+            choices: [ecdsa, rsa]
+            default: ecdsa
+          size:
+            description: Bits; 256 (default), 384 or 521 for ECDSA, 2048 (default), 3072 or 4096 for RSA.
+            type: int
+      validity:
+        description: Lifetime in hours, days or years of 365 days, from C(1h) to C(876000h). What stands there is not reissued for it.
+        type: str
+        default: 87600h
+      issuer:
+        description: Name of the authority that signs this one; without it, it is a root.
+        type: str
+      path_length:
+        description: How many intermediates may follow; unlimited without it.
+        type: int
+      adopt:
+        description: Take over an authority that was made elsewhere, with cfssl for instance.
+        type: dict
+        suboptions:
+          certificate:
+            description: Path of its certificate, in PEM.
+            type: path
+            required: true
+          key:
+            description: Path of its key, in PEM, without a passphrase.
+            type: path
+            required: true
+      same_as:
+        description: Name of another authority that this one is a copy of, under files of its own name.
+        type: str
+  profiles:
+    description:
+      - What certificates are for, as in the documents' C(ca-config.json) - a dictionary from a profile's name to C(usages)
+        (cfssl's words, such as C(signing), C(key encipherment), C(server auth), C(client auth)) and C(validity).
+      - There are V(kubernetes) and V(peer) (server and client), V(server) and V(client), valid for 87600h; a profile given here replaces the
+        one of its name, and may name the validity alone.
+    type: dict
+    default: {}
+  certificates:
+    description: Certificates that the authorities sign.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: Name of the files.
+        type: str
+        required: true
+      authority:
+        description: Name of the authority that signs it.
+        type: str
+        required: true
+      profile:
+        description: Name of the profile.
+        type: str
+        default: kubernetes
+      subject:
+        description: Fields C(C), C(ST), C(L), C(O), C(OU) and C(CN) of the distinguished name; each a text, O and OU also a list.
+        type: dict
+        default: {}
+      hosts:
+        description: Addresses, DNS names (C(*.example.org) too), URIs and mail addresses, told apart as cfssl does. None for pure clients.
+        type: list
+        elements: str
+        default: []
+      key:
+        description: Type and size of the key.
+        type: dict
+        default: {}
+        suboptions: *key
+      validity:
+        description: Lifetime, instead of the profile's. It never goes beyond that of the authority.
+        type: str
+  keys:
+    description: Keys without a certificate. They are made once and never replaced.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: Name of the files.
+        type: str
+        required: true
+      type:
+        description: V(ecdsa) and V(rsa) make C(NAME-key.pem) and its public key C(NAME.pem); V(random) makes C(NAME.key), in base64.
+        type: str
+        choices: [ecdsa, rsa, random]
+        default: ecdsa
+      size:
+        description: Bits as for a certificate's key; for V(random) the number of bytes, 32 without it.
+        type: int
+  bundles:
+    description: Files C(NAME.pem) with the certificates of several authorities.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: Name of the file.
+        type: str
+        required: true
+      authorities:
+        description: Names of the authorities, in order.
+        type: list
+        elements: str
+        required: true
+  renew_before:
+    description: How long before its end a certificate is issued anew; never more than a third of its lifetime.
+    type: str
+    default: 720h
+  renew_keys:
+    description: Whether a certificate that is issued anew gets a new key too.
+    type: bool
+    default: false
+  purge:
+    description: Whether C(.pem) and C(.key) files that nothing here asks for are removed. They are listed in any case.
+    type: bool
+    default: false
+extends_documentation_fragment:
+  - ansible.builtin.action_common_attributes
+attributes:
+  check_mode:
+    support: full
+    details: Complete even where the directory does not exist yet.
+  diff_mode:
+    support: full
+    details: Shows certificates parsed. Keys are never shown.
+  platform:
+    platforms: posix
+seealso:
+  - plugin: hardway.kubernetes.pki
+    plugin_type: filter
+  - module: hardway.kubernetes.kubeconfig
+"""
+
+EXAMPLES = r"""
+- name: An authority, a server and a client
+  hardway.kubernetes.certificates:
+    path: "{{ cluster_dir }}/pki"
+    authorities:
+      - name: ca
+        subject: {C: CN, ST: BeiJing, L: BeiJing, O: k8s, OU: System, CN: kubernetes}
+        key: {type: rsa, size: 2048}
+        validity: 876000h
+    certificates:
+      - name: kube-apiserver
+        authority: ca
+        profile: server
+        subject: {CN: kube-apiserver}
+        hosts: [10.33.0.100, 10.96.0.1, 127.0.0.1, kubernetes, kubernetes.default.svc, "*.example.org"]
+      - name: admin
+        authority: ca
+        profile: client
+        subject: {CN: admin, O: system:masters}
+        validity: 365d
+    keys:
+      - name: service-account
+      - name: encryption
+        type: random
+  delegate_to: localhost
+  run_once: true
+
+- name: Take over an authority that cfssl made
+  hardway.kubernetes.certificates:
+    path: "{{ cluster_dir }}/pki"
+    authorities:
+      - name: ca
+        adopt:
+          certificate: ~/TLS/k8s/ca.pem
+          key: ~/TLS/k8s/ca-key.pem
+  delegate_to: localhost
+  run_once: true
+"""
+
+RETURN = r"""
+path:
+  description: The directory.
+  returned: always
+  type: str
+  sample: /home/me/clusters/kubernetes/pki
+certificates:
+  description: All authorities and certificates that were asked for, as they are now or, in check mode, as they would be.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    name: {description: Name of the files., type: str, sample: etcd-master1}
+    type: {description: V(authority) or V(certificate)., type: str, sample: certificate}
+    subject: {description: Distinguished name., type: str, sample: "O=system:masters, CN=admin"}
+    names: {description: Subject alternative names., type: list, elements: str, sample: ["DNS:master1", "IP:10.33.0.11"]}
+    usages: {description: Key usages and extended key usages., type: list, elements: str, sample: [digital signature, client auth]}
+    issuer: {description: Distinguished name of the issuer., type: str, sample: CN=kubernetes-ca}
+    key: {description: Type and size of the key., type: str, sample: ECDSA P-256}
+    serial: {description: Serial number in hexadecimal; null where it is still to be issued., type: str, sample: 6cb0f5a3}
+    not_before: {description: Start of the validity (UTC)., type: str, sample: "2026-11-21T08:55:00Z"}
+    not_after: {description: End of the validity (UTC)., type: str, sample: "2036-11-18T09:00:00Z"}
+    days_left: {description: Whole days until then., type: int, sample: 3649}
+    fingerprint: {description: SHA-256 of the certificate; null where it is still to be issued., type: str, sample: "9F:86:D0"}
+    capped_by: {description: Name of the authority whose own end cut the lifetime short; null otherwise., type: str, sample: null}
+    changed: {description: Whether it was issued anew., type: bool, sample: true}
+    reason: {description: "Why, in words; empty where nothing changed.", type: str, sample: "names to add: IP:10.33.0.14"}
+keys:
+  description: The keys that were asked for (name, changed, reason).
+  returned: success
+  type: list
+  elements: dict
+  sample: [{name: service-account, changed: true, reason: there was none}]
+bundles:
+  description: The bundles that were asked for (name, changed, reason).
+  returned: success
+  type: list
+  elements: dict
+  sample: [{name: client-ca, changed: true, reason: there was none}]
+unwanted:
+  description: Files C(.pem) and C(.key) in the directory that nothing here asks for.
+  returned: success
+  type: list
+  elements: str
+  sample: [etcd-master9.pem, etcd-master9-key.pem]
+removed:
+  description: Those of them that were removed.
+  returned: success
+  type: list
+  elements: str
+  sample: []
+problems:
+  description: Everything that stands against the request, one sentence each.
+  returned: failure
+  type: list
+  elements: str
+  sample: ["certificates[etcd].hosts: '10.0.0.300' is not an IP address"]
+"""
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible_collections.hardway.kubernetes.plugins.module_utils import pki
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki_request import InvalidRequest, parse_request
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki_x509 import CRYPTOGRAPHY_IMPORT_ERROR
+from ansible_collections.hardway.kubernetes.plugins.module_utils.private_files import FileRefused
+
+
+def argument_spec() -> dict:
+    key = {
+        "type": "dict",
+        "default": {},
+        "no_log": False,
+        "options": {"type": {"type": "str", "choices": ["ecdsa", "rsa"], "default": "ecdsa"}, "size": {"type": "int"}},
+    }
+    return {
+        "path": {"type": "path", "required": True},
+        "authorities": {
+            "type": "list",
+            "elements": "dict",
+            "default": [],
+            "options": {
+                "name": {"type": "str", "required": True},
+                "subject": {"type": "dict", "default": {}},
+                "key": key,
+                "validity": {"type": "str", "default": "87600h"},
+                "issuer": {"type": "str"},
+                "path_length": {"type": "int"},
+                "adopt": {
+                    "type": "dict",
+                    "options": {
+                        "certificate": {"type": "path", "required": True},
+                        "key": {"type": "path", "required": True, "no_log": False},
+                    },
+                },
+                "same_as": {"type": "str"},
+            },
+        },
+        "profiles": {"type": "dict", "default": {}},
+        "certificates": {
+            "type": "list",
+            "elements": "dict",
+            "default": [],
+            "options": {
+                "name": {"type": "str", "required": True},
+                "authority": {"type": "str", "required": True},
+                "profile": {"type": "str", "default": "kubernetes"},
+                "subject": {"type": "dict", "default": {}},
+                "hosts": {"type": "list", "elements": "str", "default": []},
+                "key": key,
+                "validity": {"type": "str"},
+            },
+        },
+        "keys": {
+            "type": "list",
+            "elements": "dict",
+            "default": [],
+            "no_log": False,
+            "options": {
+                "name": {"type": "str", "required": True},
+                "type": {"type": "str", "choices": ["ecdsa", "rsa", "random"], "default": "ecdsa"},
+                "size": {"type": "int"},
+            },
+        },
+        "bundles": {
+            "type": "list",
+            "elements": "dict",
+            "default": [],
+            "options": {
+                "name": {"type": "str", "required": True},
+                "authorities": {"type": "list", "elements": "str", "required": True},
+            },
+        },
+        "renew_before": {"type": "str", "default": "720h"},
+        "renew_keys": {"type": "bool", "default": False, "no_log": False},
+        "purge": {"type": "bool", "default": False},
+    }
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
+    if CRYPTOGRAPHY_IMPORT_ERROR is not None:
+        module.fail_json(msg=missing_required_lib("cryptography >= 42"), exception=CRYPTOGRAPHY_IMPORT_ERROR)
+    path = module.params["path"].rstrip("/") or "/"
+    try:
+        request = parse_request(module.params)
+        plan = pki.reconcile(path, request, module.check_mode)
+    except InvalidRequest as error:
+        module.fail_json(msg=f"The request is not valid, nothing was written:\n{error}", problems=error.problems, path=path)
+    except pki.Refused as error:
+        module.fail_json(msg=f"{path} stands against the request, nothing was written:\n{error}", problems=error.problems, path=path)
+    except FileRefused as error:
+        module.fail_json(msg=str(error), problems=[str(error)], path=path)
+    except OSError as error:
+        module.fail_json(msg=f"{error.filename or path}: {error.strerror}", problems=[str(error)], path=path)
+    for warning in plan.warnings:
+        module.warn(warning)
+    result = pki.result(path, plan)
+    if module._diff:
+        result["diff"] = pki.diff(path, plan)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
