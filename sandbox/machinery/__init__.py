@@ -1,0 +1,1 @@
+"""What sandbox/machines.py is made of: real machines (systemd-nspawn) on one computer."""
