@@ -1,0 +1,250 @@
+# Copyright: (c) 2026, the hardway.kubernetes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+# This is a virtual module: it is implemented as an action plugin that runs on the controller.
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: component
+short_description: Install, configure, run and watch one component of the cluster on a host, in one call
+description:
+  - A component is a set of binaries, files and a systemd service. One call compares all of it with the host, writes atomically what
+    differs, and makes the running process be one that was started from exactly these inputs.
+  - A digest of all inputs is handed to the process through its environment, so a restart that a dead run still owed is seen and done
+    by the next run. There are no handlers to lose.
+  - Templates are rendered, and certificates read, on the controller. The host needs nothing but Python.
+  - A restart of a running process is rolling. Hosts of the same component take turns, each waits until it is healthy, and when one does
+    not get healthy those behind it are left as they are.
+author: the hardway.kubernetes authors (@hardway)
+options:
+  name:
+    description: Name of the component, for example V(kube-apiserver).
+    type: str
+    required: true
+  artifacts:
+    description: Names of the catalogue's artifacts whose binaries the component runs. They must stand in the lock file (see the role P(hardway.kubernetes.ca#role)).
+    type: list
+    elements: str
+    default: []
+  user:
+    description: System user to create when it is missing.
+    type: str
+  directories:
+    description: Directories that must exist.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path:
+        description: Path on the host.
+        type: path
+        required: true
+      mode:
+        description: Mode, octal, as text.
+        type: str
+        default: '0755'
+      owner:
+        description: Owner.
+        type: str
+        default: root
+      group:
+        description: Group.
+        type: str
+        default: root
+  files:
+    description: Files to have on the host, from a template of the role, a file of the controller, or a text.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      dest:
+        description: Path on the host.
+        type: path
+        required: true
+      template:
+        description: Template of the role.
+        type: str
+      src:
+        description: File on the controller, copied as it is. Relative paths are looked up in the role's files.
+        type: str
+      content:
+        description: The text itself; mappings and lists are written as YAML.
+        type: raw
+      mode:
+        description: Mode, octal, as text. A file that only its owner may read is a secret and never shown.
+        type: str
+        default: '0644'
+      owner:
+        description: Owner.
+        type: str
+        default: root
+      group:
+        description: Group.
+        type: str
+        default: root
+      on_change:
+        description: What the running process needs when the file changes.
+        type: str
+        choices: [restart, reload, none]
+        default: restart
+      state:
+        description: Whether the file should be there.
+        type: str
+        choices: [present, absent]
+        default: present
+      merge:
+        description: Mapping merged into the rendered file, which is YAML then. Lists are replaced, a value of V(null) removes the key.
+        type: dict
+      vars:
+        description: Further variables for the template.
+        type: dict
+  pki:
+    description: Certificates and keys from the cluster's PKI directory on the controller. Keys get mode 0600.
+    type: dict
+    suboptions:
+      path:
+        description: Directory on the host.
+        type: path
+        required: true
+      owner:
+        description: Owner of the directory and the files.
+        type: str
+        default: root
+      files:
+        description: Name on the host to name in the PKI directory.
+        type: dict
+        required: true
+      on_change:
+        description: As with O(files[].on_change).
+        type: str
+        choices: [restart, reload, none]
+        default: restart
+  unit:
+    description: Template of the systemd unit. Without it O(service) is a unit of the distribution, which gets a drop-in alone.
+    type: str
+  arguments:
+    description: Command line arguments of the process, handed to the template O(unit) as the variable C(component_arguments).
+    type: dict
+    suboptions:
+      template:
+        description: Template of a YAML mapping of argument names (without dashes) to values. A list is joined by commas.
+        type: str
+        required: true
+      merge:
+        description: Mapping merged over it. A value of V(null) removes the argument.
+        type: dict
+  service:
+    description: Name of the systemd service. The default is O(name) with V(.service) where O(unit) is given. Without a service the component has files alone.
+    type: str
+  apply:
+    description: Command that brings the files of a component without a service into force.
+    type: list
+    elements: str
+  validate:
+    description: Command that must succeed with the new files in place before a process is started from them.
+    type: list
+    elements: str
+  images:
+    description: Image archives to load into the runtime once it runs.
+    type: dict
+    suboptions:
+      wanted:
+        description: Names of the catalogue's images.
+        type: list
+        elements: str
+        required: true
+      list_command:
+        description: Command that prints the references of the images that are there.
+        type: list
+        elements: str
+        required: true
+      load_command:
+        description: Command that loads the archive that is added as its last word.
+        type: list
+        elements: str
+        required: true
+  health:
+    description: How to see that the process serves. Without it, that its unit is active.
+    type: dict
+    suboptions:
+      url:
+        description: URL that must answer 200.
+        type: str
+      ca:
+        description: CA file on the host.
+        type: path
+      verify:
+        description: Whether to verify the server's certificate. Only for a server on the loopback address that made its own.
+        type: bool
+        default: true
+      certificate:
+        description: Client certificate on the host.
+        type: path
+      key:
+        description: Key of the client certificate on the host.
+        type: path
+      tcp:
+        description: ADDRESS:PORT that must accept a connection.
+        type: str
+      command:
+        description: Command that must succeed.
+        type: list
+        elements: str
+      timeout:
+        description: Seconds until it counts as failed.
+        type: float
+        default: 120
+      hold:
+        description: Seconds that it must stay healthy after a change.
+        type: float
+        default: 0
+      skip:
+        description: Whether to go on without waiting, for what cannot be healthy before a later step.
+        type: bool
+        default: false
+attributes:
+  check_mode:
+    support: full
+    description: Says what would change and what would restart, and why.
+  diff_mode:
+    support: full
+    description: Shows files as text, certificates parsed, secrets not at all.
+extends_documentation_fragment:
+  - ansible.builtin.action_common_attributes
+"""
+
+EXAMPLES = r"""
+- name: Run kube-scheduler
+  hardway.kubernetes.component:
+    name: kube-scheduler
+    artifacts: [kube-scheduler]
+    unit: kube-scheduler.service.j2
+    pki:
+      path: /etc/kubernetes/pki
+      files:
+        kube-scheduler.pem: kube-scheduler.pem
+        kube-scheduler-key.pem: kube-scheduler-key.pem
+    files:
+      - dest: /etc/kubernetes/kube-scheduler.kubeconfig
+        template: kube-scheduler.kubeconfig.j2
+    health:
+      url: https://127.0.0.1:10259/healthz
+      ca: /etc/kubernetes/pki/ca.pem
+"""
+
+RETURN = r"""
+changes:
+  description: What differed, a line each, with the reason of a restart.
+  type: list
+  elements: str
+  returned: success
+  sample:
+    - "/etc/systemd/system/kube-scheduler.service: changed"
+    - "kube-scheduler.service: restarted, because kube-scheduler.service (unit) changed"
+restart:
+  description: Why a running process was restarted; null where none was.
+  type: str
+  returned: success
+  sample: kube-scheduler.service (unit) changed
+"""
