@@ -1,0 +1,64 @@
+# Copyright (c) The hardway.kubernetes project
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The controller's half of host_facts: it knows both clocks, and it can turn a host that fails into a fact."""
+
+from __future__ import annotations
+
+import time
+
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
+from ansible.plugins.action import ActionBase
+
+
+def clock_offset(host_time: float, before: float, after: float) -> float:
+    """Seconds that the host's clock is ahead, at least: a reading within the call tells no difference."""
+    if host_time > after:
+        return round(host_time - after, 3)
+    if host_time < before:
+        return round(host_time - before, 3)
+    return 0.0
+
+
+def failed_facts(reachable: bool, error: str) -> dict:
+    return {"reachable": reachable, "readable": False, "error": error.strip()}
+
+
+def error_text(outcome: dict) -> str:
+    parts = [str(outcome.get(key) or "").strip() for key in ("msg", "module_stderr", "module_stdout")]
+    return "; ".join(part for part in parts if part)[-1000:]
+
+
+class ActionModule(ActionBase):
+    TRANSFERS_FILES = False
+    _requires_connection = True
+
+    def run(self, tmp=None, task_vars=None):
+        result = super().run(tmp, task_vars)
+        del tmp
+        report = self._task.args.get("on_failure", "fail") == "report"
+        before = time.time()
+        try:
+            outcome = self._execute_module(module_args=dict(self._task.args), task_vars=task_vars)
+        except AnsibleConnectionFailure as error:
+            if not report:
+                raise
+            return self._reported(result, failed_facts(False, str(error)))
+        except AnsibleError as error:
+            if not report:
+                raise
+            return self._reported(result, failed_facts(True, str(error)))
+        after = time.time()
+        if outcome.get("unreachable") and report:
+            return self._reported(result, failed_facts(False, error_text(outcome)))
+        facts = outcome.get("ansible_facts", {}).get("hardway_host")
+        if facts is None and report:
+            return self._reported(result, failed_facts(True, error_text(outcome)))
+        if facts is not None:
+            facts["clock_offset"] = clock_offset(facts["time"], before, after)
+        result.update(outcome)
+        return result
+
+    @staticmethod
+    def _reported(result: dict, facts: dict) -> dict:
+        result.update(changed=False, ansible_facts={"hardway_host": facts})
+        return result

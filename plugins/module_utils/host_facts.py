@@ -1,0 +1,297 @@
+# Copyright (c) The hardway.kubernetes project
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Reading what a machine is, without changing it: the standard library, /proc, /sys and three short commands.
+
+Every reader takes what it needs as an argument and returns plain data, so that `read` is a table of contents.
+A source that a machine lacks yields an empty value, never an exception: the judgement belongs to the preflight.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import shutil
+import socket
+import struct
+import subprocess
+import time
+
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "ppc64le": "ppc64le", "s390x": "s390x"}
+INOTIFY_PROBE = 16
+OWNERS_SECONDS = 0.15  # a busy host has many thousand open files
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # an account's own may lack the sbin directories
+LISTEN_STATE = "0A"  # Linux, include/net/tcp_states.h: TCP_LISTEN
+MIB = 1024 * 1024
+
+
+def read_text(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+def output(*command: str) -> str:
+    """Standard output of a command; empty when it is missing, fails to start or takes longer than 5 s."""
+    environment = dict(os.environ, LC_ALL="C", PATH=PATH)
+    try:
+        done = subprocess.run(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, timeout=5, env=environment, check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.decode("utf-8", "replace")
+
+
+def distribution(text: str) -> dict:
+    """os-release(5)."""
+    values = dict(re.findall(r"""^([A-Z_]+)=["']?(.*?)["']?\s*$""", text, re.MULTILINE))
+    return {
+        "id": values.get("ID", ""),
+        "like": values.get("ID_LIKE", "").split(),
+        "version": values.get("VERSION_ID", ""),
+        "codename": values.get("VERSION_CODENAME", ""),
+        "name": values.get("PRETTY_NAME", ""),
+    }
+
+
+def addresses(text: str) -> list[dict]:
+    """Addresses from `ip -j addr`, those of the loopback interface left out."""
+    try:
+        links = json.loads(text or "[]")
+    except ValueError:
+        return []
+    return [
+        {"address": entry["local"], "prefix": entry.get("prefixlen", 0), "interface": link.get("ifname", ""), "scope": entry.get("scope", "")}
+        for link in links
+        if "LOOPBACK" not in link.get("flags", [])
+        for entry in link.get("addr_info", [])
+        if "local" in entry
+    ]
+
+
+def default_interface(ipv4_routes: str, ipv6_routes: str = "") -> str:
+    """The interface of the default route with the lowest metric, from /proc/net/route and /proc/net/ipv6_route."""
+    candidates = []
+    for line in ipv4_routes.splitlines()[1:]:
+        fields = line.split()
+        if len(fields) > 7 and fields[1] == "00000000" and fields[7] == "00000000":
+            candidates.append((0, int(fields[6]), fields[0]))
+    for line in ipv6_routes.splitlines():
+        fields = line.split()
+        if len(fields) == 10 and fields[0] == "0" * 32 and fields[1] == "00" and fields[9] != "lo":
+            candidates.append((1, int(fields[5], 16), fields[9]))
+    return min(candidates)[2] if candidates else ""
+
+
+def swap_devices(text: str) -> list[str]:
+    return [line.split()[0] for line in text.splitlines()[1:] if line.strip()]
+
+
+def memory_mib(text: str) -> int:
+    match = re.search(r"^MemTotal:\s+(\d+) kB", text, re.MULTILINE)
+    return int(match.group(1)) // 1024 if match else 0
+
+
+def existing_parent(path: str) -> str:
+    while path != "/" and not os.path.exists(path):
+        path = os.path.dirname(path.rstrip("/")) or "/"
+    return path
+
+
+def filesystem(path: str) -> dict:
+    """The filesystem that holds a path, or would hold it: space that root may use, whether it is read-only, its device number."""
+    try:
+        status = os.statvfs(existing_parent(path))
+        device = os.stat(existing_parent(path)).st_dev
+    except OSError:
+        return {"free_mib": 0, "size_mib": 0, "read_only": True, "device": 0}
+    return {
+        "free_mib": status.f_bfree * status.f_frsize // MIB,
+        "size_mib": status.f_blocks * status.f_frsize // MIB,
+        "read_only": bool(status.f_flag & os.ST_RDONLY),
+        "device": device,
+    }
+
+
+def decode_address(text: str) -> str:
+    """An address of /proc/net/tcp or tcp6: 32-bit words in the order of bytes of the machine."""
+    words = [text[index:index + 8] for index in range(0, len(text), 8)]
+    packed = b"".join(struct.pack("=I", int(word, 16)) for word in words)
+    address = socket.inet_ntop(socket.AF_INET if len(packed) == 4 else socket.AF_INET6, packed)
+    return address[len("::ffff:"):] if address.startswith("::ffff:") else address
+
+
+def listening_sockets(text: str) -> list[tuple[str, int, str]]:
+    """(address, port, inode) of the listening sockets of a /proc/net/tcp table."""
+    found = []
+    for line in text.splitlines()[1:]:
+        fields = line.split()
+        if len(fields) > 9 and fields[3] == LISTEN_STATE:
+            address, port = fields[1].split(":")
+            found.append((decode_address(address), int(port, 16), fields[9]))
+    return found
+
+
+def unit_of(cgroups: str) -> str:
+    """The unit (or `kubepods` for a container of a pod) that a process belongs to, from /proc/PID/cgroup of either version."""
+    if "kubepods" in cgroups:
+        return "kubepods"
+    match = re.search(r"/([^/\n]+\.(?:service|scope))", cgroups)
+    return match.group(1) if match else ""
+
+
+def socket_owners(inodes: set[str], proc: str = "/proc", seconds: float = OWNERS_SECONDS) -> dict[str, dict]:
+    """The process behind each socket. The walk over all processes ends when all sockets are found, or when its time is up."""
+    owners: dict[str, dict] = {}
+    end = time.monotonic() + seconds
+    for pid in sorted(filter(str.isdigit, os.listdir(proc)), key=int) if inodes else ():
+        if len(owners) == len(inodes) or time.monotonic() > end:
+            break
+        directory = f"{proc}/{pid}/fd"
+        try:
+            descriptors = os.listdir(directory)
+        except OSError:
+            continue
+        for descriptor in descriptors:
+            try:
+                target = os.readlink(f"{directory}/{descriptor}")
+            except OSError:
+                continue
+            inode = target[8:-1] if target.startswith("socket:[") else ""
+            if inode in inodes and inode not in owners:
+                owners[inode] = {
+                    "process": read_text(f"{proc}/{pid}/comm").strip(),
+                    "pid": int(pid),
+                    "unit": unit_of(read_text(f"{proc}/{pid}/cgroup")),
+                }
+    return owners
+
+
+def listeners(tables: list[str]) -> list[dict]:
+    """Every listening TCP socket, with the process that owns it."""
+    sockets = sorted({entry for table in tables for entry in listening_sockets(table)}, key=lambda entry: (entry[1], entry[0], entry[2]))
+    owners = socket_owners({inode for address, port, inode in sockets})
+    unknown = {"process": "", "pid": 0, "unit": ""}
+    return [dict({"address": address, "port": port}, **owners.get(inode, unknown)) for address, port, inode in sockets]
+
+
+def packages(names: list[str]) -> dict[str, str]:
+    """Versions of those of the named packages that are installed."""
+    if not names:
+        return {}
+    if shutil.which("dpkg-query", path=PATH):
+        text = output("dpkg-query", "-W", "-f", "${db:Status-Status} ${Package} ${Version}\n", *names)
+        return {fields[1]: fields[2] for fields in map(str.split, text.splitlines()) if len(fields) == 3 and fields[0] == "installed"}
+    if shutil.which("rpm", path=PATH):
+        text = output("rpm", "-q", "--qf", "installed %{NAME} %{VERSION}-%{RELEASE}\n", *names)
+        return {fields[1]: fields[2] for fields in map(str.split, text.splitlines()) if len(fields) == 3 and fields[0] == "installed"}
+    return {}
+
+
+def parse_units(text: str) -> dict[str, dict]:
+    """`systemctl show` of several units: blocks of KEY=VALUE, one empty line between."""
+    units = {}
+    for block in text.split("\n\n"):
+        values = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+        if values.get("Id"):
+            units[values["Id"]] = {"state": values.get("ActiveState", ""), "file": values.get("FragmentPath", "")}
+    return units
+
+
+def units(names: list[str]) -> dict[str, dict]:
+    full = [name if "." in name else f"{name}.service" for name in names]
+    found = parse_units(output("systemctl", "show", "--property=Id,ActiveState,FragmentPath", *full)) if full else {}
+    return {name: found.get(unit, {"state": "", "file": ""}) for name, unit in zip(names, full)}
+
+
+def selinux_mode() -> str:
+    value = read_text("/sys/fs/selinux/enforce").strip()
+    return {"1": "enforcing", "0": "permissive"}.get(value, "disabled")
+
+
+def certificate(path: str) -> dict:
+    """Whether a certificate is there and when it ends. A file that holds its key too is fine: the first certificate is read."""
+    if not path or not os.path.isfile(path):
+        return {"path": path, "present": False, "not_after": 0, "expired": False}
+    try:
+        import ssl  # only here: its import costs more than the rest of this module
+
+        ends = ssl.cert_time_to_seconds(ssl._ssl._test_decode_cert(path)["notAfter"])
+    except Exception:  # whatever a damaged file raises, the answer is the same: no usable certificate
+        return {"path": path, "present": True, "not_after": 0, "expired": True}
+    return {"path": path, "present": True, "not_after": int(ends), "expired": ends < time.time()}
+
+
+def kernel_feature(name: str, release: str) -> str:
+    """`present`, `loadable` (a module of this kernel) or `missing`."""
+    if name == "overlay":
+        present = re.search(r"\boverlay$", read_text("/proc/filesystems"), re.MULTILINE) is not None
+    elif name == "br_netfilter":
+        present = os.path.exists("/proc/sys/net/bridge/bridge-nf-call-iptables")
+    else:
+        present = os.path.isdir(f"/sys/module/{name}")
+    if present:
+        return "present"
+    directory = f"/lib/modules/{release}"
+    known = read_text(f"{directory}/modules.dep") + read_text(f"{directory}/modules.builtin")
+    return "loadable" if re.search(rf"/{name}\.ko", known) else "missing"
+
+
+def free_inotify_instances(wanted: int = INOTIFY_PROBE) -> int:
+    """How many inotify instances root can still open, counted up to `wanted`: they are opened and closed again.
+
+    Counting the open ones in /proc would miss those of other containers, which share the limit of the user.
+    """
+    try:
+        import ctypes
+
+        library = ctypes.CDLL(None, use_errno=True)
+        opened = []
+        while len(opened) < wanted:
+            descriptor = library.inotify_init1(os.O_CLOEXEC)
+            if descriptor < 0:
+                break
+            opened.append(descriptor)
+    except (ImportError, OSError, AttributeError):
+        return wanted
+    for descriptor in opened:
+        os.close(descriptor)
+    return len(opened)
+
+
+def read(arguments: dict) -> dict:
+    """The facts of this machine, as the module host_facts documents them."""
+    release = platform.release()
+    held = addresses(output("ip", "-j", "addr"))
+    return {
+        "time": time.time(),
+        "root": os.geteuid() == 0,
+        "python": platform.python_version(),
+        "distribution": distribution(read_text("/etc/os-release") or read_text("/usr/lib/os-release")),
+        "architecture": ARCHITECTURES.get(platform.machine(), platform.machine()),
+        "kernel": release,
+        "systemd": os.path.isdir("/run/systemd/system"),
+        "hostname": socket.gethostname(),
+        "machine_id": read_text("/etc/machine-id").strip(),
+        "cpus": len(os.sched_getaffinity(0)),
+        "memory_mib": memory_mib(read_text("/proc/meminfo")),
+        "swap": swap_devices(read_text("/proc/swaps")),
+        "cgroup": 2 if os.path.exists("/sys/fs/cgroup/cgroup.controllers") else 1,
+        "selinux": selinux_mode(),
+        "addresses": held,
+        "interface_of": {entry["address"]: entry["interface"] for entry in held},
+        "default_interface": default_interface(read_text("/proc/net/route"), read_text("/proc/net/ipv6_route")),
+        "filesystems": {path: filesystem(path) for path in ["/", *arguments["paths"]]},
+        "listeners": listeners([read_text("/proc/net/tcp"), read_text("/proc/net/tcp6")]),
+        "units": units(arguments["units"]),
+        "packages": packages(arguments["packages"]),
+        "commands": {name: shutil.which(name, path=PATH) or "" for name in arguments["commands"]},
+        "features": {name: kernel_feature(name, release) for name in arguments["features"]},
+        "inotify_free": free_inotify_instances(),
+        "etcd_member": os.path.isdir(os.path.join(arguments["etcd_data_dir"], "member")),
+        "kubelet_certificate": certificate(arguments["kubelet_certificate"]),
+    }

@@ -1,0 +1,259 @@
+#!/usr/bin/python
+# Copyright (c) The hardway.kubernetes project
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: host_facts
+short_description: Reads in one round trip all that the roles need to know of a host
+version_added: 1.0.0
+description:
+  - Reads what a host is (distribution, addresses, memory, space, clock) and what is on it (ports, units, packages),
+    and changes nothing.
+  - Needs Python's standard library alone, and takes well under a second.
+  - The facts are in C(ansible_facts.hardway_host) for the rest of the run.
+author: The hardway.kubernetes project (@hardway)
+attributes:
+  check_mode:
+    description: Runs in check mode, and does the same in it.
+    support: full
+  diff_mode:
+    description: Has nothing to show.
+    support: none
+  facts:
+    description: Returns C(ansible_facts).
+    support: full
+options:
+  paths:
+    description: Paths whose filesystems are looked at; one that does not exist stands for its nearest existing parent. V(/) is always among them.
+    type: list
+    elements: str
+    default: []
+  units:
+    description: systemd units whose state is wanted; C(.service) may be left out.
+    type: list
+    elements: str
+    default: []
+  packages:
+    description: Names of Debian or RPM packages to look for.
+    type: list
+    elements: str
+    default: []
+  commands:
+    description: Commands to look for.
+    type: list
+    elements: str
+    default: []
+  features:
+    description: Kernel modules whose function is wanted, built in, loaded or loadable.
+    type: list
+    elements: str
+    default: [overlay, br_netfilter]
+  kubelet_certificate:
+    description: Path of the kubelet's client certificate.
+    type: str
+    default: /var/lib/kubelet/pki/kubelet-client-current.pem
+  etcd_data_dir:
+    description: Data directory of etcd.
+    type: str
+    default: /var/lib/etcd
+  on_failure:
+    description:
+      - What becomes of a host that cannot be reached, or on which the module cannot run.
+      - V(fail) ends the run for it, as with any module.
+      - V(report) returns facts with RV(ansible_facts.hardway_host.reachable) or RV(ansible_facts.hardway_host.readable) false,
+        so that it can be reported together with others.
+    type: str
+    choices: [fail, report]
+    default: fail
+seealso:
+  - module: hardway.kubernetes.preflight
+"""
+
+EXAMPLES = r"""
+- name: Read the host
+  hardway.kubernetes.host_facts:
+    paths: [/var/lib/etcd]
+    units: [etcd]
+  become: true
+
+- name: Name the interface that holds the host's address
+  ansible.builtin.debug:
+    msg: "{{ ansible_facts.hardway_host.addresses | selectattr('address', 'equalto', cluster_host_address) | map(attribute='interface') | first }}"
+"""
+
+RETURN = r"""
+ansible_facts:
+  description: The facts.
+  returned: always
+  type: dict
+  contains:
+    hardway_host:
+      description: What the host is, and what is on it.
+      returned: always
+      type: dict
+      contains:
+        reachable:
+          description: Whether a connection could be made. If not, only C(readable), C(error) and this are there.
+          type: bool
+          returned: always
+        readable:
+          description: Whether the module ran on the host. If not, only C(reachable), C(error) and this are there.
+          type: bool
+          returned: always
+        error:
+          description: Why the host could not be read; empty if it could.
+          type: str
+          returned: always
+        time:
+          description: The host's clock, in seconds since 1970.
+          type: float
+          returned: when readable
+        clock_offset:
+          description: How many seconds the host's clock is ahead of the controller's, 0 if no difference can be told.
+          type: float
+          returned: when readable
+        root:
+          description: Whether the module ran as root.
+          type: bool
+          returned: when readable
+        python:
+          description: Version of Python.
+          type: str
+          returned: when readable
+          sample: 3.11.2
+        distribution:
+          description: From os-release(5), C(id), C(like) (a list), C(version), C(codename), C(name).
+          type: dict
+          returned: when readable
+          sample: {id: debian, like: [], version: "12", codename: bookworm, name: Debian GNU/Linux 12 (bookworm)}
+        architecture:
+          description: The architecture as Go and Kubernetes name it.
+          type: str
+          returned: when readable
+          sample: amd64
+        kernel:
+          description: The kernel's release.
+          type: str
+          returned: when readable
+          sample: 6.1.0-18-amd64
+        systemd:
+          description: Whether systemd runs the host.
+          type: bool
+          returned: when readable
+        hostname:
+          description: The host's own name.
+          type: str
+          returned: when readable
+        machine_id:
+          description: machine-id(5).
+          type: str
+          returned: when readable
+        cpus:
+          description: Number of processors.
+          type: int
+          returned: when readable
+        memory_mib:
+          description: Memory in MiB.
+          type: int
+          returned: when readable
+        swap:
+          description: Active swap devices and files.
+          type: list
+          elements: str
+          returned: when readable
+        cgroup:
+          description: Version of the control groups, 1 or 2.
+          type: int
+          returned: when readable
+        selinux:
+          description: V(disabled), V(permissive) or V(enforcing).
+          type: str
+          returned: when readable
+        addresses:
+          description: Addresses with C(address), C(prefix), C(interface), C(scope); none of the loopback interface.
+          type: list
+          elements: dict
+          returned: when readable
+          sample: [{address: 10.33.0.11, prefix: 24, interface: host0, scope: global}]
+        interface_of:
+          description: By address, the interface that holds it.
+          type: dict
+          returned: when readable
+          sample: {10.33.0.11: host0}
+        default_interface:
+          description: Interface of the default route; empty without one.
+          type: str
+          returned: when readable
+        filesystems:
+          description: For V(/) and each path asked for, C(free_mib), C(size_mib), C(read_only), C(device).
+          type: dict
+          returned: when readable
+        listeners:
+          description:
+            - Listening TCP sockets, C(address), C(port), and C(process), C(pid), C(unit) of the owner, empty if it was not found in time.
+            - The unit is V(kubepods) for a container of a pod.
+          type: list
+          elements: dict
+          returned: when readable
+        units:
+          description: For each unit asked for, C(state) as systemd names it and C(file), its unit file.
+          type: dict
+          returned: when readable
+          sample: {etcd: {state: active, file: /etc/systemd/system/etcd.service}}
+        packages:
+          description: Versions of those of the asked packages that are installed.
+          type: dict
+          returned: when readable
+        commands:
+          description: For each command asked for its path, empty if missing.
+          type: dict
+          returned: when readable
+        features:
+          description: For each kernel module asked for V(present), V(loadable) or V(missing).
+          type: dict
+          returned: when readable
+        inotify_free:
+          description: How many inotify instances can still be opened, counted up to 16.
+          type: int
+          returned: when readable
+        etcd_member:
+          description: Whether the data directory of etcd holds a member's data.
+          type: bool
+          returned: when readable
+        kubelet_certificate:
+          description: C(path), C(present), C(not_after) (seconds since 1970), C(expired).
+          type: dict
+          returned: when readable
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.hardway.kubernetes.plugins.module_utils.host_facts import read
+
+
+def texts() -> dict:
+    return {"type": "list", "elements": "str", "default": []}
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "paths": texts(),
+            "units": texts(),
+            "packages": texts(),
+            "commands": texts(),
+            "features": {"type": "list", "elements": "str", "default": ["overlay", "br_netfilter"]},
+            "kubelet_certificate": {"type": "str", "default": "/var/lib/kubelet/pki/kubelet-client-current.pem"},
+            "etcd_data_dir": {"type": "str", "default": "/var/lib/etcd"},
+            "on_failure": {"type": "str", "choices": ["fail", "report"], "default": "fail"},
+        },
+        supports_check_mode=True,
+    )
+    facts = dict(read(module.params), reachable=True, readable=True, error="")
+    module.exit_json(changed=False, ansible_facts={"hardway_host": facts})
+
+
+if __name__ == "__main__":
+    main()
