@@ -14,12 +14,12 @@ import csv
 import dataclasses
 import datetime
 import io
-import os
 import re
 import secrets
 import string
-import tempfile
 import typing as t
+
+from ansible_collections.hardway.kubernetes.plugins.module_utils import private_files
 
 SECRETS = "/api/v1/namespaces/kube-system/secrets"
 SECRET_TYPE = "bootstrap.kubernetes.io/token"
@@ -186,11 +186,9 @@ STATIC_FIELD = re.compile(r"[^\s,\"]+")
 def read_static(path: str) -> list[StaticToken]:
     """The lines of the token file at *path*; none when it does not exist."""
     try:
-        with open(path, encoding="utf-8", newline="") as file:
-            rows = list(csv.reader(file))
-    except FileNotFoundError:
-        return []
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        content = private_files.read(path)
+        rows = list(csv.reader(io.StringIO(content.data.decode(), newline=""))) if content else []
+    except (private_files.FileRefused, OSError, UnicodeDecodeError, csv.Error) as error:
         raise TokenError(f"csv: {path}: {error}") from error
     lines = []
     for number, row in enumerate(rows, 1):
@@ -228,19 +226,8 @@ def render_static(lines: t.Iterable[StaticToken]) -> str:
     return out.getvalue()
 
 
-def write_private(path: str, text: str) -> None:
-    """Writes *text* to *path* atomically, 0600 from the first byte."""
-    directory = os.path.dirname(os.path.abspath(path))
+def write_static(path: str, lines: t.Iterable[StaticToken]) -> None:
     try:
-        descriptor, temporary = tempfile.mkstemp(dir=directory, prefix=f".{os.path.basename(path)}.")
+        private_files.write(path, render_static(lines).encode(), private_files.SECRET)
     except OSError as error:
-        raise TokenError(f"csv: {directory}: {error.strerror}; make the directory first") from error
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+        raise TokenError(f"csv: {path}: {error.strerror}; its directory must exist and be writable") from error

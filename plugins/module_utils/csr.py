@@ -67,6 +67,7 @@ class Request:
     usages: frozenset[str]
     state: str
     signed: bool
+    created: str = ""
     common_names: tuple[str, ...] = ()
     organizations: tuple[str, ...] = ()
     other_subject: tuple[str, ...] = ()
@@ -156,6 +157,7 @@ def read_request(item: t.Mapping[str, t.Any]) -> Request:
         usages=frozenset(spec.get("usages") or []),
         state=state,
         signed=bool(status.get("certificate")),
+        created=item["metadata"].get("creationTimestamp") or "",
     )
     try:
         return _with_contents(request, x509.load_pem_x509_csr(base64.b64decode(spec.get("request", ""))))
@@ -368,7 +370,7 @@ class Approver:
             if client is None:
                 return f"{state.name} did not ask for a client certificate. {journal}; its bootstrap token, its clock, and its way to {self.api.server}."
             if not client.signed:
-                return f"{state.name}: its client request {client.name} is {client.state} but not signed. {SIGNER_HINT}"
+                return f"{state.name}: its client request {client.name} is {client.state} and not signed. {SIGNER_HINT}"
             return f"{state.name} has its client certificate but has not registered as a Node. {journal}."
         if serving is None:
             return (
@@ -376,11 +378,12 @@ class Approver:
                 f"{journal}; serverTLSBootstrap in its configuration; port 10250 from the masters."
             )
         if not serving.signed:
-            return f"{state.name}: its serving request {serving.name} is {serving.state} but not signed. {SIGNER_HINT}"
+            return f"{state.name}: its serving request {serving.name} is {serving.state} and not signed. {SIGNER_HINT}"
         return f"{state.name} has its serving certificate but its kubelet does not answer the API server ({state.cause}). {journal}; port 10250 from the masters."
 
     def _last(self, node: str, signer: str) -> Request | None:
-        return next((request for request in reversed(self.requests) if request.signer == signer and request.node == node), None)
+        found = [request for request in self.requests if request.signer == signer and request.node == node]
+        return max(found, key=lambda request: request.created, default=None)
 
 
 SIGNER_HINT = "Look at: journalctl -u kube-controller-manager on its leader, and its --cluster-signing- arguments."

@@ -183,8 +183,7 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.bootstrap_token
     read_static,
     reconcile,
     reconcile_static,
-    render_static,
-    write_private,
+    write_static,
 )
 
 
@@ -259,7 +258,7 @@ def static(params: dict[str, t.Any], check_mode: bool) -> dict[str, t.Any]:
         result = {"token": line.token} if line in lines or not check_mode else {}
     changed = after != lines
     if changed and not check_mode:
-        write_private(path, render_static(after))
+        write_static(path, after)
     return {**result, "changed": changed, "diff": {"before_header": path, "after_header": path, "before": {"users": told(lines)}, "after": {"users": told(after)}}}
 
 

@@ -1,0 +1,155 @@
+# Copyright: (c) the hardway.kubernetes contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import os
+import typing as t
+
+import pytest
+from ansible_collections.hardway.kubernetes.plugins.module_utils import bootstrap_token as tokens
+
+NOW = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.timezone.utc)
+HOUR = datetime.timedelta(hours=1)
+NONE = datetime.timedelta()
+TOKEN = tokens.Token("abc123", "0123456789abcdef", NOW + HOUR, ("authentication", "signing"), ("system:bootstrappers:a", "system:bootstrappers:b"), "for a test")
+
+
+def test_a_token_survives_its_secret() -> None:
+    assert tokens.read_object(TOKEN.to_object()) == TOKEN
+
+
+def test_a_token_that_never_expires_has_no_expiration() -> None:
+    token = tokens.Token("abc123", "0123456789abcdef")
+    assert set(token.to_object()["data"]) == {"token-id", "token-secret", "usage-bootstrap-authentication"}
+    assert tokens.read_object(token.to_object()) == token
+
+
+def test_neither_text_nor_report_has_the_secret() -> None:
+    assert TOKEN.secret not in repr(TOKEN)
+    assert TOKEN.secret not in str(TOKEN.report(NOW))
+
+
+def test_unreadable_expiration_counts_as_expired() -> None:
+    item = TOKEN.to_object()
+    item["data"]["expiration"] = "c29vbg=="
+    assert tokens.read_object(item).report(NOW)["expired"]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("0", 0), ("30m", 1800), ("24h", 86400), ("1h30m", 5400), ("7d", 604800), ("90s", 90), ("1d1h1m1s", 90061)]
+)
+def test_durations(text: str, seconds: int) -> None:
+    assert tokens.read_duration("ttl", text).total_seconds() == seconds
+
+
+@pytest.mark.parametrize("text", ["", "1", "h", "-1h", "1h 30m", "1w", "30m1h"])
+def test_bad_durations_are_named(text: str) -> None:
+    with pytest.raises(tokens.TokenError, match="^ttl: "):
+        tokens.read_duration("ttl", text)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (("ABC123", None, ["signing"], []), "^id: "),
+        (("abc12", None, ["signing"], []), "^id: "),
+        (("abc123", "short", ["signing"], []), "^secret: (?!.*short)"),
+        ((None, None, [], []), "^usages: "),
+        ((None, None, ["signing"], ["system:masters"]), "^groups: 'system:masters'"),
+        ((None, None, ["signing"], ["system:bootstrappers:A"]), "^groups: "),
+        ((None, None, ["signing"], ["system:bootstrappers:a,system:masters"]), "^groups: "),
+    ],
+)
+def test_bad_values_are_named(values: tuple[t.Any, ...], words: str) -> None:
+    with pytest.raises(tokens.TokenError, match=words):
+        tokens.check(*values)
+
+
+def test_generated_words_are_valid() -> None:
+    tokens.check(tokens.random_word(6), tokens.random_word(16), ["signing"], [])
+    assert tokens.random_word(16) != tokens.random_word(16)
+
+
+WANTED = dataclasses.replace(TOKEN, secret="f" * 16, expires=None)
+
+
+def test_new_token_gets_its_time() -> None:
+    assert tokens.reconcile(None, WANTED, False, HOUR, NONE, NOW).expires == NOW + HOUR
+    assert tokens.reconcile(None, WANTED, False, NONE, NONE, NOW).expires is None
+
+
+def test_existing_token_stays_as_it_is() -> None:
+    assert tokens.reconcile(TOKEN, WANTED, False, HOUR, NONE, NOW + HOUR / 2) == TOKEN
+
+
+def test_given_secret_replaces_the_old_one() -> None:
+    assert tokens.reconcile(TOKEN, WANTED, True, HOUR, NONE, NOW).secret == "f" * 16
+
+
+@pytest.mark.parametrize(("renew_before", "after", "extended"), [(NONE, HOUR, True), (NONE, HOUR / 2, False), (HOUR / 4, HOUR / 2, False), (HOUR, HOUR / 2, True)])
+def test_extension(renew_before: datetime.timedelta, after: datetime.timedelta, extended: bool) -> None:
+    token = tokens.reconcile(TOKEN, WANTED, False, HOUR, renew_before, NOW + after)
+    assert token.expires == (NOW + after + HOUR if extended else TOKEN.expires)
+    assert token.secret == TOKEN.secret
+
+
+def test_from_and_to_never() -> None:
+    assert tokens.reconcile(TOKEN, WANTED, False, NONE, NONE, NOW).expires is None
+    forever = dataclasses.replace(TOKEN, expires=None)
+    assert tokens.reconcile(forever, WANTED, False, HOUR, NONE, NOW).expires == NOW + HOUR
+    assert tokens.reconcile(forever, WANTED, False, NONE, HOUR, NOW) == forever
+
+
+LINE = '02b50b05283e98dd0fd71db496ef01e8,kubelet-bootstrap,10001,"system:kubelet-bootstrap"\n'
+STATIC = tokens.StaticToken("", "kubelet-bootstrap", "10001", ("system:kubelet-bootstrap",))
+
+
+def test_the_documents_line_is_kept_byte_for_byte(tmp_path: t.Any) -> None:
+    path = tmp_path / "token.csv"
+    path.write_text(LINE + 'other,someone,7,"a,b"\nplain,nobody,8\n')
+    lines = tokens.read_static(str(path))
+    after, line = tokens.reconcile_static(lines, STATIC)
+    assert after == lines
+    assert tokens.render_static(after) == path.read_text()
+    assert line.token == "02b50b05283e98dd0fd71db496ef01e8"
+
+
+def test_a_missing_file_gets_a_new_token_0600(tmp_path: t.Any) -> None:
+    path = str(tmp_path / "token.csv")
+    after, line = tokens.reconcile_static(tokens.read_static(path), STATIC)
+    tokens.write_static(path, after)
+    assert len(line.token) == 32
+    assert os.stat(path).st_mode & 0o777 == 0o600
+    assert tokens.reconcile_static(tokens.read_static(path), STATIC)[0] == after
+
+
+def test_changed_groups_keep_the_token() -> None:
+    after, line = tokens.reconcile_static([tokens.StaticToken("x", "kubelet-bootstrap", "1", ())], STATIC)
+    assert after == [line] == [dataclasses.replace(STATIC, token="x")]
+
+
+@pytest.mark.parametrize("text", ["alone\n", "a,b\n", ",user,1\n"])
+def test_a_damaged_file_is_refused_without_its_text(tmp_path: t.Any, text: str) -> None:
+    path = tmp_path / "token.csv"
+    path.write_text(LINE + text)
+    with pytest.raises(tokens.TokenError, match="line 2 is not token,user,uid") as error:
+        tokens.read_static(str(path))
+    assert "alone" not in str(error.value)
+
+
+def test_a_link_is_refused(tmp_path: t.Any) -> None:
+    (tmp_path / "token.csv").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(tokens.TokenError, match="symbolic link"):
+        tokens.read_static(str(tmp_path / "token.csv"))
+
+
+def test_values_that_would_break_the_file_are_refused() -> None:
+    with pytest.raises(tokens.TokenError, match="csv_user"):
+        tokens.reconcile_static([], dataclasses.replace(STATIC, user="a,b"))
+    with pytest.raises(tokens.TokenError, match="csv_groups"):
+        tokens.reconcile_static([], dataclasses.replace(STATIC, groups=('a"', )))
+    with pytest.raises(tokens.TokenError, match="same token"):
+        tokens.reconcile_static([tokens.StaticToken("x", "other", "1")], dataclasses.replace(STATIC, token="x"))
