@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 from pathlib import Path
 from typing import Iterable
 
-from . import settings
+from . import settings, units
 from .commands import run
 from .inventory import Machine
 
 # Container runtimes keep overlays of their own here, which cannot lie on an overlay: this part of a disk is a plain directory.
 PLAIN = "/var/lib"
+CLEARING = "clearing"
 
 
 def directory(name: str) -> Path:
@@ -35,22 +37,29 @@ def make(machine: Machine, image: Path, machines: Iterable[Machine]) -> None:
     for part in ("layer", "work", "root"):
         (half_made / part).mkdir(parents=True)
     (half_made / "image").symlink_to(image)
-    # Renamed by a role as any other directory, /var/lib/etcd and its like can also be removed by one: they are no mount points.
+    # All of it rather than a directory for each runtime: those would be mount points, which no role can remove or rename.
     run("cp", "--archive", f"{image}{PLAIN}", half_made / "plain")
     _personalize(half_made / "layer", machine, machines)
     half_made.rename(directory(machine.name))
 
 
 def discard(name: str) -> None:
-    """Put a disk aside, at once; clear() deletes it when there is time."""
+    """Put a disk aside, at once; clear() deletes it."""
     if exists(name):
         directory(name).rename(settings.STATE / f".{name}.{secrets.token_hex(4)}.old")
 
 
 def clear() -> None:
-    """Delete disks that were put aside or half made."""
-    for path in settings.STATE.glob(".*"):
-        shutil.rmtree(path, ignore_errors=True)
+    """Begin to delete the disks that were put aside: thousands of files, for which nobody has to wait."""
+    unit = units.unit(CLEARING)
+    aside = [str(path) for path in settings.STATE.glob(".*.old")]
+    if aside and not unit.pids():
+        unit.kill()
+        unit.start(["nice", "rm", "--recursive", "--force", "--", *aside], Path(os.devnull), {})
+
+
+def stop_clearing() -> None:
+    units.unit(CLEARING).kill()
 
 
 def mount_options(name: str) -> str:

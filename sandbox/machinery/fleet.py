@@ -8,6 +8,7 @@ import shutil
 import threading
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Callable, Iterator, Mapping, Sequence
 
 from . import disk, host, image, machine, mirror, network, settings, units
@@ -40,8 +41,8 @@ class Fleet:
         host.require_root()
         self._require_disk(wanted)
         tree = image.ensure(self.progress)
-        self._prepare()
         try:
+            self._prepare()
             self._each(wanted, lambda each: self._take(each, "reset"))
             self._boot(wanted, lambda each: self._make_disk(each, tree))
         finally:
@@ -84,7 +85,6 @@ class Fleet:
 
     def _prepare(self) -> None:
         settings.STATE.mkdir(parents=True, exist_ok=True)
-        disk.clear()
         if not settings.SSH_KEY.exists():
             settings.SSH_KEY.parent.mkdir(mode=0o700, exist_ok=True)
             run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "hardway-sandbox", "-f", settings.SSH_KEY)
@@ -92,7 +92,7 @@ class Fleet:
         network.up()
         mirror.start(self.progress)
 
-    def _make_disk(self, each: Machine, tree) -> None:
+    def _make_disk(self, each: Machine, tree: Path) -> None:
         if not disk.exists(each.name):
             disk.make(each, tree, list(self.machines.values()))
 
@@ -134,9 +134,10 @@ class Fleet:
 
     def _tidy(self) -> None:
         """Delete what was put aside, and all the rest when no machine is left."""
-        disk.clear()
         if disk.names():
+            disk.clear()
             return
+        disk.stop_clearing()
         mirror.stop()
         network.down()
         host.restore_inotify()
