@@ -112,13 +112,16 @@ def check_directory(path: str) -> int | None:
 
 def make_directory(path: str) -> None:
     """Make a directory, and what is missing above it, with mode 0700 from the first moment."""
+    if os.path.isdir(path):
+        return
     parent = os.path.dirname(path)
-    if parent and not os.path.isdir(parent):
+    if parent:
         make_directory(parent)
     try:
         os.mkdir(path, 0o700)
     except FileExistsError:
-        check_directory(path)
+        if not os.path.isdir(path):
+            raise FileRefused(f"{path} is not a directory") from None
     except OSError as error:
         raise FileRefused(f"{path} cannot be made: {error.strerror}") from error
 
