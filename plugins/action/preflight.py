@@ -1,4 +1,4 @@
-# Copyright (c) The hardway.kubernetes project
+# Copyright: (c) the hardway.kubernetes contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Turns what Ansible knows into the plain data that the checks of module_utils/preflight_*.py look at.
 
@@ -171,7 +171,7 @@ class ActionModule(ActionBase):
         inventory = Inventory(self._hostvars)
         plan = self._plan(arguments, inventory, task_vars)
         site = self._site(arguments, plan, inventory)
-        problems = settle([*check_inventory(plan), *check_hosts(site)], arguments["accept"])
+        problems = settle([*check_inventory(plan), *check_hosts(site)], words(arguments["accept"]))
         result.update(changed=False, kinds=sorted({problem.kind for problem in problems}))
         if errors(problems):
             result.update(failed=True, msg=report(problems))
@@ -183,9 +183,10 @@ class ActionModule(ActionBase):
     def _arguments(self) -> dict:
         texts = {"type": "list", "elements": "str", "default": []}
         validation, arguments = self.validate_argument_spec({
-            "accept": texts,
-            "run_group": {"type": "str", "default": ""},
-            "probe_endpoint": {"type": "bool", "default": True},
+            # settings of users: one of the wrong kind is a problem among the others, not an end
+            "accept": {"type": "raw"},
+            "run_group": {"type": "raw"},
+            "probe_endpoint": {"type": "raw", "default": True},
             "ports": {"type": "list", "elements": "dict", "default": []},
             "versions": {"type": "dict"},
             "etcd_versions": texts,
@@ -254,7 +255,7 @@ class ActionModule(ActionBase):
             ports=[port_use(port, settings) for port in arguments["ports"]],
             unresolved=unresolved,
             run=list(task_vars["ansible_play_hosts_all"]),
-            run_group=arguments["run_group"],
+            run_group=str(arguments["run_group"] or ""),
             controller=self._controller(arguments, str(settings.get("cluster_dir") or ""), inventory),
         )
 
@@ -280,7 +281,7 @@ class ActionModule(ActionBase):
             ports=plan.ports,
             needs=needs_of(arguments["needs"]),
         )
-        if arguments["probe_endpoint"] and plan.setting("cluster_lb") != "external":
+        if truth(arguments["probe_endpoint"]) and plan.setting("cluster_lb") != "external":
             authority = os.path.join(plan.controller.cluster_dir, "pki", "ca.pem")
             site.probe = probe(plan.setting("cluster_endpoint_address"), plan.settings.get("cluster_endpoint_port"), authority)
         return site
@@ -312,6 +313,14 @@ def port_use(entry: dict, settings: dict) -> PortUse:
     return PortUse(
         group=entry["group"], port=settings.get(setting, entry["port"]), setting=setting, component=entry["component"], units=tuple(entry.get("units") or ()),
     )
+
+
+def words(value) -> list[str]:
+    return [str(word) for word in value] if isinstance(value, (list, tuple)) else []
+
+
+def truth(value) -> bool:
+    return str(value).lower() not in ("false", "no", "off", "0")
 
 
 def needs_of(values: dict) -> Needs:

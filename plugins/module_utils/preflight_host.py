@@ -1,4 +1,4 @@
-# Copyright (c) The hardway.kubernetes project
+# Copyright: (c) the hardway.kubernetes contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What can be wrong with the hosts of a run, judged from the facts that host_facts read of them."""
 
@@ -108,8 +108,13 @@ class Site:
         return str(self.settings.get(name) or "")
 
 
+def whole(value: Any) -> int:
+    """A whole number; 0 for what is none, since the inventory's checks report its kind."""
+    return int(value) if str(value).isdigit() else 0
+
+
 def largest(by_group: dict[str, int], host: Host) -> int:
-    return max((int(by_group.get(group) or 0) for group in host.groups), default=0)
+    return max((whole(by_group.get(group)) for group in host.groups), default=0)
 
 
 def gathered(by_group: dict[str, list[str]], host: Host) -> list[str]:
@@ -245,11 +250,12 @@ def check_space(site: Site) -> Iterator[Problem]:
     for host in site.readable:
         needed: dict[int, dict[str, int]] = {}
         for group in host.groups:
-            for path, mib in (site.needs.space.get(group) or {}).items():
+            paths = site.needs.space.get(group)
+            for path, mib in paths.items() if isinstance(paths, dict) else ():
                 found = host.facts["filesystems"].get(path)
                 if found is not None:
-                    paths = needed.setdefault(found["device"], {})
-                    paths[path] = max(paths.get(path, 0), int(mib))
+                    sharing = needed.setdefault(found["device"], {})
+                    sharing[path] = max(sharing.get(path, 0), whole(mib))
         for paths in needed.values():
             found = host.facts["filesystems"][next(iter(paths))]
             if found["free_mib"] < sum(paths.values()):

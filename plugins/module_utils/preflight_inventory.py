@@ -1,4 +1,4 @@
-# Copyright (c) The hardway.kubernetes project
+# Copyright: (c) the hardway.kubernetes contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What can be wrong with an inventory and with the controller, judged from plain data, before any connection is made.
 
@@ -434,18 +434,19 @@ def check_versions(plan: Plan) -> Iterator[Problem]:
 
 def check_combination(plan: Plan) -> Iterator[Problem]:
     version = plan.setting("cluster_kubernetes_version")
-    table = plan.supported.get(minor_of(version), {})
+    minor = minor_of(version)
+    tables = [plan.supported[minor]] if minor in plan.supported else list(plan.supported.values())
     for component in ("etcd", "containerd"):
         name = f"cluster_{component}_version"
-        text, known = plan.setting(name), [str(prefix) for prefix in table.get(component) or []]
+        text, known = plan.setting(name), list(dict.fromkeys(prefix for table in tables for prefix in table.get(component) or []))
         if component == "containerd" and plan.setting("cluster_runtime") == "docker":
             continue
         if known and version_of(text) and not any(text.lstrip("v").startswith(f"{prefix}.") for prefix in known):
             yield Problem(
-                "unsupported-combination", plan.place(name), f"{component} {text} does not go with Kubernetes {version}.",
+                "unsupported-combination", plan.place(name), f"{component} {text} does not go with Kubernetes {version if minor in plan.supported else 'of any supported version'}.",
                 f"Use {component} {listed(known, 'or')}.",
             )
-    runtimes = table.get("runtime") or []
+    runtimes = [runtime for table in tables for runtime in table.get("runtime") or []]
     if runtimes and plan.setting("cluster_runtime") in ("docker", "containerd") and plan.setting("cluster_runtime") not in runtimes:
         yield Problem(
             "unsupported-combination", plan.place("cluster_runtime"), f"The runtime {plan.setting('cluster_runtime')} does not go with Kubernetes {version}.",

@@ -1,4 +1,4 @@
-# Copyright (c) The hardway.kubernetes project
+# Copyright: (c) the hardway.kubernetes contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """A problem found before anything is changed, and how a list of them reads."""
 

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-# Copyright (c) The hardway.kubernetes project
+# Copyright: (c) the hardway.kubernetes contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ description:
     and changes nothing.
   - Needs Python's standard library alone, and takes well under a second.
   - The facts are in C(ansible_facts.hardway_host) for the rest of the run.
-author: The hardway.kubernetes project (@hardway)
+author: the hardway.kubernetes authors (@hardway)
 attributes:
   check_mode:
     description: Runs in check mode, and does the same in it.

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-# Copyright (c) The hardway.kubernetes project
+# Copyright: (c) the hardway.kubernetes contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ description:
   - Runs on the controller, changes nothing, and connects to no host but, for a moment, to the cluster's endpoint.
   - Run it once for a play (C(run_once)).
   - What it costs depends on the hosts of the play, not on those of the inventory.
-author: The hardway.kubernetes project (@hardway)
+author: the hardway.kubernetes authors (@hardway)
 attributes:
   action:
     description: Runs on the controller.

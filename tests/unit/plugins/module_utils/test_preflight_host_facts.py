@@ -1,0 +1,138 @@
+# Copyright: (c) the hardway.kubernetes contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Readers of host_facts: real excerpts of what they read, and this machine itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+
+from ansible_collections.hardway.kubernetes.plugins.action.host_facts import clock_offset
+from ansible_collections.hardway.kubernetes.plugins.module_utils import host_facts
+
+TCP = """\
+  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 0B21210A:0947 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1001 1 0 100 0 0 10 0
+   1: 0100007F:2808 0100007F:0016 01 00000000:00000000 00:00000000 00000000     0        0 1002 1 0 100 0 0 10 0
+"""
+TCP6 = """\
+  sl  local_address                         remote_address                        st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 00000000000000000000000000000000:192B 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1003 1
+   1: 0000000000000000FFFF00000100007F:1F90 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1004 1
+"""
+ROUTES = """\
+Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT
+wlan0\t00000000\t0100000A\t0003\t0\t0\t600\t00000000\t0\t0\t0
+eth0\t00000000\t0100000A\t0003\t0\t0\t100\t00000000\t0\t0\t0
+eth0\t0000000A\t00000000\t0001\t0\t0\t100\t00FFFFFF\t0\t0\t0
+"""
+ARGUMENTS = {
+    "paths": ["/var/lib/etcd"], "units": ["etcd"], "packages": [], "commands": ["sh", "no-such-command"], "features": ["overlay", "no_such_module"],
+    "kubelet_certificate": "", "etcd_data_dir": "/nowhere",
+}
+
+
+def test_distribution():
+    text = 'PRETTY_NAME="Rocky Linux 9.4"\nID="rocky"\nID_LIKE="rhel centos fedora"\nVERSION_ID="9.4"\n'
+    assert host_facts.distribution(text) == {
+        "id": "rocky", "like": ["rhel", "centos", "fedora"], "version": "9.4", "codename": "", "name": "Rocky Linux 9.4",
+    }
+
+
+def test_addresses_leave_the_loopback_out():
+    links = [
+        {"ifname": "lo", "flags": ["LOOPBACK", "UP"], "addr_info": [{"local": "127.0.0.1", "prefixlen": 8}]},
+        {"ifname": "host0", "flags": ["UP"], "addr_info": [{"local": "10.33.0.11", "prefixlen": 24, "scope": "global"}, {}]},
+    ]
+    assert host_facts.addresses(json.dumps(links)) == [{"address": "10.33.0.11", "prefix": 24, "interface": "host0", "scope": "global"}]
+    assert host_facts.addresses("") == host_facts.addresses("Usage: ip ...") == []
+
+
+def test_default_interface_has_the_lowest_metric():
+    assert host_facts.default_interface(ROUTES) == "eth0"
+    assert host_facts.default_interface("", "0" * 32 + " 00 " + "0" * 32 + " 00 fe80 00000400 00000001 00000000 00000003 eth1") == "eth1"
+    assert host_facts.default_interface("") == ""
+
+
+def test_listening_sockets_of_both_families():
+    assert host_facts.listening_sockets(TCP) == [("10.33.33.11", 2375, "1001")]
+    assert host_facts.listening_sockets(TCP6) == [("::", 6443, "1003"), ("127.0.0.1", 8080, "1004")]
+
+
+def test_unit_of_a_process_in_either_cgroup_version():
+    assert host_facts.unit_of("0::/system.slice/kubelet.service\n") == "kubelet.service"
+    assert host_facts.unit_of("4:memory:/master1\n1:name=systemd:/master1/system.slice/etcd.service\n") == "etcd.service"
+    assert host_facts.unit_of("0::/kubepods.slice/kubepods-burstable.slice/cri-containerd-12.scope\n") == "kubepods"
+    assert host_facts.unit_of("0::/\n") == ""
+
+
+def test_owner_of_a_socket_is_this_process():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        tables = [host_facts.read_text("/proc/net/tcp")]
+        owner = next(entry for entry in host_facts.listeners(tables) if entry["port"] == port and entry["address"] == "127.0.0.1")
+    assert owner["pid"] in (os.getpid(), 0)  # 0: not found in time on a very busy machine
+
+
+def test_units_of_systemctl_show():
+    text = "Id=etcd.service\nActiveState=active\nFragmentPath=/etc/systemd/system/etcd.service\n\nId=kubelet.service\nActiveState=inactive\nFragmentPath=\n"
+    assert host_facts.parse_units(text) == {
+        "etcd.service": {"state": "active", "file": "/etc/systemd/system/etcd.service"}, "kubelet.service": {"state": "inactive", "file": ""},
+    }
+
+
+def test_swap_and_memory():
+    assert host_facts.swap_devices("Filename Type Size Used Priority\n/dev/sda2 partition 1000 0 -2\n") == ["/dev/sda2"]
+    assert host_facts.swap_devices("") == []
+    assert host_facts.memory_mib("MemTotal:        2048000 kB\nMemFree: 1 kB\n") == 2000
+
+
+def test_certificate_that_is_missing_or_damaged(tmp_path):
+    missing = host_facts.certificate(str(tmp_path / "none.pem"))
+    (tmp_path / "damaged.pem").write_text("-----BEGIN CERTIFICATE-----\nMII\n-----END CERTIFICATE-----\n")
+    damaged = host_facts.certificate(str(tmp_path / "damaged.pem"))
+    assert (missing["present"], missing["expired"]) == (False, False)
+    assert (damaged["present"], damaged["expired"]) == (True, True)
+
+
+def test_certificate_with_its_key_in_one_file(tmp_path):
+    from datetime import datetime, timedelta, timezone
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "system:node:node1")])
+    now = datetime.now(timezone.utc).replace(microsecond=0)
+    for path, ends in (("valid.pem", now + timedelta(days=1)), ("expired.pem", now - timedelta(hours=1))):
+        builder = x509.CertificateBuilder(name, name, key.public_key(), 7, now - timedelta(days=2), ends)
+        pem = builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+        pem += key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        (tmp_path / path).write_bytes(pem)
+        found = host_facts.certificate(str(tmp_path / path))
+        assert (found["not_after"], found["expired"]) == (int(ends.timestamp()), path == "expired.pem")
+
+
+def test_filesystem_of_a_path_that_is_not_there_yet():
+    assert host_facts.filesystem("/no/such/path")["device"] == host_facts.filesystem("/")["device"]
+    assert host_facts.filesystem("/proc/none")["size_mib"] == 0
+
+
+def test_this_machine_is_read_at_once():
+    begin = time.monotonic()
+    facts = host_facts.read(ARGUMENTS)
+    assert time.monotonic() - begin < 3
+    assert facts["memory_mib"] > 0 and facts["cpus"] > 0 and facts["python"] and abs(facts["time"] - time.time()) < 60
+    assert facts["commands"]["sh"] and not facts["commands"]["no-such-command"]
+    assert facts["features"]["no_such_module"] == "missing" and not facts["etcd_member"]
+    assert set(facts["filesystems"]) == {"/", "/var/lib/etcd"}
+    json.dumps(facts)
+
+
+def test_clock_offset_allows_for_the_time_that_the_call_takes():
+    assert clock_offset(105.0, 100.0, 110.0) == 0.0
+    assert clock_offset(130.0, 100.0, 110.0) == 20.0
+    assert clock_offset(40.0, 100.0, 110.0) == -60.0
