@@ -1,0 +1,539 @@
+# Copyright: (c) the hardway.kubernetes contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Proves that a cluster works, through its API: by what it says of itself, and by pods that ask each other.
+
+The pods are agnhost's C(netexec), which asks another server when it is told to (C(/dial)). It is told so through a port-forward, because an API
+server on a machine that is not a node cannot reach pods, but reaches kubelets.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import http.client
+import json
+import secrets
+import time
+import traceback
+import typing as t
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlencode, urlsplit
+
+from ansible_collections.hardway.kubernetes.plugins.module_utils.api import Api, ApiError, ApiUnreachable, describe, tls_context
+
+WEBSOCKET_IMPORT_ERROR: str | None = None
+try:
+    import websocket
+except ImportError:
+    WEBSOCKET_IMPORT_ERROR = traceback.format_exc()
+
+NAMESPACE = "hardway-verify"
+RUN_LABEL = "hardway.kubernetes/run"
+PORT = 8080
+HEALTH_PATHS = ("/livez", "/readyz", "/healthz")
+CLOSED_PATHS = ("/", "/api", "/apis", "/version", "/api/v1/namespaces", "/openapi/v2", "/metrics")
+INTERVAL = 0.4
+# beyond this many nodes each pod asks its next ones in the list, not all
+MOST_PEERS = 8
+# kube-proxy, DNS and routes follow a new Service or pod within a moment
+SETTLE = 20.0
+
+
+class VerifyError(Exception):
+    """A step that failed: the cause in words."""
+
+
+@dataclasses.dataclass
+class Check:
+    """One thing that was checked; *problems* is empty when it is good."""
+
+    name: str
+    good: str
+    hint: str = ""
+    problems: list[str] = dataclasses.field(default_factory=list)
+    skipped: str = ""
+    seconds: float = 0.0
+
+    @property
+    def ok(self) -> bool:
+        return not self.problems
+
+    @property
+    def line(self) -> str:
+        if self.skipped:
+            return f"{self.name}: skipped, {self.skipped}"
+        if self.ok:
+            return f"{self.name}: {self.good}"
+        return f"{self.name}: FAILED: {'; '.join(self.problems)}." + (f" {self.hint}" if self.hint else "")
+
+    def report(self) -> dict[str, t.Any]:
+        return {"name": self.name, "ok": self.ok, "skipped": bool(self.skipped), "text": self.line, "seconds": round(self.seconds, 2)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Pod:
+    name: str
+    node: str
+    address: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What is verified. *nodes* maps the names of the nodes to the addresses under which the controller reaches them."""
+
+    nodes: t.Mapping[str, str]
+    image: str = ""
+    version: str = ""
+    dns_domain: str = "cluster.local"
+    timeout: float = 60.0
+    dns: bool = True
+    outside: bool = True
+
+
+class Tunnel:
+    """HTTP to a pod's port through a port-forward (websocket, C(v4.channel.k8s.io): channel 0 is data, 1 is errors)."""
+
+    def __init__(self, api: Api, pod: Pod, timeout: float) -> None:
+        self._socket = open_websocket(api, f"/api/v1/namespaces/{NAMESPACE}/pods/{pod.name}/portforward", [("ports", PORT)], ["v4.channel.k8s.io"], timeout)
+        self._greeted: set[int] = set()
+        self._buffer = b""
+
+    def get(self, path: str) -> tuple[int, str]:
+        self._socket.send_binary(b"\x00" + f"GET {path} HTTP/1.1\r\nHost: {NAMESPACE}\r\n\r\n".encode())
+        while b"\r\n\r\n" not in self._buffer:
+            self._receive()
+        head, unused, self._buffer = self._buffer.partition(b"\r\n\r\n")
+        status, *headers = head.decode().split("\r\n")
+        fields = {name.strip().lower(): value.strip() for name, unused, value in (header.partition(":") for header in headers)}
+        length = int(fields.get("content-length", 0))
+        while len(self._buffer) < length:
+            self._receive()
+        body, self._buffer = self._buffer[:length], self._buffer[length:]
+        return int(status.split()[1]), body.decode(errors="replace")
+
+    def _receive(self) -> None:
+        frame = self._socket.recv()
+        data = frame.encode() if isinstance(frame, str) else frame
+        if not data:
+            raise VerifyError("the port-forward was closed")
+        channel, data = data[0], data[1:]
+        if channel not in self._greeted:  # the first frame of a channel is its port
+            self._greeted.add(channel)
+            data = data[2:]
+        if channel == 1 and data:
+            raise VerifyError(data.decode(errors="replace").strip())
+        if channel == 0:
+            self._buffer += data
+
+    def close(self) -> None:
+        with contextlib.suppress(Exception):
+            self._socket.close(timeout=1)
+
+
+def open_websocket(api: Api, path: str, query: t.Sequence[tuple[str, t.Any]], protocols: list[str], timeout: float) -> t.Any:
+    """A websocket to *path* with the client's credentials. Raises VerifyError with the API's own words."""
+    credentials = api.credentials
+    address = urlsplit(credentials.server)
+    options: dict[str, t.Any] = {"context": tls_context(credentials)}
+    if credentials.server_name:
+        options["server_hostname"] = credentials.server_name
+    url = f"{'wss' if address.scheme == 'https' else 'ws'}://{address.netloc}{address.path}{path}?{urlencode(query)}"
+    header = [f"Authorization: Bearer {credentials.token}"] if credentials.token else []
+    try:
+        return websocket.create_connection(
+            url, timeout=timeout, sslopt=options, header=header, subprotocols=protocols, suppress_origin=True, http_no_proxy=["*"], enable_multithread=False
+        )
+    except websocket.WebSocketBadStatusException as error:
+        body = error.resp_body.decode(errors="replace") if isinstance(error.resp_body, bytes) else str(error.resp_body or "")
+        raise VerifyError(f"answered {error.status_code}: {ApiError('', '', error.status_code, body).message}") from error
+    except (websocket.WebSocketException, OSError) as error:
+        raise VerifyError(describe(error, timeout)) from error
+
+
+def execute(api: Api, pod: Pod, command: t.Sequence[str], timeout: float) -> str:
+    """Runs *command* in *pod* and returns what it wrote. Raises VerifyError when it fails."""
+    query = [("command", word) for word in command] + [("stdout", "true"), ("stderr", "true")]
+    socket = open_websocket(api, f"/api/v1/namespaces/{NAMESPACE}/pods/{pod.name}/exec", query, ["v5.channel.k8s.io", "v4.channel.k8s.io"], timeout)
+    output, status = b"", b""
+    try:
+        while True:
+            frame = socket.recv()
+            data = frame.encode() if isinstance(frame, str) else frame
+            if not data:
+                break
+            if data[0] == 3:
+                status += data[1:]
+            elif data[0] in (1, 2):
+                output += data[1:]
+    except websocket.WebSocketConnectionClosedException:
+        pass
+    except (websocket.WebSocketException, OSError) as error:
+        raise VerifyError(describe(error, timeout)) from error
+    finally:
+        with contextlib.suppress(Exception):
+            socket.close(timeout=1)
+    try:
+        result = json.loads(status)
+    except ValueError:
+        raise VerifyError("ended without a status") from None
+    if result.get("status") != "Success":
+        raise VerifyError(f"{result.get('message', 'failed')}: {output.decode(errors='replace').strip()}")
+    return output.decode(errors="replace")
+
+
+def web_objects(run: str, image: str, nodes: t.Sequence[str]) -> list[tuple[str, dict[str, t.Any]]]:
+    """The path and the body of each object: a web server on each of *nodes*, and a Service for all."""
+    labels = {"app": "web", RUN_LABEL: run}
+    name = f"web-{run}"
+    container = {
+        "name": "web",
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "args": ["netexec", f"--http-port={PORT}", "--udp-port=-1"],
+        "ports": [{"containerPort": PORT}],
+        "readinessProbe": {"httpGet": {"path": "/hostname", "port": PORT}, "periodSeconds": 1, "timeoutSeconds": 2},
+        "resources": {"requests": {"cpu": "1m", "memory": "8Mi"}},
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "readOnlyRootFilesystem": True},
+    }
+    terms = [{"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]} for node in nodes]
+    pod = {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": 1,
+        "tolerations": [{"operator": "Exists"}],
+        "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}},
+        "securityContext": {"runAsNonRoot": True, "runAsUser": 65534, "seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [container],
+    }
+    spec = {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": pod}}
+    service = {"type": "NodePort", "selector": labels, "ports": [{"name": "http", "port": 80, "targetPort": PORT}]}
+    metadata = {"name": name, "namespace": NAMESPACE, "labels": labels}
+    return [
+        (f"/apis/apps/v1/namespaces/{NAMESPACE}/daemonsets/{name}", {"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": metadata, "spec": spec}),
+        (f"/api/v1/namespaces/{NAMESPACE}/services/{name}", {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": service}),
+    ]
+
+
+def namespace_object(run: str) -> dict[str, t.Any]:
+    labels = {RUN_LABEL: run, "pod-security.kubernetes.io/enforce": "restricted"}
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": labels}}
+
+
+def condition(item: t.Mapping[str, t.Any], kind: str) -> dict[str, t.Any]:
+    found = (entry for entry in item.get("status", {}).get("conditions") or [] if entry.get("type") == kind)
+    return next(found, {})
+
+
+def node_problems(nodes: t.Mapping[str, t.Mapping[str, t.Any]], names: t.Iterable[str]) -> list[str]:
+    """Which of the named nodes are not there or not Ready, and why."""
+    problems = []
+    for name in names:
+        ready = condition(nodes.get(name, {}), "Ready")
+        if name not in nodes:
+            problems.append(f"{name} is not registered")
+        elif ready.get("status") != "True":
+            problems.append(f"{name} is not Ready ({ready.get('message') or ready.get('reason') or 'its kubelet has said nothing yet'})")
+    return problems
+
+
+def version_problems(nodes: t.Mapping[str, t.Mapping[str, t.Any]], names: t.Iterable[str], version: str) -> list[str]:
+    """Which of the named nodes run a kubelet of another version."""
+    running = {name: nodes[name].get("status", {}).get("nodeInfo", {}).get("kubeletVersion", "") for name in names if name in nodes}
+    return [f"{name} runs kubelet {found or 'of no known version'} instead of v{version.lstrip('v')}" for name, found in running.items()
+            if version and found.lstrip("v") != version.lstrip("v")]
+
+
+def pod_cause(item: t.Mapping[str, t.Any] | None) -> str:
+    """Why a pod does not run."""
+    if item is None:
+        return "it has no pod"
+    status = item.get("status", {})
+    for container in status.get("containerStatuses") or []:
+        state = container.get("state", {})
+        for kind in ("waiting", "terminated"):
+            if kind in state:
+                return f"its container is {kind}: {state[kind].get('reason', '')} {state[kind].get('message', '')}".strip()
+    for kind in ("PodScheduled", "Ready"):
+        entry = condition(item, kind)
+        if entry.get("status") == "False" and entry.get("message"):
+            return str(entry["message"])
+    return f"its pod is {status.get('phase', 'unknown')}"
+
+
+class Verifier:
+    """Runs the checks; each failing one is told with the others, in *checks*."""
+
+    def __init__(self, api: Api, settings: Settings) -> None:
+        self.api = api
+        self.settings = settings
+        self.checks: list[Check] = []
+        self.run = secrets.token_hex(4)
+
+    @property
+    def failed(self) -> list[Check]:
+        return [check for check in self.checks if not check.ok]
+
+    @contextlib.contextmanager
+    def _check(self, name: str, good: str, hint: str = "") -> t.Iterator[Check]:
+        check, began = Check(name, good, hint), time.monotonic()
+        self.checks.append(check)
+        try:
+            yield check
+        except (ApiError, ApiUnreachable, VerifyError) as error:
+            check.problems.append(str(error))
+        check.seconds = time.monotonic() - began
+
+    def light(self) -> None:
+        """The API through its endpoint, the nodes, and what an anonymous client gets."""
+        with self._check("API", "", "Look at: the holder of the virtual address, haproxy, and journalctl -u kube-apiserver on the masters") as check:
+            version = self.api.get("/version")["gitVersion"]
+            check.good = f"{self.api.server} answers as {version}"
+            wanted = self.settings.version
+            if wanted and version.lstrip("v") != wanted.lstrip("v"):
+                check.problems.append(f"{self.api.server} answers as {version} instead of v{wanted.lstrip('v')}")
+            status, body = self.api.text("/readyz", {"verbose": ""})
+            if status != 200:
+                check.problems.append(f"it is not ready: {', '.join(line for line in body.splitlines() if line.startswith('[-]')) or body[:200]}")
+        if not check.good:
+            return  # it does not answer at all
+        with self._check("nodes", f"{len(self.settings.nodes)} Ready", "Look at: journalctl -u kubelet and -u containerd there, and the network plugin") as check:
+            check.problems += self._wait_for_nodes()
+        with self._check("anonymous access", "health and nothing else", "Look at: the anonymous section of kube-apiserver's authentication configuration") as check:
+            check.problems += self._anonymous_problems()
+
+    def _wait_for_nodes(self) -> list[str]:
+        # a node becomes Ready some seconds after its network plugin was installed
+        end = time.monotonic() + self.settings.timeout
+        while True:
+            nodes = {item["metadata"]["name"]: item for item in self.api.items("/api/v1/nodes")}
+            problems = node_problems(nodes, self.settings.nodes)
+            if not problems or time.monotonic() >= end:
+                return problems + version_problems(nodes, self.settings.nodes, self.settings.version)
+            time.sleep(INTERVAL)
+
+    def _anonymous_problems(self) -> list[str]:
+        stranger = Api(self.api.credentials.anonymous(), self.api.timeout, "hardway-verify-anonymous")
+        problems = [f"{path} answers {status}" for path in HEALTH_PATHS for status in [stranger.text(path)[0]] if status != 200]
+        return problems + [f"{path} answers {status}" for path in CLOSED_PATHS for status in [stranger.text(path)[0]] if status not in (401, 403)]
+
+    def pods(self) -> None:
+        """Real pods on all nodes; nothing of them is left behind.
+
+        Not tried where the API or the nodes are ill: the pods would fail after long waits, and say less.
+        """
+        if self.failed or not self.settings.nodes:
+            self.checks.append(Check("web pods", "", skipped="the checks above come first" if self.failed else "no nodes are named"))
+            return
+        try:
+            pods = self._start()
+            if pods:
+                self._ask(pods)
+        finally:
+            self._clean()
+
+    def _start(self) -> list[Pod]:
+        pods: list[Pod] = []
+        hint = f"Look at: kubectl -n {NAMESPACE} describe pods (while verify runs), journalctl -u kubelet and -u containerd there, and whether the image is there"
+        with self._check("web pods", f"one runs on each of {len(self.settings.nodes)} nodes", hint) as check:
+            self._wait_for_former_run()
+            self.api.apply(f"/api/v1/namespaces/{NAMESPACE}", namespace_object(self.run))
+            for path, body in web_objects(self.run, self.settings.image, list(self.settings.nodes)):
+                self.service = self.api.apply(path, body)
+            pods, problems = self._wait_for_pods()
+            check.problems += problems
+        return pods
+
+    def _wait_for_former_run(self) -> None:
+        end = time.monotonic() + self.settings.timeout
+        while True:
+            found = self.api.find(f"/api/v1/namespaces/{NAMESPACE}")
+            if not found or not found["metadata"].get("deletionTimestamp"):
+                return
+            if time.monotonic() >= end:
+                stuck = "; ".join(entry.get("message", "") for entry in found.get("status", {}).get("conditions") or [] if entry.get("status") == "True")
+                raise VerifyError(f"the namespace {NAMESPACE} of a former run is still being deleted: {stuck or 'no cause given'}")
+            time.sleep(INTERVAL)
+
+    def _wait_for_pods(self) -> tuple[list[Pod], list[str]]:
+        end = time.monotonic() + self.settings.timeout
+        while True:
+            items = self.api.items(f"/api/v1/namespaces/{NAMESPACE}/pods", {"labelSelector": f"{RUN_LABEL}={self.run}"})
+            by_node = {pod_node(item): item for item in items}
+            ready = {node: item for node, item in by_node.items() if condition(item, "Ready").get("status") == "True"}
+            missing = [node for node in self.settings.nodes if node not in ready]
+            if not missing or time.monotonic() >= end:
+                pods = [Pod(item["metadata"]["name"], node, item["status"]["podIP"]) for node, item in sorted(ready.items())]
+                return pods, [f"{node}: {pod_cause(by_node.get(node))}" for node in missing]
+            time.sleep(INTERVAL)
+
+    def _ask(self, pods: list[Pod]) -> None:
+        with ThreadPoolExecutor(min(4, len(pods))) as pool:
+            self._reads(pods, pool)
+            tunnels = self._tunnels(pods, pool)
+            try:
+                self._reach(pods, tunnels, pool)
+            finally:
+                for tunnel in tunnels.values():
+                    tunnel.close()
+            self._outside(pods, pool)
+
+    def _each(self, check: Check, pool: ThreadPoolExecutor, subjects: t.Sequence[t.Any], ask: t.Callable[[t.Any], None]) -> None:
+        """Asks for each subject at once; collects what fails."""
+
+        def attempt(subject: t.Any) -> str:
+            try:
+                ask(subject)
+            except (VerifyError, ApiError, ApiUnreachable, OSError, http.client.HTTPException) as error:
+                return str(error)
+            except websocket.WebSocketException as error:
+                return f"{subject}: {describe(error)}"
+            return ""
+
+        check.problems += [problem for problem in pool.map(attempt, subjects) if problem]
+
+    def _reads(self, pods: list[Pod], pool: ThreadPoolExecutor) -> None:
+        kubelet = "Look at: port 10250 of the node from the masters, and the RBAC of the API server's kubelet client (system:kubelet-api-admin)"
+
+        def logs(pod: Pod) -> None:
+            status, text = self.api.text(f"/api/v1/namespaces/{NAMESPACE}/pods/{pod.name}/log", {"tailLines": 5})
+            if status != 200 or not text.strip():
+                raise VerifyError(f"{pod.node}: {f'answered {status}: ' + text.strip()[:200] if status != 200 else 'no logs'}")
+
+        with self._check("logs", f"of {len(pods)} pods", kubelet) as check:
+            self._each(check, pool, pods, logs)
+        with self._check("exec", f"in {len(pods)} pods, which reach the API at its Service address", kubelet) as check:
+            service = self.api.get("/api/v1/namespaces/default/services/kubernetes")["spec"]
+            target = f"{bracketed(service['clusterIP'])}:{service['ports'][0]['port']}"
+
+            def connect(pod: Pod) -> None:
+                try:
+                    execute(self.api, pod, ["/agnhost", "connect", "--timeout=5s", target], self.api.timeout + 5)
+                except VerifyError as error:
+                    raise VerifyError(f"{pod.node}: agnhost connect {target}: {error}") from error
+
+            self._each(check, pool, pods, connect)
+
+    def _tunnels(self, pods: list[Pod], pool: ThreadPoolExecutor) -> dict[str, Tunnel]:
+        tunnels: dict[str, Tunnel] = {}
+
+        def forward(pod: Pod) -> None:
+            try:
+                tunnel = Tunnel(self.api, pod, SETTLE)
+                unused, name = tunnel.get("/hostname")
+            except VerifyError as error:
+                raise VerifyError(f"{pod.node}: {error}") from error
+            if name != pod.name:
+                raise VerifyError(f"{pod.node}: {pod.name} answers as {name[:80]!r}")
+            tunnels[pod.name] = tunnel
+
+        hint = "Look at: port 10250 of the node from the masters, and journalctl -u containerd there"
+        with self._check("port-forward", f"to {len(pods)} pods", hint) as check:
+            self._each(check, pool, pods, forward)
+        return tunnels
+
+    def _reach(self, pods: list[Pod], tunnels: dict[str, Tunnel], pool: ThreadPoolExecutor) -> None:
+        names = {pod.name for pod in pods}
+        sources = [pod for pod in pods if pod.name in tunnels]
+        count = len(sources)
+
+        def ask(source: Pod, host: str, port: int, expected: set[str], what: str) -> None:
+            end = time.monotonic() + SETTLE
+            while True:
+                problem = dial(tunnels[source.name], host, port, expected)
+                if not problem:
+                    return
+                if time.monotonic() >= end:
+                    raise VerifyError(f"from {source.node} {what}: {problem}")
+                time.sleep(INTERVAL)
+
+        def peers(source: Pod) -> None:
+            problems = []
+            at = pods.index(source)
+            for peer in (pods[at + 1:] + pods[:at])[:MOST_PEERS]:
+                try:
+                    ask(source, peer.address, PORT, {peer.name}, f"to {peer.node} ({peer.address})")
+                except VerifyError as error:
+                    problems.append(str(error))
+            if problems:
+                raise VerifyError("; ".join(problems))
+
+        hint = "Look at: the network plugin (flanneld or the routes) and the firewall of both machines"
+        with self._check("pod to pod", f"{count} pods ask each other by address, across machines", hint) as check:
+            check.skipped = "" if sources else "no pod could be asked"
+            self._each(check, pool, sources, peers)
+        service = self.service["spec"]["clusterIP"]
+        with self._check("Service address", f"{count} pods ask {service}", "Look at: journalctl -u kube-proxy there") as check:
+            check.skipped = "" if sources else "no pod could be asked"
+            self._each(check, pool, sources, lambda source: ask(source, service, 80, names, f"to {service}"))
+        name = f"{self.service['metadata']['name']}.{NAMESPACE}.svc.{self.settings.dns_domain}"
+        with self._check("DNS name", f"{count} pods ask {name}", "Look at: kubectl -n kube-system get pods, CoreDNS's logs, and kubelet's clusterDNS") as check:
+            check.skipped = "no pod could be asked" if not sources else "" if self.settings.dns else "dns is false"
+            self._each(check, pool, sources if self.settings.dns else [], lambda source: ask(source, name, 80, names, f"to {name}"))
+
+    def _outside(self, pods: list[Pod], pool: ThreadPoolExecutor) -> None:
+        port = self.service["spec"]["ports"][0]["nodePort"]
+        names = {pod.name for pod in pods}
+
+        def fetch(node: str) -> None:
+            end = time.monotonic() + SETTLE
+            while True:
+                problem = node_port_problem(self.settings.nodes[node], port, names)
+                if not problem:
+                    return
+                if time.monotonic() >= end:
+                    raise VerifyError(f"{node}: {problem}")
+                time.sleep(INTERVAL)
+
+        hint = "Look at: journalctl -u kube-proxy there, and the firewall between the controller and the node (or set verify_outside to false)"
+        with self._check("NodePort", f"{len(self.settings.nodes)} nodes answer the controller at port {port}", hint) as check:
+            check.skipped = "" if self.settings.outside else "outside is false"
+            self._each(check, pool, list(self.settings.nodes) if self.settings.outside else [], fetch)
+
+    def _clean(self) -> None:
+        with contextlib.suppress(ApiError, ApiUnreachable):
+            # the pods first: the namespace's own deletion would come back to them only after seconds
+            for path, unused in web_objects(self.run, "", []):
+                self.api.delete(path, {"propagationPolicy": "Background"})
+        with self._check("clean up", f"the namespace {NAMESPACE} is being deleted") as check:
+            self.api.delete(f"/api/v1/namespaces/{NAMESPACE}")
+        if check.ok:
+            self.checks.remove(check)
+
+
+def pod_node(item: t.Mapping[str, t.Any]) -> str:
+    """The node of a DaemonSet's pod, also before it is bound to it."""
+    if item["spec"].get("nodeName"):
+        return str(item["spec"]["nodeName"])
+    required = item["spec"].get("affinity", {}).get("nodeAffinity", {}).get("requiredDuringSchedulingIgnoredDuringExecution", {})
+    values = [field["values"][0] for term in required.get("nodeSelectorTerms", []) for field in term.get("matchFields", [])]
+    return str(values[0]) if values else ""
+
+
+def bracketed(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
+
+
+def dial(tunnel: Tunnel, host: str, port: int, expected: set[str]) -> str:
+    """Lets a pod ask *host* for its name; what is wrong with the answer, or an empty text."""
+    status, body = tunnel.get(f"/dial?{urlencode({'host': host, 'port': port, 'protocol': 'http', 'request': 'hostname', 'tries': 1})}")
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        return f"answered {status}: {body.strip()[:200]}"
+    if answer.get("errors"):
+        return ", ".join(answer["errors"])
+    names = set(answer.get("responses") or [])
+    return "" if names and names <= expected else f"{', '.join(sorted(names)) or 'nothing'} answered instead of {', '.join(sorted(expected))}"
+
+
+def node_port_problem(address: str, port: int, expected: set[str]) -> str:
+    """What is wrong with the answer of a node's port to this machine, or an empty text."""
+    connection = http.client.HTTPConnection(address, port, timeout=4)
+    try:
+        connection.request("GET", "/hostname")
+        name = connection.getresponse().read(200).decode(errors="replace")
+    except (OSError, http.client.HTTPException) as error:
+        return f"{bracketed(address)}:{port}: {describe(error, 4)}"
+    finally:
+        connection.close()
+    return "" if name in expected else f"{bracketed(address)}:{port}: {name[:80]!r} answered"

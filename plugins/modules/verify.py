@@ -1,0 +1,172 @@
+#!/usr/bin/python
+# Copyright: (c) the hardway.kubernetes contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: verify
+short_description: Prove that a cluster works, with real pods
+version_added: 0.1.0
+author:
+  - hardway.kubernetes contributors
+description:
+  - With O(level=light) checks that the API answers at the kubeconfig's server and is ready, that the named nodes are Ready, and that an anonymous
+    client gets health and nothing else.
+  - With O(level=pods) it runs a web server on each named node besides (in the namespace C(hardway-verify), which it deletes at the end, also when a
+    check failed). It reads their logs, executes a command in each, forwards a port to each, lets them ask each other by pod address, by Service address
+    and by DNS name, and asks each node's NodePort from the controller.
+  - All failing checks are told together, each with its cause and with what to look at.
+options:
+  kubeconfig:
+    description: Path of an administrator's kubeconfig. Its server is the address that is verified.
+    type: path
+    required: true
+  nodes:
+    description: The nodes that must be there, and work.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description: Name of the node.
+        type: str
+        required: true
+      address:
+        description: Address under which the controller reaches the node's NodePorts. Default is its name.
+        type: str
+  level:
+    description: How much to check. V(light) takes a few calls, V(pods) some seconds.
+    type: str
+    choices: [light, pods]
+    default: pods
+  image:
+    description: Reference of an agnhost image that the nodes have or can pull. Needed for O(level=pods).
+    type: str
+  version:
+    description: The version that the API server and each kubelet must run. Any, when not given.
+    type: str
+    default: ""
+  dns:
+    description: Whether to check DNS names.
+    type: bool
+    default: true
+  dns_domain:
+    description: The cluster's DNS domain.
+    type: str
+    default: cluster.local
+  outside:
+    description: Whether to ask the NodePorts from the controller.
+    type: bool
+    default: true
+  timeout:
+    description: Seconds to wait for nodes to be Ready, and for pods to run.
+    type: int
+    default: 60
+requirements:
+  - PyYAML
+  - websocket-client (for O(level=pods))
+attributes:
+  check_mode:
+    support: full
+    description: Does the checks of O(level=light), which only read.
+  diff_mode:
+    support: none
+notes:
+  - Runs on the controller. It never reports a change, for nothing stays.
+"""
+
+EXAMPLES = r"""
+- name: Prove that the cluster works
+  hardway.kubernetes.verify:
+    kubeconfig: clusters/kubernetes/admin.kubeconfig
+    image: registry.k8s.io/e2e-test-images/agnhost:2.63.0
+    nodes:
+      - name: node1
+        address: 192.0.2.31
+      - name: node2
+        address: 192.0.2.32
+  delegate_to: localhost
+  run_once: true
+"""
+
+RETURN = r"""
+checks:
+  description: Each check.
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - {name: nodes, ok: true, seconds: 0.01, skipped: false, text: "nodes: 5 Ready"}
+lines:
+  description: One line for each check.
+  returned: always
+  type: list
+  elements: str
+  sample: ["API: https://192.0.2.100:6443 answers as v1.36.3", "nodes: 5 Ready"]
+seconds:
+  description: Time that it took.
+  returned: always
+  type: float
+  sample: 6.4
+"""
+
+import time
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible_collections.hardway.kubernetes.plugins.module_utils.api import YAML_IMPORT_ERROR, Api, ApiError, ApiUnreachable, KubeconfigError
+from ansible_collections.hardway.kubernetes.plugins.module_utils.verify import WEBSOCKET_IMPORT_ERROR, Settings, Verifier
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "kubeconfig": {"type": "path", "required": True},
+            "nodes": {
+                "type": "list",
+                "elements": "dict",
+                "required": True,
+                "options": {"name": {"type": "str", "required": True}, "address": {"type": "str"}},
+            },
+            "level": {"type": "str", "choices": ["light", "pods"], "default": "pods"},
+            "image": {"type": "str"},
+            "version": {"type": "str", "default": ""},
+            "dns": {"type": "bool", "default": True},
+            "dns_domain": {"type": "str", "default": "cluster.local"},
+            "outside": {"type": "bool", "default": True},
+            "timeout": {"type": "int", "default": 60},
+        },
+        required_if=[("level", "pods", ["image"])],
+        supports_check_mode=True,
+    )
+    params = module.params
+    with_pods = params["level"] == "pods" and not module.check_mode
+    for library, error in (("PyYAML", YAML_IMPORT_ERROR), ("websocket-client", WEBSOCKET_IMPORT_ERROR if with_pods else None)):
+        if error:
+            module.fail_json(msg=missing_required_lib(library), exception=error)
+    started = time.monotonic()
+    settings = Settings(
+        nodes={node["name"]: node["address"] or node["name"] for node in params["nodes"]},
+        image=params["image"] or "",
+        **{key: params[key] for key in ("version", "dns", "dns_domain", "outside", "timeout")},
+    )
+    try:
+        verifier = Verifier(Api.from_kubeconfig(params["kubeconfig"], agent="hardway-verify"), settings)
+        verifier.light()
+        if with_pods:
+            verifier.pods()
+    except (KubeconfigError, ApiError, ApiUnreachable) as error:
+        module.fail_json(msg=str(error))
+    result = {
+        "changed": False,
+        "checks": [check.report() for check in verifier.checks],
+        "lines": [check.line for check in verifier.checks],
+        "seconds": round(time.monotonic() - started, 2),
+    }
+    if verifier.failed:
+        module.fail_json(msg="\n".join([f"{len(verifier.failed)} of {len(verifier.checks)} checks failed.", *(check.line for check in verifier.failed)]), **result)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
