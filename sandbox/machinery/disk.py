@@ -58,6 +58,12 @@ def clear() -> None:
         unit.start(["nice", "rm", "--recursive", "--force", "--", *aside], Path(os.devnull), {})
 
 
+def clear_half_made() -> None:
+    """Delete the disks that a killed command was making."""
+    for path in settings.STATE.glob(".*.new"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
 def stop_clearing() -> None:
     units.unit(CLEARING).kill()
 

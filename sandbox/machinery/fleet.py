@@ -32,7 +32,7 @@ class Fleet:
         tree = image.ensure(self.progress)
         try:
             self._prepare()
-            self._boot(wanted, lambda each: self._make_disk(each, tree))
+            self._boot(wanted, tree)
         finally:
             self._tidy()
 
@@ -44,7 +44,7 @@ class Fleet:
         try:
             self._prepare()
             self._each(wanted, lambda each: self._take(each, "reset"))
-            self._boot(wanted, lambda each: self._make_disk(each, tree))
+            self._boot(wanted, tree)
         finally:
             self._tidy()
 
@@ -62,7 +62,7 @@ class Fleet:
         host.require_root()
         self._require_disk(wanted)
         self._prepare()
-        self._boot(wanted, lambda each: None)
+        self._boot(wanted)
 
     def down(self, wanted: Sequence[Machine]) -> None:
         """Remove those machines and their disks; with the last one network, mirror and state go too."""
@@ -85,6 +85,7 @@ class Fleet:
 
     def _prepare(self) -> None:
         settings.STATE.mkdir(parents=True, exist_ok=True)
+        disk.clear_half_made()
         if not settings.SSH_KEY.exists():
             settings.SSH_KEY.parent.mkdir(mode=0o700, exist_ok=True)
             run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "hardway-sandbox", "-f", settings.SSH_KEY)
@@ -92,32 +93,36 @@ class Fleet:
         network.up()
         mirror.start(self.progress)
 
-    def _make_disk(self, each: Machine, tree: Path) -> None:
-        if not disk.exists(each.name):
-            disk.make(each, tree, list(self.machines.values()))
+    def _boot(self, wanted: Sequence[Machine], image_tree: Path | None = None) -> None:
+        """Boot those that do not run, with a fresh disk from the image if they have none.
 
-    def _boot(self, wanted: Sequence[Machine], prepare: Callable[[Machine], None]) -> None:
-        begun: list[Machine] = []
-        ready: list[Machine] = []
+        What fails or is interrupted is off afterwards, and a disk that was made for it is gone.
+        """
+        made: list[Machine] = []
+        booting: list[Machine] = []
 
         def boot(each: Machine) -> None:
             if machine.state(each.name) == "running":
-                if machine.wait(each, self._stop):
-                    self.progress.say(f"{each.name}: already runs at {each.address}")
+                machine.wait(each, self._stop)
+                self.progress.say(f"{each.name}: already runs at {each.address}")
                 return
-            begun.append(each)
-            prepare(each)
+            booting.append(each)
+            if image_tree and not disk.exists(each.name):
+                made.append(each)
+                disk.make(each, image_tree, self.machines.values())
             machine.power_on(each)
             said = machine.wait(each, self._stop)
-            ready.append(each)
+            booting.remove(each)
             self.progress.say(f"{each.name}: ssh answers at {each.address} ({said})")
 
         try:
             self._each(wanted, boot)
         except BaseException:
-            for each in begun:
-                if each not in ready:
+            for each in booting:
+                if each in made:
                     self._take(each, "removed, as it was only half made")
+                else:
+                    self._lose_power(each)
             raise
 
     def _take(self, each: Machine, why: str) -> None:
@@ -139,6 +144,7 @@ class Fleet:
             return
         disk.stop_clearing()
         mirror.stop()
+        units.forget_slice()
         network.down()
         host.restore_inotify()
         shutil.rmtree(settings.STATE, ignore_errors=True)
@@ -149,26 +155,22 @@ class Fleet:
             raise SandboxError(f"There is no machine {', '.join(absent)}. Make it: sandbox/machines.py up {' '.join(absent)}")
 
     def _each(self, wanted: Sequence[Machine], work: Callable[[Machine], None]) -> None:
-        """Do the work for all machines at once; the first failure stops the others and is raised."""
+        """Do the work for all machines at once, and raise what failed when all are done; a signal stops them."""
         if not wanted:
             return
+        failed: list[str] = []
         with ThreadPoolExecutor(max_workers=len(wanted)) as pool:
             pending: set[Future[None]] = {pool.submit(work, each) for each in wanted}
             try:
                 while pending:
                     # Waiting in short turns lets the main thread see a signal.
                     done, pending = wait(pending, timeout=0.5, return_when=FIRST_COMPLETED)
-                    for future in done:
-                        future.result()
-            except BaseException:
+                    failed += [str(error) for future in done if (error := future.exception())]
+            except Interrupted:
                 self._stop.set()
-                for future in pending:
-                    future.cancel()
                 raise
-            finally:
-                wait(pending)
-        if self._stop.is_set():
-            raise Interrupted
+        if failed:
+            raise SandboxError("\n".join(failed))
 
 
 @contextmanager

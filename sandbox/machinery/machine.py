@@ -18,7 +18,13 @@ SSH_OPTIONS = (
     "-o", "LogLevel=ERROR", "-o", "IdentitiesOnly=yes",
 )
 # In a mount namespace of their own the machine's mounts end with its last process, however that ends.
-MOUNT_AND_BOOT = 'mount -t overlay -o "$1" hardway-sandbox "$2" && shift 2 && exec "$@"'
+# Status 133 is systemd-nspawn's word for a machine that wants to boot again; its old link may still be there then.
+MOUNT_AND_BOOT = """
+mount -t overlay -o "$1" hardway-sandbox "$2" || exit
+link=$3
+shift 3
+while "$@"; [ $? -eq 133 ]; do ip link delete "$link" 2>/dev/null; done
+"""
 
 
 def state(name: str) -> str:
@@ -69,7 +75,7 @@ def wait(machine: Machine, stop: threading.Event) -> str:
     while not _listens(machine):
         _keep_waiting(machine, stop, deadline)
         if time.monotonic() > grace and not unit.pids():
-            raise SandboxError(f"{machine.name} ended while it booted; its console said:\n{_tail(machine.name)}")
+            raise SandboxError(f"{machine.name} ended while it booted. Its console said:\n{_tail(machine.name)}")
     while True:
         _keep_waiting(machine, stop, deadline)
         done = _call(ssh(machine, "systemctl is-system-running --wait || systemctl list-units --failed --plain --no-legend"), timeout=60)
@@ -97,7 +103,7 @@ def _command(name: str) -> list[str]:
         nspawn.append("--bind-ro=/lib/modules")
     return [
         "unshare", "--mount", "--propagation", "private",
-        "sh", "-c", MOUNT_AND_BOOT, "sh", disk.mount_options(name), root, *nspawn,
+        "sh", "-c", MOUNT_AND_BOOT, "sh", disk.mount_options(name), root, network.link(name), *nspawn,
     ]
 
 
@@ -114,7 +120,8 @@ def _keep_waiting(machine: Machine, stop: threading.Event, deadline: float) -> N
         raise Interrupted
     if time.monotonic() > deadline:
         raise SandboxError(
-            f"{machine.name} does not answer at {machine.address} after {settings.BOOT_TIMEOUT:.0f} s; its console said:\n{_tail(machine.name)}"
+            f"{machine.name} does not let us in at {machine.address} after {settings.BOOT_TIMEOUT:.0f} s. A machine whose network or ssh was "
+            f"broken becomes fresh by: sandbox/machines.py reset {machine.name}. Its console said:\n{_tail(machine.name)}"
         )
 
 

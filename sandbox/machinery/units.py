@@ -38,6 +38,17 @@ def left_behind() -> list[str]:
     return sorted(names)
 
 
+def all_units(names: Iterable[str]) -> list[Unit]:
+    """Return a unit for each of these names and for each one left behind."""
+    return [unit(name) for name in dict.fromkeys([*names, *left_behind()])]
+
+
+def forget_slice() -> None:
+    """Remove the slice of the units, where systemd keeps them, when the last one is gone."""
+    if systemd_runs():
+        run("systemctl", "stop", SLICE, check=False)
+
+
 def systemd_runs() -> bool:
     """Tell whether systemd is the first process here (as sd_booted(3) does)."""
     return Path("/run/systemd/system").is_dir()
@@ -208,8 +219,3 @@ def _send_kill(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
     except ProcessLookupError:
         return
-
-
-def all_units(names: Iterable[str]) -> list[Unit]:
-    """Return a unit for each of these names and for each one left behind."""
-    return [unit(name) for name in dict.fromkeys([*names, *left_behind()])]
