@@ -172,7 +172,7 @@ class ActionModule(ActionBase):
         plan = self._plan(arguments, inventory, task_vars)
         site = self._site(arguments, plan, inventory)
         problems = settle([*check_inventory(plan), *check_hosts(site)], words(arguments["accept"]))
-        result.update(changed=False, kinds=sorted({problem.kind for problem in problems}))
+        result.update(changed=False, kinds=sorted({problem.kind for problem in problems}), endpoint=site.probe.answer)
         if errors(problems):
             result.update(failed=True, msg=report(problems))
         else:

@@ -124,4 +124,9 @@ kinds:
   type: list
   elements: str
   sample: [even-etcd-members, port-taken]
+endpoint:
+  description: Who answers at the cluster's endpoint, V(ours), V(foreign), V(open) (no TLS), V(refused), or empty for nobody.
+  returned: always
+  type: str
+  sample: ours
 """
