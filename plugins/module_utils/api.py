@@ -354,6 +354,8 @@ def describe(error: BaseException, timeout: float | None = None) -> str:
         return f"its certificate does not verify: {error.verify_message}"
     if isinstance(error, TimeoutError):
         return f"no answer within {timeout:g} s" if timeout else "no answer in time"
+    if type(error).__name__ == "WebSocketTimeoutException":
+        return f"no answer within {timeout:g} s" if timeout else "no answer in time"
     if isinstance(error, http.client.RemoteDisconnected):
         return "the connection was closed before an answer"
     if isinstance(error, OSError) and error.strerror:

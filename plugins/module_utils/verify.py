@@ -95,10 +95,17 @@ class Tunnel:
 
     def __init__(self, api: Api, pod: Pod, timeout: float) -> None:
         self._socket = open_websocket(api, f"/api/v1/namespaces/{NAMESPACE}/pods/{pod.name}/portforward", [("ports", PORT)], ["v4.channel.k8s.io"], timeout)
+        self._timeout = timeout
         self._greeted: set[int] = set()
         self._buffer = b""
 
     def get(self, path: str) -> tuple[int, str]:
+        try:
+            return self._get(path)
+        except (websocket.WebSocketException, OSError) as error:
+            raise VerifyError(f"through the port-forward: {describe(error, self._timeout)}") from error
+
+    def _get(self, path: str) -> tuple[int, str]:
         self._socket.send_binary(b"\x00" + f"GET {path} HTTP/1.1\r\nHost: {NAMESPACE}\r\n\r\n".encode())
         while b"\r\n\r\n" not in self._buffer:
             self._receive()
@@ -363,8 +370,16 @@ class Verifier:
             missing = [node for node in self.settings.nodes if node not in ready]
             if not missing or time.monotonic() >= end:
                 pods = [Pod(item["metadata"]["name"], node, item["status"]["podIP"]) for node, item in sorted(ready.items())]
-                return pods, [f"{node}: {pod_cause(by_node.get(node))}" for node in missing]
+                return pods, [f"{node}: {pod_cause(by_node.get(node))}" for node in missing] if items or not missing else [self._no_pods_cause()]
             time.sleep(INTERVAL)
+
+    def _no_pods_cause(self) -> str:
+        """Why not even one pod was made."""
+        path = f"/apis/apps/v1/namespaces/{NAMESPACE}/daemonsets/{self.service['metadata']['name']}"
+        if "observedGeneration" not in self.api.get(path).get("status", {}):
+            return "no pod was made, for no kube-controller-manager has seen the DaemonSet (look at: journalctl -u kube-controller-manager on the masters)"
+        events = self.api.items(f"/api/v1/namespaces/{NAMESPACE}/events", {"fieldSelector": "type=Warning"})
+        return "no pod was made: " + ("; ".join(sorted({event.get("message", "") for event in events})) or "no event tells why")
 
     def _ask(self, pods: list[Pod]) -> None:
         with ThreadPoolExecutor(min(4, len(pods))) as pool:
@@ -383,10 +398,8 @@ class Verifier:
         def attempt(subject: t.Any) -> str:
             try:
                 ask(subject)
-            except (VerifyError, ApiError, ApiUnreachable, OSError, http.client.HTTPException) as error:
+            except (VerifyError, ApiError, ApiUnreachable) as error:
                 return str(error)
-            except websocket.WebSocketException as error:
-                return f"{subject}: {describe(error)}"
             return ""
 
         check.problems += [problem for problem in pool.map(attempt, subjects) if problem]
@@ -439,7 +452,10 @@ class Verifier:
         def ask(source: Pod, host: str, port: int, expected: set[str], what: str) -> None:
             end = time.monotonic() + SETTLE
             while True:
-                problem = dial(tunnels[source.name], host, port, expected)
+                try:
+                    problem = dial(tunnels[source.name], host, port, expected)
+                except VerifyError as error:  # the tunnel itself is of no more use
+                    raise VerifyError(f"from {source.node} {what}: {error}") from error
                 if not problem:
                     return
                 if time.monotonic() >= end:
@@ -494,8 +510,16 @@ class Verifier:
             # the pods first: the namespace's own deletion would come back to them only after seconds
             for path, unused in web_objects(self.run, "", []):
                 self.api.delete(path, {"propagationPolicy": "Background"})
-        with self._check("clean up", f"the namespace {NAMESPACE} is being deleted") as check:
-            self.api.delete(f"/api/v1/namespaces/{NAMESPACE}")
+        with self._check("clean up", "", f"Delete it: kubectl delete namespace {NAMESPACE}") as check:
+            end = time.monotonic() + SETTLE
+            while True:
+                try:
+                    self.api.delete(f"/api/v1/namespaces/{NAMESPACE}")
+                    break
+                except ApiUnreachable:
+                    if time.monotonic() >= end:
+                        raise
+                time.sleep(INTERVAL)
         if check.ok:
             self.checks.remove(check)
 

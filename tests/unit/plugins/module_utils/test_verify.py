@@ -1,0 +1,217 @@
+# Copyright: (c) the hardway.kubernetes contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+import json
+import typing as t
+from pathlib import Path
+
+import pytest
+from ansible_collections.hardway.kubernetes.plugins.module_utils import verify
+from ansible_collections.hardway.kubernetes.plugins.module_utils.api import Api
+from ansible_collections.hardway.kubernetes.tests.unit.plugins.module_utils.fake_api import FakeApi
+
+POD = verify.Pod("web-1", "node1", "10.244.0.5")
+
+
+def node(name: str, ready: str = "True", version: str = "v1.36.3") -> dict[str, t.Any]:
+    conditions = [{"type": "Ready", "status": ready, "message": "container runtime network not ready"}]
+    return {"metadata": {"name": name}, "status": {"conditions": conditions, "nodeInfo": {"kubeletVersion": version}}}
+
+
+class Frames:
+    """A websocket whose frames are known."""
+
+    def __init__(self, *frames: bytes) -> None:
+        self.frames = list(frames)
+        self.sent: list[bytes] = []
+        self.closed = False
+
+    def send_binary(self, data: bytes) -> None:
+        self.sent.append(data)
+
+    def recv(self) -> bytes:
+        if not self.frames:
+            raise verify.websocket.WebSocketConnectionClosedException("closed")
+        return self.frames.pop(0)
+
+    def close(self, timeout: float = 0) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def frames(monkeypatch: pytest.MonkeyPatch) -> t.Callable[..., Frames]:
+    def use(*these: bytes) -> Frames:
+        socket = Frames(*these)
+        monkeypatch.setattr(verify, "open_websocket", lambda *unused: socket)
+        return socket
+
+    return use
+
+
+def answer(body: str, status: int = 200) -> bytes:
+    return f"HTTP/1.1 {status} OK\r\nDate: x\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+
+
+GREETING = (b"\x00\x90\x1f", b"\x01\x90\x1f")
+
+
+def test_tunnel_reads_answers_in_pieces(frames: t.Callable[..., Frames]) -> None:
+    whole = answer("web-1") + answer("again", 400)
+    socket = frames(*GREETING, *(b"\x00" + whole[at:at + 7] for at in range(0, len(whole), 7)))
+    tunnel = verify.Tunnel(t.cast(Api, None), POD, 1)
+    assert tunnel.get("/hostname") == (200, "web-1")
+    assert tunnel.get("/x") == (400, "again")
+    assert socket.sent[0].startswith(b"\x00GET /hostname HTTP/1.1\r\n")
+
+
+@pytest.mark.parametrize(
+    ("more", "words"), [((b"\x01connection refused",), "connection refused"), ((b"",), "was closed"), ((), "through the port-forward")]
+)
+def test_tunnel_failures(frames: t.Callable[..., Frames], more: tuple[bytes, ...], words: str) -> None:
+    frames(*GREETING, *more)
+    with pytest.raises(verify.VerifyError, match=words):
+        verify.Tunnel(t.cast(Api, None), POD, 1).get("/")
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        ('{"responses":["web-2"]}', ""),
+        ('{"responses":["stranger"]}', "stranger answered instead of web-2"),
+        ('{"errors":["no route to host"]}', "no route to host"),
+        ("{}", "nothing answered instead of web-2"),
+        ("host and/or port param are invalid. lookup x: no such host", "answered 200: host and/or port param are invalid. lookup x: no such host"),
+    ],
+)
+def test_dial(frames: t.Callable[..., Frames], body: str, problem: str) -> None:
+    frames(*GREETING, b"\x00" + answer(body))
+    assert verify.dial(verify.Tunnel(t.cast(Api, None), POD, 1), "10.0.0.1", 8080, {"web-2"}) == problem
+
+
+def test_exec(frames: t.Callable[..., Frames]) -> None:
+    socket = frames(b"\x01", b"\x01out", b"\x02err", b'\x03{"status":"Success"}')
+    assert verify.execute(t.cast(Api, None), POD, ["x"], 1) == "outerr"
+    assert socket.closed
+
+
+def test_exec_that_fails_tells_what_it_wrote(frames: t.Callable[..., Frames]) -> None:
+    frames(b"\x02TIMEOUT", b'\x03{"status":"Failure","message":"exit code 1"}')
+    with pytest.raises(verify.VerifyError, match="exit code 1: TIMEOUT"):
+        verify.execute(t.cast(Api, None), POD, ["x"], 1)
+    frames(b"\x02x")
+    with pytest.raises(verify.VerifyError, match="without a status"):
+        verify.execute(t.cast(Api, None), POD, ["x"], 1)
+
+
+@pytest.mark.parametrize(
+    ("item", "words"),
+    [
+        (None, "it has no pod"),
+        ({"status": {"containerStatuses": [{"state": {"waiting": {"reason": "ErrImagePull", "message": "not found"}}}]}}, "waiting: ErrImagePull not found"),
+        ({"status": {"conditions": [{"type": "PodScheduled", "status": "False", "message": "0/5 nodes"}]}}, "0/5 nodes"),
+        ({"status": {"phase": "Pending"}}, "its pod is Pending"),
+    ],
+)
+def test_causes_of_pods(item: t.Any, words: str) -> None:
+    assert words in verify.pod_cause(item)
+
+
+def test_pods_keep_to_the_restricted_level_and_run_everywhere() -> None:
+    (unused, daemonset), (unused, service) = verify.web_objects("r", "image:1", ["node1", "node2"])
+    pod = daemonset["spec"]["template"]["spec"]
+    assert pod["securityContext"]["runAsNonRoot"] and pod["containers"][0]["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert pod["tolerations"] == [{"operator": "Exists"}]
+    assert len(pod["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]) == 2
+    assert service["spec"]["selector"] == daemonset["spec"]["selector"]["matchLabels"]
+
+
+class Cluster:
+    def __init__(self, nodes: t.Sequence[t.Any], anonymous: t.Callable[[str], int], ready: bool = True) -> None:
+        self.nodes, self.anonymous, self.ready = nodes, anonymous, ready
+
+    def __call__(self, method: str, path: str, query: dict[str, str], body: t.Any) -> tuple[int, t.Any, dict[str, str]]:
+        if path == "/version" and not self.asked_version:
+            self.asked_version = True
+            return 200, {"gitVersion": "v1.36.3"}, {}
+        if path == "/readyz" and "verbose" in query or (path == "/readyz" and not self.asked_ready):
+            self.asked_ready = True
+            return (200, "ok", {}) if self.ready else (500, "[+]ping ok\n[-]etcd failed: reason withheld\n", {})
+        if path == "/api/v1/nodes":
+            return 200, {"items": self.nodes, "metadata": {}}, {}
+        return self.anonymous(path), {}, {}
+
+    asked_version = asked_ready = False
+
+
+def closed(path: str) -> int:
+    return 200 if path in verify.HEALTH_PATHS else 401
+
+
+def light(tmp_path: Path, cluster: Cluster, **settings: t.Any) -> verify.Verifier:
+    with FakeApi(tmp_path, cluster, client_certificates=False) as fake:
+        verifier = verify.Verifier(Api.from_kubeconfig(str(fake.kubeconfig)), verify.Settings({"node1": "a", "node2": "b"}, timeout=0.1, **settings))
+        verifier.light()
+    return verifier
+
+
+def test_light_on_a_good_cluster(tmp_path: Path) -> None:
+    verifier = light(tmp_path, Cluster([node("node1"), node("node2"), node("other")], closed), version="1.36.3")
+    assert verifier.failed == []
+    assert [check.line for check in verifier.checks][1:] == ["nodes: 2 Ready", "anonymous access: health and nothing else"]
+
+
+def test_light_tells_all_that_fails(tmp_path: Path) -> None:
+    cluster = Cluster([node("node1", ready="False")], lambda path: 200 if path == "/api" else closed(path), ready=False)
+    verifier = light(tmp_path, cluster)
+    text = "\n".join(check.line for check in verifier.failed)
+    assert len(verifier.failed) == 3
+    for words in ("[-]etcd failed", "node1 is not Ready (container runtime network not ready)", "node2 is not registered", "/api answers 200", "Look at: "):
+        assert words in text
+    verifier.pods()
+    assert "skipped" in verifier.checks[-1].line
+
+
+def test_light_names_other_versions(tmp_path: Path) -> None:
+    verifier = light(tmp_path, Cluster([node("node1"), node("node2", version="v1.35.4")], closed), version="v1.36.3")
+    assert [check.line for check in verifier.failed][0].startswith("nodes: FAILED: node2 runs kubelet v1.35.4 instead of v1.36.3.")
+
+
+def test_a_dead_api_is_one_failure(tmp_path: Path) -> None:
+    with FakeApi(tmp_path, Cluster([], closed)) as fake:
+        kubeconfig = str(fake.kubeconfig)
+    verifier = verify.Verifier(Api.from_kubeconfig(kubeconfig), verify.Settings({"node1": "a"}))
+    verifier.light()
+    assert len(verifier.checks) == 1
+    assert "Connection refused" in verifier.checks[0].line
+
+
+class Deaf:
+    """A cluster without a controller manager: what is applied stays, and no pod comes."""
+
+    def __init__(self) -> None:
+        self.objects: set[str] = set()
+
+    def __call__(self, method: str, path: str, query: dict[str, str], body: t.Any) -> tuple[int, t.Any, dict[str, str]]:
+        if method == "PATCH":
+            self.objects.add(path)
+            return 200, body, {}
+        if method == "DELETE":
+            self.objects.discard(path)
+            return 200, {}, {}
+        if path.endswith(("/pods", "/events")):
+            return 200, {"items": [], "metadata": {}}, {}
+        if path in self.objects:
+            return 200, {"metadata": {}, "status": {}}, {}
+        return 404, json.dumps({"reason": "NotFound"}), {}
+
+
+def test_nothing_is_left_when_no_pod_comes(tmp_path: Path) -> None:
+    cluster = Deaf()
+    with FakeApi(tmp_path, cluster) as fake:
+        verifier = verify.Verifier(Api.from_kubeconfig(str(fake.kubeconfig)), verify.Settings({"node1": "a"}, image="i", timeout=0.1))
+        verifier.pods()
+    assert [check.name for check in verifier.checks] == ["web pods"]
+    assert "no kube-controller-manager has seen the DaemonSet" in verifier.checks[0].line
+    assert cluster.objects == set()
