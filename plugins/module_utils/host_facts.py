@@ -179,17 +179,15 @@ def listeners(tables: list[str]) -> list[dict]:
     return [dict({"address": address, "port": port}, **owners.get(inode, unknown)) for address, port, inode in sockets]
 
 
-def packages(names: list[str]) -> dict[str, str]:
-    """Versions of those of the named packages that are installed."""
-    if not names:
-        return {}
+def packages() -> dict[str, str]:
+    """Versions of the installed packages."""
     if shutil.which("dpkg-query", path=PATH):
-        text = output("dpkg-query", "-W", "-f", "${db:Status-Status} ${Package} ${Version}\n", *names)
-        return {fields[1]: fields[2] for fields in map(str.split, text.splitlines()) if len(fields) == 3 and fields[0] == "installed"}
-    if shutil.which("rpm", path=PATH):
-        text = output("rpm", "-q", "--qf", "installed %{NAME} %{VERSION}-%{RELEASE}\n", *names)
-        return {fields[1]: fields[2] for fields in map(str.split, text.splitlines()) if len(fields) == 3 and fields[0] == "installed"}
-    return {}
+        text = output("dpkg-query", "-W", "-f", "${db:Status-Status} ${Package} ${Version}\n")
+    elif shutil.which("rpm", path=PATH):
+        text = output("rpm", "-qa", "--qf", "installed %{NAME} %{VERSION}-%{RELEASE}\n")
+    else:
+        return {}
+    return {fields[1]: fields[2] for fields in map(str.split, text.splitlines()) if len(fields) == 3 and fields[0] == "installed"}
 
 
 def parse_units(text: str) -> dict[str, dict]:
@@ -288,7 +286,7 @@ def read(arguments: dict) -> dict:
         "filesystems": {path: filesystem(path) for path in ["/", *arguments["paths"]]},
         "listeners": listeners([read_text("/proc/net/tcp"), read_text("/proc/net/tcp6")]),
         "units": units(arguments["units"]),
-        "packages": packages(arguments["packages"]),
+        "packages": packages(),
         "commands": {name: shutil.which(name, path=PATH) or "" for name in arguments["commands"]},
         "features": {name: kernel_feature(name, release) for name in arguments["features"]},
         "inotify_free": free_inotify_instances(),

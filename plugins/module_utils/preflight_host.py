@@ -13,7 +13,7 @@ from typing import Any
 from ansible_collections.hardway.kubernetes.plugins.module_utils.preflight_inventory import (
     PortUse, address_of, listed, minor_of, network_of, numbers, overlap, port_of,
 )
-from ansible_collections.hardway.kubernetes.plugins.module_utils.preflight_problem import WARNING, Problem
+from ansible_collections.hardway.kubernetes.plugins.module_utils.preflight_problem import ERROR, WARNING, Problem
 
 # interfaces that a running cluster made itself: their networks are its own
 OWN_INTERFACE = re.compile(r"(lo\Z|cni|flannel|kube-|cali|tunl|vxlan|veth|nodelocaldns)")
@@ -169,9 +169,11 @@ def check_system(site: Site) -> Iterator[Problem]:
             )
         if numbers(facts["kernel"])[:2] < numbers(needs.kernel)[:2]:
             yield Problem("old-kernel", host.place, f"The kernel {facts['kernel']} is older than {needs.kernel}.", "Upgrade the kernel.", WARNING)
-        if facts["architecture"] not in needs.architectures:
+        architectures = [site.setting("cluster_arch")] if site.setting("cluster_arch") else needs.architectures
+        if facts["architecture"] not in architectures:
             yield Problem(
-                "unsupported-architecture", host.place, f"There are no binaries for {facts['architecture']}.", f"Use a machine of {listed(needs.architectures, 'or')}.",
+                "unsupported-architecture", host.place, f"The cluster's binaries do not run on {facts['architecture']}.",
+                f"Use a machine of {listed(architectures, 'or')} (cluster_arch).",
             )
         if facts["filesystems"].get("/", {}).get("read_only"):
             yield Problem("read-only-root", host.place, "Its root filesystem is read-only.", "Remount it (mount -o remount,rw /), and look into the kernel's log for the reason.")
@@ -262,7 +264,7 @@ def check_space(site: Site) -> Iterator[Problem]:
                 yield Problem(
                     "little-space", host.place, f"{size(found['free_mib'])} free for {listed(sorted(paths))}, {size(sum(paths.values()))} needed.",
                     "Free space there, enlarge the filesystem, or lower preflight_space if you know that it suffices.",
-                    WARNING if host.joined else "error",
+                    WARNING if host.joined else ERROR,
                 )
             if found["read_only"] and not host.facts["filesystems"].get("/", {}).get("read_only"):
                 yield Problem("read-only-path", host.place, f"The filesystem of {listed(sorted(paths))} is read-only.", "Mount it read-write.")

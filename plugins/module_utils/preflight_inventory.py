@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from ansible_collections.hardway.kubernetes.plugins.module_utils.preflight_problem import WARNING, Problem
+from ansible_collections.hardway.kubernetes.plugins.module_utils.preflight_problem import ERROR, WARNING, Problem
 
 CLUSTER_GROUPS = ("etcd", "kube_master", "kube_node", "lb")
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")  # RFC 1123, section 2.1, in the lower case that Kubernetes wants
@@ -304,7 +304,8 @@ def check_networks(plan: Plan) -> Iterator[Problem]:
 
 def check_network_sizes(plan: Plan) -> Iterator[Problem]:
     pod = network_of(plan.setting("cluster_pod_network"))
-    nodes = len(set(plan.members("kube_node")) | set(plan.members("kube_master")))
+    names = set(plan.members("kube_node"))
+    nodes = len(names)
     if pod is not None:
         own = plan.setting("kube_master_node_cidr_mask_size")
         mask = int(own) if own.isdigit() and pod.version == 4 else NODE_MASK[pod.version]
@@ -313,6 +314,7 @@ def check_network_sizes(plan: Plan) -> Iterator[Problem]:
             yield Problem(
                 "small-network", plan.place("cluster_pod_network"), f"{pod} has room for {room} nodes (a /{mask} each), and there are {nodes}.",
                 f"Use a network of at least /{mask - (nodes - 1).bit_length()}, and leave room to grow.",
+                ERROR if names <= set(plan.run) else WARNING,  # the nodes of this run may still fit
             )
     service = network_of(plan.setting("cluster_service_network"))
     if service is None:

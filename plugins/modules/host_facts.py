@@ -35,11 +35,6 @@ options:
     type: list
     elements: str
     default: []
-  packages:
-    description: Names of Debian or RPM packages to look for.
-    type: list
-    elements: str
-    default: []
   commands:
     description: Commands to look for.
     type: list
@@ -203,7 +198,7 @@ ansible_facts:
           returned: when readable
           sample: {etcd: {state: active, file: /etc/systemd/system/etcd.service}}
         packages:
-          description: Versions of those of the asked packages that are installed.
+          description: Versions of the installed Debian or RPM packages, by name.
           type: dict
           returned: when readable
         commands:
@@ -242,7 +237,6 @@ def main() -> None:
         argument_spec={
             "paths": texts(),
             "units": texts(),
-            "packages": texts(),
             "commands": texts(),
             "features": {"type": "list", "elements": "str", "default": ["overlay", "br_netfilter"]},
             "kubelet_certificate": {"type": "str", "default": "/var/lib/kubelet/pki/kubelet-client-current.pem"},

@@ -125,7 +125,7 @@ kinds:
   elements: str
   sample: [even-etcd-members, port-taken]
 endpoint:
-  description: Who answers at the cluster's endpoint, V(ours), V(foreign), V(open) (no TLS), V(refused), or empty for nobody.
+  description: Who answers at the cluster's endpoint, V(ours), V(foreign), V(open) (no TLS), V(refused), V(none) (nobody, or not asked).
   returned: always
   type: str
   sample: ours

@@ -239,7 +239,7 @@ CASES = [
         lambda c: c.set(cluster_service_network="10.245.0.0/16"),
     ),
     ("host-inside-network", "cluster_pod_network", lambda c: c.set(cluster_pod_network="10.32.0.0/12"), lambda c: c.set(cluster_pod_network="10.48.0.0/12")),
-    ("small-network", "cluster_pod_network", lambda c: c.set(cluster_pod_network="10.244.0.0/22"), lambda c: c.set(cluster_pod_network="10.244.0.0/21")),
+    ("small-network", "cluster_pod_network", lambda c: c.set(cluster_pod_network="10.244.0.0/24"), lambda c: c.set(cluster_pod_network="10.244.0.0/23")),
     ("small-network", "cluster_service_network", lambda c: c.set(cluster_service_network="10.96.0.0/29"), lambda c: c.set(cluster_service_network="10.96.0.0/24")),
     ("large-network", "cluster_service_network", lambda c: c.set(cluster_service_network="10.96.0.0/11"), lambda c: c.set(cluster_service_network="10.96.0.0/12")),
     ("address-family", "cluster_service_network", lambda c: c.set(cluster_service_network="fd00:96::/112"), lambda c: c.set(cluster_service_network="10.97.0.0/16")),
@@ -479,6 +479,13 @@ def test_answer_at_the_virtual_address_means_nothing_when_its_load_balancers_are
     for answer, kinds in (("refused", set()), ("open", set()), ("ours", set()), ("foreign", {"virtual-address-in-use"})):
         cluster.site.probe = Probe(answer)
         assert cluster.kinds() == kinds
+
+
+def test_small_network_is_a_warning_when_other_nodes_are_not_in_the_run():
+    cluster = Cluster().set(cluster_pod_network="10.244.0.0/24")
+    assert [problem.kind for problem in errors(cluster.problems())] == ["small-network"]
+    cluster.plan.run = ["node1"]
+    assert errors(cluster.problems()) == []
 
 
 def test_a_long_message_is_wrapped():

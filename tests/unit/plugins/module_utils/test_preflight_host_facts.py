@@ -29,7 +29,7 @@ eth0\t00000000\t0100000A\t0003\t0\t0\t100\t00000000\t0\t0\t0
 eth0\t0000000A\t00000000\t0001\t0\t0\t100\t00FFFFFF\t0\t0\t0
 """
 ARGUMENTS = {
-    "paths": ["/var/lib/etcd"], "units": ["etcd"], "packages": [], "commands": ["sh", "no-such-command"], "features": ["overlay", "no_such_module"],
+    "paths": ["/var/lib/etcd"], "units": ["etcd"], "commands": ["sh", "no-such-command"], "features": ["overlay", "no_such_module"],
     "kubelet_certificate": "", "etcd_data_dir": "/nowhere",
 }
 
