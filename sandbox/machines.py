@@ -122,7 +122,7 @@ def _parse(words: list[str] | None) -> argparse.Namespace:
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
     # Cleaning up takes a second or two, and must not be cut short by an impatient second signal.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
+        signal.signal(number, lambda _number, _frame: None)
     raise Interrupted
 
 

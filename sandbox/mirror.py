@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 
-def serve(bind: str, port: int, root: Path) -> None:
-    """Serve the files below root, until the process ends."""
-    Server((bind, port), partial(Handler, directory=str(root))).serve_forever()
+def make_server(bind: str, port: int, root: Path) -> Server:
+    """Return a server, already listening, of the files below root."""
+    return Server((bind, port), partial(Handler, directory=str(root)))
 
 
 class Server(ThreadingHTTPServer):
@@ -55,7 +55,7 @@ def main() -> None:
     parser.add_argument("port", type=int)
     parser.add_argument("directory", type=Path)
     arguments = parser.parse_args()
-    serve(arguments.bind, arguments.port, arguments.directory)
+    make_server(arguments.bind, arguments.port, arguments.directory).serve_forever()
 
 
 if __name__ == "__main__":
