@@ -23,7 +23,17 @@ from ansible.vars.plugins import get_vars_from_inventory_sources, get_vars_from_
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.preflight_host import Host, Needs, Probe, Site, check_hosts
 from ansible_collections.hardway.kubernetes.plugins.module_utils.preflight_inventory import (
-    CLUSTER_GROUPS, UNRESOLVED, Controller, Definition, Machine, Plan, PortUse, address_of, check_inventory, port_of, supported_versions,
+    CLUSTER_GROUPS,
+    UNRESOLVED,
+    Controller,
+    Definition,
+    Machine,
+    Plan,
+    PortUse,
+    address_of,
+    check_inventory,
+    port_of,
+    supported_versions,
 )
 from ansible_collections.hardway.kubernetes.plugins.module_utils.preflight_problem import errors, report, settle
 
@@ -182,19 +192,21 @@ class ActionModule(ActionBase):
 
     def _arguments(self) -> dict:
         texts = {"type": "list", "elements": "str", "default": []}
-        validation, arguments = self.validate_argument_spec({
-            # settings of users: one of the wrong kind is a problem among the others, not an end
-            "accept": {"type": "raw"},
-            "run_group": {"type": "raw"},
-            "probe_endpoint": {"type": "raw", "default": True},
-            "ports": {"type": "list", "elements": "dict", "default": []},
-            "versions": {"type": "dict"},
-            "etcd_versions": texts,
-            "needs": {"type": "dict", "default": {}},
-            "controller_packages": texts,
-            "controller_collections": texts,
-            "ansible_version": {"type": "str", "default": ""},
-        })
+        validation, arguments = self.validate_argument_spec(
+            {
+                # settings of users: one of the wrong kind is a problem among the others, not an end
+                "accept": {"type": "raw"},
+                "run_group": {"type": "raw"},
+                "probe_endpoint": {"type": "raw", "default": True},
+                "ports": {"type": "list", "elements": "dict", "default": []},
+                "versions": {"type": "dict"},
+                "etcd_versions": texts,
+                "needs": {"type": "dict", "default": {}},
+                "controller_packages": texts,
+                "controller_collections": texts,
+                "ansible_version": {"type": "str", "default": ""},
+            }
+        )
         del validation
         return arguments
 
@@ -241,8 +253,11 @@ class ActionModule(ActionBase):
         groups = {name: list(hosts) for name, hosts in task_vars["groups"].items()}
         members = {name for group in CLUSTER_GROUPS for name in groups.get(group, [])}
         machines = {
-            name: Machine(name, inventory.address(inventory.manager.hosts[name]), tuple(group for group in CLUSTER_GROUPS if name in set(groups.get(group, []))))
-            for name in sorted(members) if name in inventory.manager.hosts
+            name: Machine(
+                name, inventory.address(inventory.manager.hosts[name]), tuple(group for group in CLUSTER_GROUPS if name in set(groups.get(group, [])))
+            )
+            for name in sorted(members)
+            if name in inventory.manager.hosts
         }
         return Plan(
             settings=settings,
@@ -311,7 +326,11 @@ class ActionModule(ActionBase):
 def port_use(entry: dict, settings: dict) -> PortUse:
     setting = entry.get("setting") or ""
     return PortUse(
-        group=entry["group"], port=settings.get(setting, entry["port"]), setting=setting, component=entry["component"], units=tuple(entry.get("units") or ()),
+        group=entry["group"],
+        port=settings.get(setting, entry["port"]),
+        setting=setting,
+        component=entry["component"],
+        units=tuple(entry.get("units") or ()),
     )
 
 

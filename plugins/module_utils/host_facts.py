@@ -39,7 +39,13 @@ def output(*command: str) -> str:
     environment = dict(os.environ, LC_ALL="C", PATH=PATH)
     try:
         done = subprocess.run(
-            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, timeout=5, env=environment, check=False,
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL,
+            timeout=5,
+            env=environment,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""
@@ -119,10 +125,10 @@ def filesystem(path: str) -> dict:
 
 def decode_address(text: str) -> str:
     """An address of /proc/net/tcp or tcp6: 32-bit words in the order of bytes of the machine."""
-    words = [text[index:index + 8] for index in range(0, len(text), 8)]
+    words = [text[index : index + 8] for index in range(0, len(text), 8)]
     packed = b"".join(struct.pack("=I", int(word, 16)) for word in words)
     address = socket.inet_ntop(socket.AF_INET if len(packed) == 4 else socket.AF_INET6, packed)
-    return address[len("::ffff:"):] if address.startswith("::ffff:") else address
+    return address[len("::ffff:") :] if address.startswith("::ffff:") else address
 
 
 def listening_sockets(text: str) -> list[tuple[str, int, str]]:

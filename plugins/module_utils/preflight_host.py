@@ -11,7 +11,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.preflight_inventory import (
-    PortUse, address_of, listed, minor_of, network_of, numbers, overlap, port_of,
+    PortUse,
+    address_of,
+    listed,
+    minor_of,
+    network_of,
+    numbers,
+    overlap,
+    port_of,
 )
 from ansible_collections.hardway.kubernetes.plugins.module_utils.preflight_problem import ERROR, WARNING, Problem
 
@@ -127,6 +134,7 @@ def size(mib: float) -> str:
 
 # --- can it be read at all
 
+
 def check_access(site: Site) -> Iterator[Problem]:
     for host in site.hosts:
         if not host.facts:
@@ -140,16 +148,25 @@ def access_problem(host: Host) -> Problem:
     brief = " ".join(error.split())[-300:]
     if not host.facts.get("reachable"):
         return Problem(
-            "unreachable-host", host.place, f"No connection: {brief}", "See that it runs, that ansible_host, ansible_user and its ssh key are right, and try: ssh.",
+            "unreachable-host",
+            host.place,
+            f"No connection: {brief}",
+            "See that it runs, that ansible_host, ansible_user and its ssh key are right, and try: ssh.",
         )
     if re.search(r"sudo|become|privilege|password|su:|doas", error, re.IGNORECASE):
         return Problem(
-            "no-root", host.place, f"It can be reached, but root's rights cannot be had: {brief}",
+            "no-root",
+            host.place,
+            f"It can be reached, but root's rights cannot be had: {brief}",
             "Let the user ansible_user use sudo (ansible_become_password or NOPASSWD), or connect as root.",
         )
-    if re.search(r"python\S*:? .*(not found|No such file)|interpreter|No module named|requires a minimum of Python|SyntaxError", error, re.IGNORECASE | re.DOTALL):
+    if re.search(
+        r"python\S*:? .*(not found|No such file)|interpreter|No module named|requires a minimum of Python|SyntaxError", error, re.IGNORECASE | re.DOTALL
+    ):
         return Problem(
-            "no-python", host.place, f"It can be reached, but no usable Python runs there: {brief}",
+            "no-python",
+            host.place,
+            f"It can be reached, but no usable Python runs there: {brief}",
             "Install python3 (3.9 or newer), or set ansible_python_interpreter of the host.",
         )
     return Problem("unreadable-host", host.place, f"It can be reached, but not looked at: {brief}", "Mend what the message names; -vvv shows more.")
@@ -161,10 +178,14 @@ def check_system(site: Site) -> Iterator[Problem]:
         if not facts["root"]:
             yield Problem("no-root", host.place, "The tasks do not run as root.", "Set ansible_become: true, or connect as root.")
         if not facts["systemd"]:
-            yield Problem("no-systemd", host.place, "systemd does not run it, and every component is a systemd unit.", "Use a machine that is booted with systemd.")
+            yield Problem(
+                "no-systemd", host.place, "systemd does not run it, and every component is a systemd unit.", "Use a machine that is booted with systemd."
+            )
         if numbers(facts["python"]) < numbers(needs.python):
             yield Problem(
-                "old-python", host.place, f"Python {facts['python']} is too old.",
+                "old-python",
+                host.place,
+                f"Python {facts['python']} is too old.",
                 f"Install Python {needs.python} or newer, or set ansible_python_interpreter to one that is there.",
             )
         if numbers(facts["kernel"])[:2] < numbers(needs.kernel)[:2]:
@@ -172,15 +193,25 @@ def check_system(site: Site) -> Iterator[Problem]:
         architectures = [site.setting("cluster_arch")] if site.setting("cluster_arch") else needs.architectures
         if facts["architecture"] not in architectures:
             yield Problem(
-                "unsupported-architecture", host.place, f"The cluster's binaries do not run on {facts['architecture']}.",
+                "unsupported-architecture",
+                host.place,
+                f"The cluster's binaries do not run on {facts['architecture']}.",
                 f"Use a machine of {listed(architectures, 'or')} (cluster_arch).",
             )
         if facts["filesystems"].get("/", {}).get("read_only"):
-            yield Problem("read-only-root", host.place, "Its root filesystem is read-only.", "Remount it (mount -o remount,rw /), and look into the kernel's log for the reason.")
+            yield Problem(
+                "read-only-root",
+                host.place,
+                "Its root filesystem is read-only.",
+                "Remount it (mount -o remount,rw /), and look into the kernel's log for the reason.",
+            )
         if facts["selinux"] == "enforcing":
             yield Problem(
-                "selinux-enforcing", host.place, "SELinux is enforcing, which this collection does not set up.",
-                "Install a policy for containers (container-selinux), or set SELinux to permissive.", WARNING,
+                "selinux-enforcing",
+                host.place,
+                "SELinux is enforcing, which this collection does not set up.",
+                "Install a policy for containers (container-selinux), or set SELinux to permissive.",
+                WARNING,
             )
 
 
@@ -192,12 +223,16 @@ def check_distributions(site: Site) -> Iterator[Problem]:
             continue
         known = listed(sorted(f"{name} {version}" for name, version in site.needs.distributions.items()), "or")
         yield Problem(
-            "unsupported-distribution", host.place, f"{distribution['name'] or 'The distribution'} is not among those that this was tried on.",
-            f"Use {known}, or newer; or try.", WARNING,
+            "unsupported-distribution",
+            host.place,
+            f"{distribution['name'] or 'The distribution'} is not among those that this was tried on.",
+            f"Use {known}, or newer; or try.",
+            WARNING,
         )
 
 
 # --- identity, clock
+
 
 def check_identity(site: Site) -> Iterator[Problem]:
     for fact, kind, noun, mend in (
@@ -220,29 +255,39 @@ def check_clocks(site: Site) -> Iterator[Problem]:
         offset = host.facts.get("clock_offset") or 0.0
         if abs(offset) > site.needs.clock_difference:
             yield Problem(
-                "clock-apart", host.place, f"Its clock is {abs(offset):.0f} s {'ahead of' if offset > 0 else 'behind'} the controller's.",
+                "clock-apart",
+                host.place,
+                f"Its clock is {abs(offset):.0f} s {'ahead of' if offset > 0 else 'behind'} the controller's.",
                 "Let both follow a time server (chrony or systemd-timesyncd): certificates and leases depend on the time.",
             )
 
 
 # --- resources
 
+
 def check_memory(site: Site) -> Iterator[Problem]:
     for host in site.readable:
         memory, processors = largest(site.needs.memory, host), largest(site.needs.cpus, host)
         if host.facts["memory_mib"] < memory:
             yield Problem(
-                "little-memory", host.place, f"It has {size(host.facts['memory_mib'])} of memory and needs {size(memory)} for {listed(host.groups)}.",
+                "little-memory",
+                host.place,
+                f"It has {size(host.facts['memory_mib'])} of memory and needs {size(memory)} for {listed(host.groups)}.",
                 "Give it more memory, or lower preflight_memory if you know that it suffices.",
             )
         if host.facts["cpus"] < processors:
             yield Problem(
-                "few-processors", host.place, f"It has {host.facts['cpus']} and should have {processors} for {listed(host.groups)}.",
-                "Give it more processors.", WARNING,
+                "few-processors",
+                host.place,
+                f"It has {host.facts['cpus']} and should have {processors} for {listed(host.groups)}.",
+                "Give it more processors.",
+                WARNING,
             )
         if host.runs_pods and host.facts["inotify_free"] < site.needs.inotify and not host.joined:
             yield Problem(
-                "few-inotify-instances", host.place, f"Only {host.facts['inotify_free']} inotify instances are free; kubelet and containerd need {site.needs.inotify}.",
+                "few-inotify-instances",
+                host.place,
+                f"Only {host.facts['inotify_free']} inotify instances are free; kubelet and containerd need {site.needs.inotify}.",
                 "Raise fs.inotify.max_user_instances (in a container: on the machine that runs it).",
             )
 
@@ -262,7 +307,9 @@ def check_space(site: Site) -> Iterator[Problem]:
             found = host.facts["filesystems"][next(iter(paths))]
             if found["free_mib"] < sum(paths.values()):
                 yield Problem(
-                    "little-space", host.place, f"{size(found['free_mib'])} free for {listed(sorted(paths))}, {size(sum(paths.values()))} needed.",
+                    "little-space",
+                    host.place,
+                    f"{size(found['free_mib'])} free for {listed(sorted(paths))}, {size(sum(paths.values()))} needed.",
                     "Free space there, enlarge the filesystem, or lower preflight_space if you know that it suffices.",
                     WARNING if host.joined else ERROR,
                 )
@@ -275,7 +322,9 @@ def check_swap(site: Site) -> Iterator[Problem]:
         swap = host.facts["swap"]
         if swap and host.runs_pods and not host.swap_is_turned_off and host.kubelet_config.get("failSwapOn") is not False:
             yield Problem(
-                "swap-on", host.place, f"Swap is on ({listed(swap)}), and kubelet does not start with it.",
+                "swap-on",
+                host.place,
+                f"Swap is on ({listed(swap)}), and kubelet does not start with it.",
                 "Let the role host turn it off (host_swap: false), turn it off yourself (swapoff -a, and /etc/fstab), "
                 "or set kube_node_kubelet_config.failSwapOn: false.",
             )
@@ -287,12 +336,16 @@ def check_kernel(site: Site) -> Iterator[Problem]:
         missing = [name for name in gathered(site.needs.features, host) if host.facts["features"].get(name) == "missing"]
         if missing:
             yield Problem(
-                "missing-kernel-feature", host.place, f"The kernel {host.facts['kernel']} lacks {listed(missing)}.",
+                "missing-kernel-feature",
+                host.place,
+                f"The kernel {host.facts['kernel']} lacks {listed(missing)}.",
                 "Load the module (in a container: on the machine that runs it), or install the kernel package that has it.",
             )
         if host.runs_pods and host.facts["cgroup"] == 1 and version >= FAIL_CGROUP_V1_SINCE and host.kubelet_config.get("failCgroupV1") is not False:
             yield Problem(
-                "cgroup-v1", host.place, f"It has cgroup v1, with which kubelet {site.setting('cluster_kubernetes_version')} does not start.",
+                "cgroup-v1",
+                host.place,
+                f"It has cgroup v1, with which kubelet {site.setting('cluster_kubernetes_version')} does not start.",
                 "Boot with systemd.unified_cgroup_hierarchy=1, or set kube_node_kubelet_config.failCgroupV1: false.",
             )
 
@@ -306,19 +359,25 @@ def check_commands(site: Site) -> Iterator[Problem]:
 
 # --- network
 
+
 def check_host_addresses(site: Site) -> Iterator[Problem]:
     for host in site.readable:
         address = address_of(host.address)
         if address is not None and not host.holds(address):
             own = [entry["address"] for entry in host.facts["addresses"] if entry.get("scope") == "global" and not OWN_INTERFACE.match(entry["interface"])]
             yield Problem(
-                "address-not-on-host", host.place, f"It does not have the address {address}; it has {listed(own) or 'none'}.",
+                "address-not-on-host",
+                host.place,
+                f"It does not have the address {address}; it has {listed(own) or 'none'}.",
                 "Set cluster_host_address of the host to one of its own (ansible_host may stay, if it only serves to reach it).",
             )
         if not host.facts["default_interface"] and host.runs_pods:
             yield Problem(
-                "no-default-route", host.place, "It has no default route, without which services' addresses cannot be reached from it.",
-                "Add one, if need be to an address that does not answer.", WARNING,
+                "no-default-route",
+                host.place,
+                "It has no default route, without which services' addresses cannot be reached from it.",
+                "Add one, if need be to an address that does not answer.",
+                WARNING,
             )
 
 
@@ -331,7 +390,9 @@ def check_host_networks(site: Site) -> Iterator[Problem]:
                     continue
                 if overlap(network, interface_network(entry)):
                     yield Problem(
-                        "host-network-overlap", host.place, f"The network {interface_network(entry)} of its {entry['interface']} overlaps {name}, {network}.",
+                        "host-network-overlap",
+                        host.place,
+                        f"The network {interface_network(entry)} of its {entry['interface']} overlaps {name}, {network}.",
                         f"Set {name} to a network that no host is connected to.",
                     )
 
@@ -353,14 +414,18 @@ def check_virtual_address(site: Site) -> Iterator[Problem]:
     for host in site.readable:
         if host.holds(address) and "lb" not in host.groups:
             yield Problem(
-                "virtual-address-in-use", place, f"{host.name} has it, which is not a load balancer.",
+                "virtual-address-in-use",
+                place,
+                f"{host.name} has it, which is not a load balancer.",
                 f"Remove it from {host.name}, or choose a free address (cluster_endpoint_address).",
             )
     for host in balancers:
         own = [interface_network(entry) for entry in host.facts["addresses"] if address_of(entry["address"]) != address]
         if not any(network is not None and network.version == address.version and address in network for network in own):
             yield Problem(
-                "virtual-address-outside-subnet", place, f"It is in no network that {host.name} is connected to.",
+                "virtual-address-outside-subnet",
+                place,
+                f"It is in no network that {host.name} is connected to.",
                 f"Choose an address in the subnet of {host.name} ({host.address}), or let routers send it there and add the kind to preflight_accept.",
             )
     yield from check_answer(site, address, place, balancers)
@@ -380,12 +445,15 @@ def check_answer(site: Site, address: Any, place: str, balancers: list[Host]) ->
     }.get(answer)
     if what and (answer == "foreign" or everyone):
         yield Problem(
-            "virtual-address-in-use", place, f"No load balancer holds it, and {what}." if everyone else f"It is in use: {what}.",
+            "virtual-address-in-use",
+            place,
+            f"No load balancer holds it, and {what}." if everyone else f"It is in use: {what}.",
             "Choose a free address (cluster_endpoint_address), or free this one.",
         )
 
 
 # --- what is on it already
+
 
 def check_taken_ports(site: Site) -> Iterator[Problem]:
     for host in site.readable:
@@ -399,7 +467,9 @@ def check_taken_ports(site: Site) -> Iterator[Problem]:
                     told.add((port, socket["pid"]))
                     owner = f"{socket['process'] or 'an unknown process'}{' (pid %d)' % socket['pid'] if socket['pid'] else ''}"
                     yield Problem(
-                        "port-taken", host.place, f"Port {port}, which {use.component} needs, is taken by {owner}.",
+                        "port-taken",
+                        host.place,
+                        f"Port {port}, which {use.component} needs, is taken by {owner}.",
                         f"Stop {socket['unit'] or 'it'}{f', or choose another port with {use.setting}' if use.setting else ''}.",
                     )
 
@@ -422,7 +492,9 @@ def check_foreign_software(site: Site) -> Iterator[Problem]:
         for name, version in sorted(host.facts["packages"].items()):
             if name in site.needs.foreign_packages and host.runs_pods:
                 yield Problem(
-                    "foreign-package", host.place, f"The package {name} {version} is installed: {site.needs.foreign_packages[name]}.",
+                    "foreign-package",
+                    host.place,
+                    f"The package {name} {version} is installed: {site.needs.foreign_packages[name]}.",
                     f"Remove it: apt-get purge {name} (or dnf remove {name}).",
                 )
         for name, unit in sorted(host.facts["units"].items()):
@@ -430,12 +502,17 @@ def check_foreign_software(site: Site) -> Iterator[Problem]:
                 continue
             if name in site.needs.firewalls:
                 yield Problem(
-                    "firewall-active", host.place, f"{name} is active and may drop the cluster's traffic.",
-                    "Allow the ports that docs/ lists among the hosts, and forwarding for the pod network, or stop it.", WARNING,
+                    "firewall-active",
+                    host.place,
+                    f"{name} is active and may drop the cluster's traffic.",
+                    "Allow the ports that docs/ lists among the hosts, and forwarding for the pod network, or stop it.",
+                    WARNING,
                 )
             elif name not in site.needs.packaged and unit["file"].startswith(("/lib/", "/usr/lib/")):
                 yield Problem(
-                    "foreign-component", host.place, f"{name} runs from a package's unit ({unit['file']}) and not from ours.",
+                    "foreign-component",
+                    host.place,
+                    f"{name} runs from a package's unit ({unit['file']}) and not from ours.",
                     f"Stop it and remove its package: systemctl disable --now {name}.",
                 )
 
@@ -445,8 +522,11 @@ def check_kubelet_certificates(site: Site) -> Iterator[Problem]:
         certificate = host.facts["kubelet_certificate"]
         if host.runs_pods and certificate["present"] and certificate["expired"]:
             yield Problem(
-                "kubelet-certificate-expired", host.place, f"kubelet's client certificate ({certificate['path']}) has ended or cannot be read; the host will join anew.",
-                "Nothing, if it was off for long; else look why kubelet did not renew it.", WARNING,
+                "kubelet-certificate-expired",
+                host.place,
+                f"kubelet's client certificate ({certificate['path']}) has ended or cannot be read; the host will join anew.",
+                "Nothing, if it was off for long; else look why kubelet did not renew it.",
+                WARNING,
             )
 
 

@@ -184,6 +184,7 @@ def supported_versions(table: Any, etcd: Iterable[Any] = ()) -> dict[str, dict[s
 
 # --- groups and hosts
 
+
 def check_groups(plan: Plan) -> Iterator[Problem]:
     wanted = [group for group in CLUSTER_GROUPS if group != "lb" or plan.setting("cluster_lb") != "external"]
     for group in wanted:
@@ -198,8 +199,11 @@ def check_groups(plan: Plan) -> Iterator[Problem]:
         yield Problem("missing-group", f"group {group}", f"The group {what}.", mend)
     if plan.setting("cluster_lb") == "external" and plan.members("lb"):
         yield Problem(
-            "unused-group", "group lb", "cluster_lb is external, so nothing will be installed on the hosts of this group.",
-            "Empty the group, or set cluster_lb to haproxy or nginx.", WARNING,
+            "unused-group",
+            "group lb",
+            "cluster_lb is external, so nothing will be installed on the hosts of this group.",
+            "Empty the group, or set cluster_lb to haproxy or nginx.",
+            WARNING,
         )
 
 
@@ -207,14 +211,18 @@ def check_etcd_members(plan: Plan) -> Iterator[Problem]:
     number = len(plan.members("etcd"))
     if number and number % 2 == 0:
         yield Problem(
-            "even-etcd-members", "group etcd",
+            "even-etcd-members",
+            "group etcd",
             f"{number} members ({listed(plan.members('etcd'))}) survive no more failures than {number - 1}, and one more host can fail.",
             f"Use {number - 1} or {number + 1} members.",
         )
     if number > ETCD_MEMBERS:
         yield Problem(
-            "many-etcd-members", "group etcd", f"{number} members make every write wait for {number // 2 + 1} of them.",
-            "Use 3 or 5 members (etcd's documents advise at most 7).", WARNING,
+            "many-etcd-members",
+            "group etcd",
+            f"{number} members make every write wait for {number // 2 + 1} of them.",
+            "Use 3 or 5 members (etcd's documents advise at most 7).",
+            WARNING,
         )
 
 
@@ -222,8 +230,11 @@ def check_load_balancers(plan: Plan) -> Iterator[Problem]:
     members = plan.members("lb")
     if len(members) == 1 and plan.setting("cluster_lb") != "external":
         yield Problem(
-            "single-load-balancer", "group lb", f"{members[0]} alone holds the virtual address: when it fails, the API is gone.",
-            "Add a second host to the group.", WARNING,
+            "single-load-balancer",
+            "group lb",
+            f"{members[0]} alone holds the virtual address: when it fails, the API is gone.",
+            "Add a second host to the group.",
+            WARNING,
         )
 
 
@@ -231,7 +242,8 @@ def check_names(plan: Plan) -> Iterator[Problem]:
     for machine in plan.cluster_hosts():
         if not is_domain(machine.name):
             yield Problem(
-                "invalid-host-name", f"host {machine.name}",
+                "invalid-host-name",
+                f"host {machine.name}",
                 "A host's name in the inventory is its node's name, and this is not a name in the sense of RFC 1123 in lower case.",
                 "Rename it: letters a-z, digits, hyphens inside, dots between labels, no underscore, at most 63 characters a label.",
             )
@@ -244,18 +256,24 @@ def check_addresses(plan: Plan) -> Iterator[Problem]:
         place = f"host {machine.name}"
         if address is None:
             yield Problem(
-                "invalid-address", place, f"{machine.address!r} is not an IP address.",
+                "invalid-address",
+                place,
+                f"{machine.address!r} is not an IP address.",
                 "Set cluster_host_address of the host to the address under which the other hosts reach it (its default is ansible_host).",
             )
             continue
         if address.is_loopback or address.is_multicast or address.is_unspecified or address.is_link_local:
             yield Problem(
-                "unusable-address", place, f"No other host can reach it at {address}.",
+                "unusable-address",
+                place,
+                f"No other host can reach it at {address}.",
                 "Set cluster_host_address of the host to an address that the other hosts can reach.",
             )
         if address in seen:
             yield Problem(
-                "duplicate-address", place, f"It has the same address as {seen[address]}: {address}.",
+                "duplicate-address",
+                place,
+                f"It has the same address as {seen[address]}: {address}.",
                 "Give each host an address of its own (ansible_host or cluster_host_address), or list the host once, in several groups.",
             )
         seen.setdefault(address, machine.name)
@@ -266,17 +284,22 @@ def check_run(plan: Plan) -> Iterator[Problem]:
     for name in plan.run:
         if known and name not in known:
             yield Problem(
-                "host-outside-cluster", f"host {name}", f"It is in none of the groups {listed(CLUSTER_GROUPS)}.",
+                "host-outside-cluster",
+                f"host {name}",
+                f"It is in none of the groups {listed(CLUSTER_GROUPS)}.",
                 "Add it to a group, or leave it out of --limit.",
             )
         elif plan.run_group and name not in plan.members(plan.run_group):
             yield Problem(
-                "host-outside-group", f"host {name}", f"This playbook is for hosts of the group {plan.run_group}, and it is not in it.",
+                "host-outside-group",
+                f"host {name}",
+                f"This playbook is for hosts of the group {plan.run_group}, and it is not in it.",
                 f"Add {name} to the group {plan.run_group}, or name another host with --limit.",
             )
 
 
 # --- networks and endpoint
+
 
 def check_networks(plan: Plan) -> Iterator[Problem]:
     networks = {}
@@ -284,20 +307,26 @@ def check_networks(plan: Plan) -> Iterator[Problem]:
         networks[name] = network_of(plan.setting(name))
         if networks[name] is None and name not in plan.unresolved:
             yield Problem(
-                "invalid-network", plan.place(name), f"{plan.setting(name)!r} is not a network.",
+                "invalid-network",
+                plan.place(name),
+                f"{plan.setting(name)!r} is not a network.",
                 "Write its first address and its length, for example 10.244.0.0/16.",
             )
     pod, service = networks["cluster_pod_network"], networks["cluster_service_network"]
     if overlap(pod, service):
         yield Problem(
-            "overlapping-networks", plan.place("cluster_service_network"), f"The service network {service} and the pod network {pod} overlap.",
+            "overlapping-networks",
+            plan.place("cluster_service_network"),
+            f"The service network {service} and the pod network {pod} overlap.",
             "Choose two networks that have no address in common.",
         )
     for name, network in networks.items():
         inside = [machine.name for machine in plan.cluster_hosts() if contains(network, address_of(machine.address))]
         if inside:
             yield Problem(
-                "host-inside-network", plan.place(name), f"The network {network} holds addresses of hosts: {listed(inside)}.",
+                "host-inside-network",
+                plan.place(name),
+                f"The network {network} holds addresses of hosts: {listed(inside)}.",
                 "Choose a network that no host, and nothing that the hosts must reach, has an address in.",
             )
 
@@ -312,7 +341,9 @@ def check_network_sizes(plan: Plan) -> Iterator[Problem]:
         room = 2 ** (mask - pod.prefixlen) if pod.prefixlen <= mask else 0
         if room < nodes:
             yield Problem(
-                "small-network", plan.place("cluster_pod_network"), f"{pod} has room for {room} nodes (a /{mask} each), and there are {nodes}.",
+                "small-network",
+                plan.place("cluster_pod_network"),
+                f"{pod} has room for {room} nodes (a /{mask} each), and there are {nodes}.",
                 f"Use a network of at least /{mask - (nodes - 1).bit_length()}, and leave room to grow.",
                 ERROR if names <= set(plan.run) else WARNING,  # the nodes of this run may still fit
             )
@@ -322,12 +353,16 @@ def check_network_sizes(plan: Plan) -> Iterator[Problem]:
     bits = service.max_prefixlen - service.prefixlen
     if bits < 4:
         yield Problem(
-            "small-network", plan.place("cluster_service_network"), f"{service} has room for {2 ** bits - 2 if bits > 1 else 0} services.",
+            "small-network",
+            plan.place("cluster_service_network"),
+            f"{service} has room for {2 ** bits - 2 if bits > 1 else 0} services.",
             "Use a network of at least 16 addresses; 10.96.0.0/16 is usual.",
         )
     if bits > SERVICE_BITS:
         yield Problem(
-            "large-network", plan.place("cluster_service_network"), f"kube-apiserver refuses a service network as large as {service}.",
+            "large-network",
+            plan.place("cluster_service_network"),
+            f"kube-apiserver refuses a service network as large as {service}.",
             f"Use a network of /{service.max_prefixlen - SERVICE_BITS} or smaller.",
         )
 
@@ -338,13 +373,17 @@ def check_families(plan: Plan) -> Iterator[Problem]:
         return
     if service is not None and service.version != pod.version:
         yield Problem(
-            "address-family", plan.place("cluster_service_network"), f"The service network is IPv{service.version}, the pod network IPv{pod.version}.",
+            "address-family",
+            plan.place("cluster_service_network"),
+            f"The service network is IPv{service.version}, the pod network IPv{pod.version}.",
             "Use one address family for both.",
         )
     others = [machine.name for machine in plan.cluster_hosts() if getattr(address_of(machine.address), "version", pod.version) != pod.version]
     if others:
         yield Problem(
-            "address-family", plan.place("cluster_pod_network"), f"The pod network is IPv{pod.version}, the addresses of {listed(others)} are not.",
+            "address-family",
+            plan.place("cluster_pod_network"),
+            f"The pod network is IPv{pod.version}, the addresses of {listed(others)} are not.",
             "Use the family of the hosts' addresses for the cluster's networks.",
         )
 
@@ -357,13 +396,18 @@ def check_endpoint(plan: Plan) -> Iterator[Problem]:
     address = address_of(text)
     if not text:
         yield Problem(
-            "missing-endpoint", place, "The address at which the API is reached is not set.",
+            "missing-endpoint",
+            place,
+            "The address at which the API is reached is not set.",
             "Set it to a free address in the load balancers' subnet (the virtual address), or to that of your own load balancer.",
         )
         return
     if address is None:
         yield Problem(
-            "invalid-endpoint", place, f"{text!r} is not an IP address.", "Set an IP address; a domain name belongs into cluster_endpoint_name.",
+            "invalid-endpoint",
+            place,
+            f"{text!r} is not an IP address.",
+            "Set an IP address; a domain name belongs into cluster_endpoint_name.",
         )
         return
     if address.is_loopback or address.is_multicast or address.is_unspecified or address.is_link_local:
@@ -371,13 +415,17 @@ def check_endpoint(plan: Plan) -> Iterator[Problem]:
     for network in ("cluster_pod_network", "cluster_service_network"):
         if contains(network_of(plan.setting(network)), address):
             yield Problem(
-                "endpoint-inside-network", place, f"{address} lies inside {network}, {plan.setting(network)}.",
+                "endpoint-inside-network",
+                place,
+                f"{address} lies inside {network}, {plan.setting(network)}.",
                 "Choose an address outside of both networks, in the load balancers' subnet.",
             )
     holders = [machine.name for machine in plan.cluster_hosts() if address_of(machine.address) == address]
     if holders and plan.setting("cluster_lb") != "external":
         yield Problem(
-            "endpoint-is-host", place, f"{address} is the address of {listed(holders)}, but the load balancers move it among them.",
+            "endpoint-is-host",
+            place,
+            f"{address} is the address of {listed(holders)}, but the load balancers move it among them.",
             "Choose a free address; or set cluster_lb: external if nothing should move it.",
         )
 
@@ -387,12 +435,17 @@ def check_names_of_cluster(plan: Plan) -> Iterator[Problem]:
         text = plan.setting(name)
         if (text or name == "cluster_dns_domain") and name not in plan.unresolved and not is_domain(text):
             yield Problem(
-                "invalid-domain", plan.place(name), f"{text!r} is not a domain name.", f"Use lower case letters, digits, hyphens and dots, as in {example}.",
+                "invalid-domain",
+                plan.place(name),
+                f"{text!r} is not a domain name.",
+                f"Use lower case letters, digits, hyphens and dots, as in {example}.",
             )
     cluster = plan.setting("cluster_name")
     if cluster and not LABEL.match(cluster):
         yield Problem(
-            "invalid-domain", plan.place("cluster_name"), f"{cluster!r} cannot name a cluster: it becomes part of names and paths.",
+            "invalid-domain",
+            plan.place("cluster_name"),
+            f"{cluster!r} cannot name a cluster: it becomes part of names and paths.",
             "Use lower case letters, digits and hyphens.",
         )
 
@@ -412,12 +465,15 @@ def check_dns(plan: Plan) -> Iterator[Problem]:
 
 # --- versions and choices
 
+
 def check_kubernetes_version(plan: Plan) -> Iterator[Problem]:
     name = "cluster_kubernetes_version"
     minor = minor_of(plan.setting(name))
     if minor and plan.supported and minor not in plan.supported:
         yield Problem(
-            "unsupported-version", plan.place(name), f"Kubernetes {plan.setting(name)} is not supported.",
+            "unsupported-version",
+            plan.place(name),
+            f"Kubernetes {plan.setting(name)} is not supported.",
             f"Use a version of {listed(sorted(plan.supported), 'or')}.",
         )
 
@@ -430,7 +486,10 @@ def check_versions(plan: Plan) -> Iterator[Problem]:
             strict = name in ("cluster_kubernetes_version", "cluster_etcd_version", "cluster_containerd_version")
             if not (version_of(text) if strict else re.match(r"v?\d+(\.\d+)+([-+][\w.+-]+)?\Z", text)):
                 yield Problem(
-                    "invalid-version", plan.place(name), f"{text!r} is not a version.", "Write it as upstream does, without a v, in quotes: '1.36.3'.",
+                    "invalid-version",
+                    plan.place(name),
+                    f"{text!r} is not a version.",
+                    "Write it as upstream does, without a v, in quotes: '1.36.3'.",
                 )
 
 
@@ -445,13 +504,17 @@ def check_combination(plan: Plan) -> Iterator[Problem]:
             continue
         if known and version_of(text) and not any(text.lstrip("v").startswith(f"{prefix}.") for prefix in known):
             yield Problem(
-                "unsupported-combination", plan.place(name), f"{component} {text} does not go with Kubernetes {version if minor in plan.supported else 'of any supported version'}.",
+                "unsupported-combination",
+                plan.place(name),
+                f"{component} {text} does not go with Kubernetes {version if minor in plan.supported else 'of any supported version'}.",
                 f"Use {component} {listed(known, 'or')}.",
             )
     runtimes = [runtime for table in tables for runtime in table.get("runtime") or []]
     if runtimes and plan.setting("cluster_runtime") in ("docker", "containerd") and plan.setting("cluster_runtime") not in runtimes:
         yield Problem(
-            "unsupported-combination", plan.place("cluster_runtime"), f"The runtime {plan.setting('cluster_runtime')} does not go with Kubernetes {version}.",
+            "unsupported-combination",
+            plan.place("cluster_runtime"),
+            f"The runtime {plan.setting('cluster_runtime')} does not go with Kubernetes {version}.",
             f"Use {listed(runtimes, 'or')}.",
         )
 
@@ -467,17 +530,22 @@ def check_artifacts(plan: Plan) -> Iterator[Problem]:
             port_is_wrong = True
         if parts.scheme not in ("http", "https", "file") or (parts.scheme != "file" and not parts.hostname) or port_is_wrong or re.search(r"\s", text):
             yield Problem(
-                "invalid-mirror", plan.place(name), f"{text!r} is not an address of a mirror.",
+                "invalid-mirror",
+                plan.place(name),
+                f"{text!r} is not an address of a mirror.",
                 "Write the base address of a web server, for example http://mirror.example.org:8088, or leave it empty for upstream.",
             )
     elif plan.setting("cluster_image_source") == "archive":
         yield Problem(
-            "mirror-needed", plan.place("cluster_image_source"), "Image archives come from a mirror, and cluster_mirror is empty.",
+            "mirror-needed",
+            plan.place("cluster_image_source"),
+            "Image archives come from a mirror, and cluster_mirror is empty.",
             "Set cluster_mirror, or set cluster_image_source: registry.",
         )
 
 
 # --- ports
+
 
 def port_of(value: Any) -> int | None:
     """A port number, 0 if the value is none, None if it is not set."""
@@ -512,12 +580,15 @@ def check_port_conflicts(plan: Plan) -> Iterator[Problem]:
                 seen.setdefault((port, first.setting or second.setting, listed((first.component, second.component))), []).append(machine.name)
     for (port, setting, components), names in seen.items():
         yield Problem(
-            "port-conflict", plan.place(setting), f"{components} would both listen on port {port} of {listed(names)}.",
+            "port-conflict",
+            plan.place(setting),
+            f"{components} would both listen on port {port} of {listed(names)}.",
             f"Choose another port with {setting}, or take the hosts out of one of the groups.",
         )
 
 
 # --- settings
+
 
 def secret(name: str, spec: dict | None = None) -> bool:
     return bool((spec or {}).get("no_log")) or SECRET_NAME.search(name) is not None
@@ -558,8 +629,13 @@ def fits(value: Any, kind: str) -> bool:
 
 WORDS = {"bool": "a boolean", "int": "a whole number", "float": "a number", "list": "a list", "dict": "a dictionary", "str": "a string", "path": "a path"}
 EXAMPLES = {
-    "bool": "true or false", "int": "a number without quotes", "float": "a number", "list": "[a, b]", "dict": "{name: value}",
-    "str": "text in quotes", "path": "an absolute path",
+    "bool": "true or false",
+    "int": "a number without quotes",
+    "float": "a number",
+    "list": "[a, b]",
+    "dict": "{name: value}",
+    "str": "text in quotes",
+    "path": "an absolute path",
 }
 
 
@@ -574,7 +650,9 @@ def check_value(name: str, value: Any, spec: dict, place: str, hidden: bool = Fa
     if not fits(value, kind):
         value_text = "" if hidden or isinstance(value, (dict, list, tuple)) else f" ({shown(name, value, spec)})"
         yield Problem(
-            "wrong-kind-of-value", place, f"{name} is {kind_of(value)}{value_text} and must be {WORDS.get(kind, kind)}.",
+            "wrong-kind-of-value",
+            place,
+            f"{name} is {kind_of(value)}{value_text} and must be {WORDS.get(kind, kind)}.",
             f"Write {EXAMPLES.get(kind, kind)}; `ansible-doc -t role` describes it.",
         )
         return
@@ -595,7 +673,9 @@ def check_choice(name: str, value: Any, spec: dict, place: str, hidden: bool) ->
             continue
         similar = nearest(str(item), map(str, choices), 0.6)
         yield Problem(
-            "unknown-choice", place, f"{'The value' if hidden else shown(name, item, spec)} is not a choice of {name}.",
+            "unknown-choice",
+            place,
+            f"{'The value' if hidden else shown(name, item, spec)} is not a choice of {name}.",
             f"Use {listed(choices, 'or')}{f' ({similar} was meant?)' if similar else ''}.",
         )
 
@@ -605,7 +685,9 @@ def check_options(name: str, value: dict, options: dict, place: str, hidden: boo
         if str(key) not in options:
             similar = nearest(str(key), options, 0.6)
             yield Problem(
-                "misspelt-setting", place, f"{name} has no entry {key!r}.",
+                "misspelt-setting",
+                place,
+                f"{name} has no entry {key!r}.",
                 f"Write {similar}." if similar else f"Use {listed(sorted(options), 'or')}.",
             )
     for key, spec in options.items():
@@ -637,15 +719,20 @@ def check_spelling(plan: Plan) -> Iterator[Problem]:
             yield Problem("misspelt-setting", place, "No role has a setting of this name.", f"Write {judged[name]}.")
         elif prefixed:
             yield Problem(
-                "unknown-setting", place, "It has the prefix of a role, and no role has a setting of this name.",
-                "Remove it, or choose a name without the prefix if it is a variable of your own.", WARNING,
+                "unknown-setting",
+                place,
+                "It has the prefix of a role, and no role has a setting of this name.",
+                "Remove it, or choose a name without the prefix if it is a variable of your own.",
+                WARNING,
             )
 
 
 def check_unresolved(plan: Plan) -> Iterator[Problem]:
     for name, reason in sorted(plan.unresolved.items()):
         yield Problem(
-            "unresolvable-setting", plan.place(name), f"Its value cannot be evaluated: {'the reason may hold a secret' if secret(name) else reason}",
+            "unresolvable-setting",
+            plan.place(name),
+            f"Its value cannot be evaluated: {'the reason may hold a secret' if secret(name) else reason}",
             "Define what it refers to in the inventory, for all hosts.",
         )
 
@@ -660,6 +747,7 @@ def check_paths(plan: Plan) -> Iterator[Problem]:
 
 # --- controller
 
+
 def check_cluster_dir(plan: Plan) -> Iterator[Problem]:
     controller = plan.controller
     path, place = controller.cluster_dir, plan.place("cluster_dir")
@@ -668,18 +756,25 @@ def check_cluster_dir(plan: Plan) -> Iterator[Problem]:
     for directory in controller.inventory_dirs:
         if os.path.commonpath([os.path.normpath(path), os.path.normpath(directory)]) == os.path.normpath(directory):
             yield Problem(
-                "cluster-dir-inside-inventory", place, f"{path} lies inside {directory}, which Ansible reads whole as an inventory.",
+                "cluster-dir-inside-inventory",
+                place,
+                f"{path} lies inside {directory}, which Ansible reads whole as an inventory.",
                 "Keep the cluster's keys beside the inventory directory, not in it.",
             )
     if controller.cluster_dir_mode is not None and stat.S_IMODE(controller.cluster_dir_mode) & 0o077:
         mode = stat.S_IMODE(controller.cluster_dir_mode)
         yield Problem(
-            "cluster-dir-permissions", place, f"Others than its owner have access to {path} (mode {mode:04o}), and it holds the keys of the authorities.",
+            "cluster-dir-permissions",
+            place,
+            f"Others than its owner have access to {path} (mode {mode:04o}), and it holds the keys of the authorities.",
             f"Run: chmod 0700 {path}",
         )
     if not controller.cluster_dir_writable:
         yield Problem(
-            "cluster-dir-permissions", place, f"{path} cannot be written by the user that runs Ansible.", "Change its owner, or set cluster_dir to another path.",
+            "cluster-dir-permissions",
+            place,
+            f"{path} cannot be written by the user that runs Ansible.",
+            "Change its owner, or set cluster_dir to another path.",
         )
 
 
@@ -687,17 +782,24 @@ def check_controller(plan: Plan) -> Iterator[Problem]:
     controller = plan.controller
     if controller.missing_packages:
         yield Problem(
-            "controller-packages", "controller", f"The Python that runs Ansible lacks {listed(controller.missing_packages)}.",
+            "controller-packages",
+            "controller",
+            f"The Python that runs Ansible lacks {listed(controller.missing_packages)}.",
             f"Install into the environment of ansible-playbook: pip install {' '.join(controller.missing_packages)}",
         )
     if controller.missing_collections:
         yield Problem(
-            "controller-collections", "controller", f"Ansible lacks the collections {listed(controller.missing_collections)}.",
+            "controller-collections",
+            "controller",
+            f"Ansible lacks the collections {listed(controller.missing_collections)}.",
             f"Run: ansible-galaxy collection install {' '.join(controller.missing_collections)}",
         )
     if controller.ansible and controller.ansible_minimum and numbers(controller.ansible) < numbers(controller.ansible_minimum):
         yield Problem(
-            "controller-ansible", "controller", f"ansible-core {controller.ansible} is too old.", f"Install ansible-core {controller.ansible_minimum} or newer.",
+            "controller-ansible",
+            "controller",
+            f"ansible-core {controller.ansible} is too old.",
+            f"Install ansible-core {controller.ansible_minimum} or newer.",
         )
 
 

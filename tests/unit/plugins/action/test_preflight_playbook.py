@@ -68,8 +68,14 @@ def make_inventory(tmp_path):
 
 def play(inventory, *arguments) -> tuple[int, str]:
     environment = dict(
-        os.environ, ANSIBLE_COLLECTIONS_PATH=str(COLLECTION.parents[2]), ANSIBLE_CONFIG=str(inventory.parent / "ansible.cfg"), ANSIBLE_NOCOLOR="1", ANSIBLE_HOST_KEY_CHECKING="false",
-        ANSIBLE_LOCAL_TEMP=str(inventory.parent / "tmp"), ANSIBLE_REMOTE_TEMP=str(inventory.parent / "remote"), ANSIBLE_CALLBACK_RESULT_FORMAT="yaml",
+        os.environ,
+        ANSIBLE_COLLECTIONS_PATH=str(COLLECTION.parents[2]),
+        ANSIBLE_CONFIG=str(inventory.parent / "ansible.cfg"),
+        ANSIBLE_NOCOLOR="1",
+        ANSIBLE_HOST_KEY_CHECKING="false",
+        ANSIBLE_LOCAL_TEMP=str(inventory.parent / "tmp"),
+        ANSIBLE_REMOTE_TEMP=str(inventory.parent / "remote"),
+        ANSIBLE_CALLBACK_RESULT_FORMAT="yaml",
     )
     code = "import sys; from ansible.cli.playbook import main; sys.exit(main())"
     command = [sys.executable, "-c", code, "-i", str(inventory), str(COLLECTION / "playbooks" / "preflight.yml"), *arguments]
@@ -85,11 +91,34 @@ def test_one_run_finds_everything_and_changes_nothing(inventory):
     status, text = play(inventory, "--check")
     assert status != 0
     assert kinds(text) >= {
-        "cluster-dir-inside-inventory", "dns-outside-service-network", "duplicate-address", "duplicate-hostname", "endpoint-inside-network",
-        "even-etcd-members", "host-inside-network", "invalid-address", "invalid-domain", "invalid-host-name", "invalid-mirror", "invalid-path",
-        "invalid-port", "invalid-version", "missing-group", "misspelt-setting", "no-python", "overlapping-networks", "unknown-setting",
-        "unreachable-host", "unresolvable-setting", "unsupported-combination", "unsupported-version", "unusable-address", "wrong-kind-of-value",
-        "little-memory", "little-space", "address-not-on-host",
+        "cluster-dir-inside-inventory",
+        "dns-outside-service-network",
+        "duplicate-address",
+        "duplicate-hostname",
+        "endpoint-inside-network",
+        "even-etcd-members",
+        "host-inside-network",
+        "invalid-address",
+        "invalid-domain",
+        "invalid-host-name",
+        "invalid-mirror",
+        "invalid-path",
+        "invalid-port",
+        "invalid-version",
+        "missing-group",
+        "misspelt-setting",
+        "no-python",
+        "overlapping-networks",
+        "unknown-setting",
+        "unreachable-host",
+        "unresolvable-setting",
+        "unsupported-combination",
+        "unsupported-version",
+        "unusable-address",
+        "wrong-kind-of-value",
+        "little-memory",
+        "little-space",
+        "address-not-on-host",
     }, text
     assert "cluster_pod_network (group all, " in text and "all.yml:1)" in text
     assert not re.search(r"changed=[1-9]", text)

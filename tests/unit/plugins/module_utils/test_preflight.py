@@ -240,12 +240,37 @@ CASES = [
     ),
     ("host-inside-network", "cluster_pod_network", lambda c: c.set(cluster_pod_network="10.32.0.0/12"), lambda c: c.set(cluster_pod_network="10.48.0.0/12")),
     ("small-network", "cluster_pod_network", lambda c: c.set(cluster_pod_network="10.244.0.0/24"), lambda c: c.set(cluster_pod_network="10.244.0.0/23")),
-    ("small-network", "cluster_service_network", lambda c: c.set(cluster_service_network="10.96.0.0/29"), lambda c: c.set(cluster_service_network="10.96.0.0/24")),
-    ("large-network", "cluster_service_network", lambda c: c.set(cluster_service_network="10.96.0.0/11"), lambda c: c.set(cluster_service_network="10.96.0.0/12")),
-    ("address-family", "cluster_service_network", lambda c: c.set(cluster_service_network="fd00:96::/112"), lambda c: c.set(cluster_service_network="10.97.0.0/16")),
+    (
+        "small-network",
+        "cluster_service_network",
+        lambda c: c.set(cluster_service_network="10.96.0.0/29"),
+        lambda c: c.set(cluster_service_network="10.96.0.0/24"),
+    ),
+    (
+        "large-network",
+        "cluster_service_network",
+        lambda c: c.set(cluster_service_network="10.96.0.0/11"),
+        lambda c: c.set(cluster_service_network="10.96.0.0/12"),
+    ),
+    (
+        "address-family",
+        "cluster_service_network",
+        lambda c: c.set(cluster_service_network="fd00:96::/112"),
+        lambda c: c.set(cluster_service_network="10.97.0.0/16"),
+    ),
     ("missing-endpoint", "cluster_endpoint_address", lambda c: c.set(cluster_endpoint_address=""), lambda c: c.set(cluster_endpoint_address="10.33.0.101")),
-    ("invalid-endpoint", "cluster_endpoint_address", lambda c: c.set(cluster_endpoint_address="api.example.org"), lambda c: c.set(cluster_endpoint_name="api.example.org")),
-    ("endpoint-inside-network", "cluster_endpoint_address", lambda c: c.set(cluster_endpoint_address="10.96.0.1"), lambda c: c.set(cluster_endpoint_address="10.33.0.9")),
+    (
+        "invalid-endpoint",
+        "cluster_endpoint_address",
+        lambda c: c.set(cluster_endpoint_address="api.example.org"),
+        lambda c: c.set(cluster_endpoint_name="api.example.org"),
+    ),
+    (
+        "endpoint-inside-network",
+        "cluster_endpoint_address",
+        lambda c: c.set(cluster_endpoint_address="10.96.0.1"),
+        lambda c: c.set(cluster_endpoint_address="10.33.0.9"),
+    ),
     (
         "endpoint-is-host",
         "cluster_endpoint_address",
@@ -253,26 +278,56 @@ CASES = [
         lambda c: c.set(cluster_endpoint_address="10.33.0.11", cluster_lb="external"),
     ),
     ("invalid-domain", "cluster_dns_domain", lambda c: c.set(cluster_dns_domain="Cluster_Local"), lambda c: c.set(cluster_dns_domain="k8s.example.org")),
-    ("dns-outside-service-network", "cluster_dns_address", lambda c: c.set(cluster_dns_address="10.97.0.10"), lambda c: c.set(cluster_dns_address="10.96.3.10")),
+    (
+        "dns-outside-service-network",
+        "cluster_dns_address",
+        lambda c: c.set(cluster_dns_address="10.97.0.10"),
+        lambda c: c.set(cluster_dns_address="10.96.3.10"),
+    ),
     ("dns-address-reserved", "cluster_dns_address", lambda c: c.set(cluster_dns_address="10.96.0.1"), lambda c: c.set(cluster_dns_address="10.96.0.2")),
-    ("unsupported-version", "cluster_kubernetes_version", lambda c: c.set(cluster_kubernetes_version="1.20.2"), lambda c: c.set(cluster_kubernetes_version="1.35.4")),
+    (
+        "unsupported-version",
+        "cluster_kubernetes_version",
+        lambda c: c.set(cluster_kubernetes_version="1.20.2"),
+        lambda c: c.set(cluster_kubernetes_version="1.35.4"),
+    ),
     ("invalid-version", "cluster_etcd_version", lambda c: c.set(cluster_etcd_version="latest"), lambda c: c.set(cluster_etcd_version="3.6.17")),
     ("unsupported-combination", "cluster_etcd_version", lambda c: c.set(cluster_etcd_version="3.4.30"), lambda c: c.set(cluster_etcd_version="3.5.35")),
-    ("unsupported-combination", "cluster_containerd_version", lambda c: c.set(cluster_containerd_version="1.7.20"), lambda c: c.set(cluster_containerd_version="2.0.0")),
+    (
+        "unsupported-combination",
+        "cluster_containerd_version",
+        lambda c: c.set(cluster_containerd_version="1.7.20"),
+        lambda c: c.set(cluster_containerd_version="2.0.0"),
+    ),
     (
         "unsupported-combination",
         "cluster_runtime",
         lambda c: c.set(cluster_runtime="docker"),
         lambda c: c.set(cluster_runtime="docker", cluster_kubernetes_version="1.35.3"),
     ),
-    ("invalid-mirror", "cluster_mirror", lambda c: c.set(cluster_mirror="mirror.example.org"), lambda c: c.set(cluster_mirror="https://mirror.example.org/k8s")),
+    (
+        "invalid-mirror",
+        "cluster_mirror",
+        lambda c: c.set(cluster_mirror="mirror.example.org"),
+        lambda c: c.set(cluster_mirror="https://mirror.example.org/k8s"),
+    ),
     ("mirror-needed", "cluster_image_source", lambda c: c.set(cluster_mirror=""), lambda c: c.set(cluster_mirror="", cluster_image_source="registry")),
     ("invalid-port", "cluster_endpoint_port", lambda c: c.set(cluster_endpoint_port=70000), lambda c: c.set(cluster_endpoint_port="8443")),
     ("port-conflict", "cluster_endpoint_port", lambda c: c.group("lb", "master1", "master2"), lambda c: c.group("etcd", "lb1")),
     ("unknown-choice", "cluster_lb", lambda c: c.define("cluster_lb", "haproxi"), lambda c: c.define("cluster_lb", "nginx")),
-    ("wrong-kind-of-value", "kube_node_labels (host node1, hosts.yml:7)", lambda c: c.define("kube_node_labels", "a=b"), lambda c: c.define("kube_node_labels", {"a": "b"})),
+    (
+        "wrong-kind-of-value",
+        "kube_node_labels (host node1, hosts.yml:7)",
+        lambda c: c.define("kube_node_labels", "a=b"),
+        lambda c: c.define("kube_node_labels", {"a": "b"}),
+    ),
     ("wrong-kind-of-value", "host_packages", lambda c: c.define("host_packages", [{"a": 1}]), lambda c: c.define("host_packages", ["vim"])),
-    ("wrong-kind-of-value", "kube_node_taint_masters", lambda c: c.define("kube_node_taint_masters", "perhaps"), lambda c: c.define("kube_node_taint_masters", "no")),
+    (
+        "wrong-kind-of-value",
+        "kube_node_taint_masters",
+        lambda c: c.define("kube_node_taint_masters", "perhaps"),
+        lambda c: c.define("kube_node_taint_masters", "no"),
+    ),
     ("wrong-kind-of-value", "host_required", lambda c: c.define("host_required", None), lambda c: c.define("host_required", UNRESOLVED)),
     ("wrong-kind-of-value", "preflight_memory", lambda c: c.define("preflight_memory", {"lb": 1}), lambda c: c.define("preflight_memory", {"etcd": "512"})),
     (
@@ -282,7 +337,12 @@ CASES = [
         lambda c: c.define("web_pod_network", ""),
     ),
     ("misspelt-setting", "clutser_name", lambda c: c.define("clutser_name", "x"), lambda c: c.define("customer_name", "x")),
-    ("misspelt-setting", "preflight_memory", lambda c: c.define("preflight_memory", {"etcd": 1, "lbs": 2}), lambda c: c.define("preflight_memory", {"etcd": 1, "lb": 2})),
+    (
+        "misspelt-setting",
+        "preflight_memory",
+        lambda c: c.define("preflight_memory", {"etcd": 1, "lbs": 2}),
+        lambda c: c.define("preflight_memory", {"etcd": 1, "lb": 2}),
+    ),
     ("unknown-setting", "host_room", lambda c: c.define("host_room", "B12"), lambda c: c.define("room", "B12")),
     (
         "unresolvable-setting",
@@ -312,7 +372,12 @@ CASES = [
     ("old-python", "host node1", lambda c: c.facts("node1", python="3.6.8"), lambda c: c.facts("node1", python="3.9.2")),
     ("old-kernel", "host node1", lambda c: c.facts("node1", kernel="4.18.0-553.el8"), lambda c: c.facts("node1", kernel="5.10.0")),
     ("unsupported-architecture", "host node1", lambda c: c.facts("node1", architecture="riscv64"), lambda c: c.facts("node1", architecture="arm64")),
-    ("read-only-root", "host node1", lambda c: c.facts("node1", filesystems=filesystems(read_only=True)), lambda c: c.facts("node1", filesystems=filesystems())),
+    (
+        "read-only-root",
+        "host node1",
+        lambda c: c.facts("node1", filesystems=filesystems(read_only=True)),
+        lambda c: c.facts("node1", filesystems=filesystems()),
+    ),
     (
         "read-only-path",
         "host node1",
@@ -333,7 +398,12 @@ CASES = [
     ("little-memory", "host master1", lambda c: c.facts("master1", memory_mib=1024), lambda c: c.facts("node1", memory_mib=1024)),
     ("few-processors", "host master1", lambda c: c.facts("master1", cpus=1), lambda c: c.facts("node1", cpus=1)),
     ("few-inotify-instances", "host node1", lambda c: c.facts("node1", inotify_free=3), lambda c: c.facts("lb1", inotify_free=3)),
-    ("little-space", "host master1", lambda c: c.facts("master1", filesystems=filesystems(free_mib=3000)), lambda c: c.facts("node1", filesystems=filesystems(free_mib=3000))),
+    (
+        "little-space",
+        "host master1",
+        lambda c: c.facts("master1", filesystems=filesystems(free_mib=3000)),
+        lambda c: c.facts("node1", filesystems=filesystems(free_mib=3000)),
+    ),
     ("swap-on", "host node1", lambda c: c.facts("node1", swap=["/dev/sda2"]), lambda c: c.facts("lb1", swap=["/dev/sda2"])),
     (
         "swap-on",
@@ -341,8 +411,18 @@ CASES = [
         lambda c: c.facts("node1", swap=["/dev/sda2"]).host("node1", kubelet_config={"failSwapOn": True}),
         lambda c: c.facts("node1", swap=["/dev/sda2"]).host("node1", swap_is_turned_off=True),
     ),
-    ("missing-kernel-feature", "host node1", lambda c: c.facts("node1", features={"overlay": "missing"}), lambda c: c.facts("node1", features={"overlay": "loadable"})),
-    ("cgroup-v1", "host node1", lambda c: c.facts("node1", cgroup=1), lambda c: c.facts("node1", cgroup=1).host("node1", kubelet_config={"failCgroupV1": False})),
+    (
+        "missing-kernel-feature",
+        "host node1",
+        lambda c: c.facts("node1", features={"overlay": "missing"}),
+        lambda c: c.facts("node1", features={"overlay": "loadable"}),
+    ),
+    (
+        "cgroup-v1",
+        "host node1",
+        lambda c: c.facts("node1", cgroup=1),
+        lambda c: c.facts("node1", cgroup=1).host("node1", kubelet_config={"failCgroupV1": False}),
+    ),
     ("missing-command", "host node1", lambda c: c.facts("node1", commands={"mount": ""}), lambda c: c.facts("lb1", commands={"mount": ""})),
     ("address-not-on-host", "host node1", lambda c: c.host("node1", address="10.33.0.77"), lambda c: c.host("node1", address="10.33.0.31")),
     ("no-default-route", "host node1", lambda c: c.facts("node1", default_interface=""), lambda c: c.facts("lb1", default_interface="")),
@@ -363,7 +443,12 @@ CASES = [
     ),
     ("port-taken", "host node1", lambda c: c.listening("node1", 10250, "nginx"), lambda c: c.listening("node1", 10250, "kubelet", "kubelet.service")),
     ("port-taken", "host master1", lambda c: c.listening("master1", 2379, "etcd", "other.service"), lambda c: c.listening("master1", 2379, "etcd", "kubepods")),
-    ("port-taken", "host node1", lambda c: c.listening("node1", 10250, "x", address="10.33.0.31"), lambda c: c.listening("node1", 10250, "x", address="10.9.9.9")),
+    (
+        "port-taken",
+        "host node1",
+        lambda c: c.listening("node1", 10250, "x", address="10.33.0.31"),
+        lambda c: c.listening("node1", 10250, "x", address="10.9.9.9"),
+    ),
     ("foreign-package", "host node1", lambda c: c.facts("node1", packages={"kubelet": "1.28.0"}), lambda c: c.facts("lb1", packages={"kubelet": "1.28.0"})),
     (
         "foreign-component",
@@ -371,9 +456,19 @@ CASES = [
         lambda c: c.unit("node1", "containerd", "/lib/systemd/system/containerd.service"),
         lambda c: c.unit("node1", "containerd", "/etc/systemd/system/containerd.service"),
     ),
-    ("foreign-component", "host lb1", lambda c: c.unit("lb1", "etcd", "/usr/lib/systemd/system/etcd.service"), lambda c: c.unit("lb1", "haproxy", "/lib/systemd/system/haproxy.service")),
+    (
+        "foreign-component",
+        "host lb1",
+        lambda c: c.unit("lb1", "etcd", "/usr/lib/systemd/system/etcd.service"),
+        lambda c: c.unit("lb1", "haproxy", "/lib/systemd/system/haproxy.service"),
+    ),
     ("firewall-active", "host node1", lambda c: c.unit("node1", "firewalld", "/usr/lib/systemd/system/firewalld.service"), lambda c: c.facts("node1")),
-    ("kubelet-certificate-expired", "host node1", lambda c: c.facts("node1", kubelet_certificate=EXPIRED), lambda c: c.facts("lb1", kubelet_certificate=EXPIRED)),
+    (
+        "kubelet-certificate-expired",
+        "host node1",
+        lambda c: c.facts("node1", kubelet_certificate=EXPIRED),
+        lambda c: c.facts("lb1", kubelet_certificate=EXPIRED),
+    ),
 ]
 
 
@@ -433,13 +528,49 @@ def test_all_problems_of_one_terrible_cluster_are_found_in_one_run():
     terrible.site.probe = Probe("foreign")
     text = report(terrible.problems())
     assert terrible.kinds() >= {
-        "even-etcd-members", "single-load-balancer", "invalid-host-name", "duplicate-address", "invalid-address", "host-outside-cluster",
-        "overlapping-networks", "endpoint-inside-network", "dns-outside-service-network", "invalid-domain", "unsupported-version",
-        "invalid-version", "unsupported-combination", "invalid-mirror", "unknown-choice", "invalid-path", "invalid-port", "wrong-kind-of-value",
-        "misspelt-setting", "unknown-setting", "unresolvable-setting", "controller-packages", "controller-collections", "controller-ansible",
-        "cluster-dir-permissions", "little-memory", "few-processors", "little-space", "clock-apart", "no-systemd", "port-taken", "unreachable-host",
-        "swap-on", "missing-kernel-feature", "few-inotify-instances", "selinux-enforcing", "foreign-package", "no-python", "no-root",
-        "duplicate-hostname", "duplicate-machine-id", "virtual-address-in-use", "address-not-on-host",
+        "even-etcd-members",
+        "single-load-balancer",
+        "invalid-host-name",
+        "duplicate-address",
+        "invalid-address",
+        "host-outside-cluster",
+        "overlapping-networks",
+        "endpoint-inside-network",
+        "dns-outside-service-network",
+        "invalid-domain",
+        "unsupported-version",
+        "invalid-version",
+        "unsupported-combination",
+        "invalid-mirror",
+        "unknown-choice",
+        "invalid-path",
+        "invalid-port",
+        "wrong-kind-of-value",
+        "misspelt-setting",
+        "unknown-setting",
+        "unresolvable-setting",
+        "controller-packages",
+        "controller-collections",
+        "controller-ansible",
+        "cluster-dir-permissions",
+        "little-memory",
+        "few-processors",
+        "little-space",
+        "clock-apart",
+        "no-systemd",
+        "port-taken",
+        "unreachable-host",
+        "swap-on",
+        "missing-kernel-feature",
+        "few-inotify-instances",
+        "selinux-enforcing",
+        "foreign-package",
+        "no-python",
+        "no-root",
+        "duplicate-hostname",
+        "duplicate-machine-id",
+        "virtual-address-in-use",
+        "address-not-on-host",
     }
     assert len(terrible.kinds()) >= 25
     assert all(f"[{kind}]" in text or f"[warning, {kind}]" in text for kind in terrible.kinds())
@@ -469,7 +600,9 @@ def test_accepted_kinds_are_warnings_and_errors_stand_first():
 
 
 def test_little_space_is_a_warning_where_the_cluster_runs_already():
-    cluster = Cluster().facts("node1", filesystems=filesystems(free_mib=10), units={"kubelet": {"state": "active", "file": "/etc/systemd/system/kubelet.service"}})
+    cluster = Cluster().facts(
+        "node1", filesystems=filesystems(free_mib=10), units={"kubelet": {"state": "active", "file": "/etc/systemd/system/kubelet.service"}}
+    )
     assert {(problem.kind, problem.level) for problem in cluster.problems()} == {("little-space", WARNING)}
 
 

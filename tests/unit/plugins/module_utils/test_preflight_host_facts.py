@@ -29,15 +29,23 @@ eth0\t00000000\t0100000A\t0003\t0\t0\t100\t00000000\t0\t0\t0
 eth0\t0000000A\t00000000\t0001\t0\t0\t100\t00FFFFFF\t0\t0\t0
 """
 ARGUMENTS = {
-    "paths": ["/var/lib/etcd"], "units": ["etcd"], "commands": ["sh", "no-such-command"], "features": ["overlay", "no_such_module"],
-    "kubelet_certificate": "", "etcd_data_dir": "/nowhere",
+    "paths": ["/var/lib/etcd"],
+    "units": ["etcd"],
+    "commands": ["sh", "no-such-command"],
+    "features": ["overlay", "no_such_module"],
+    "kubelet_certificate": "",
+    "etcd_data_dir": "/nowhere",
 }
 
 
 def test_distribution():
     text = 'PRETTY_NAME="Rocky Linux 9.4"\nID="rocky"\nID_LIKE="rhel centos fedora"\nVERSION_ID="9.4"\n'
     assert host_facts.distribution(text) == {
-        "id": "rocky", "like": ["rhel", "centos", "fedora"], "version": "9.4", "codename": "", "name": "Rocky Linux 9.4",
+        "id": "rocky",
+        "like": ["rhel", "centos", "fedora"],
+        "version": "9.4",
+        "codename": "",
+        "name": "Rocky Linux 9.4",
     }
 
 
@@ -79,7 +87,8 @@ def test_owner_of_a_socket_is_this_process():
 def test_units_of_systemctl_show():
     text = "Id=etcd.service\nActiveState=active\nFragmentPath=/etc/systemd/system/etcd.service\n\nId=kubelet.service\nActiveState=inactive\nFragmentPath=\n"
     assert host_facts.parse_units(text) == {
-        "etcd.service": {"state": "active", "file": "/etc/systemd/system/etcd.service"}, "kubelet.service": {"state": "inactive", "file": ""},
+        "etcd.service": {"state": "active", "file": "/etc/systemd/system/etcd.service"},
+        "kubelet.service": {"state": "inactive", "file": ""},
     }
 
 
