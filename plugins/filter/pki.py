@@ -54,6 +54,7 @@ def pki(
     cluster_name: str = "kubernetes",
     subject: Mapping | None = None,
     key: Mapping | None = None,
+    authority_key: Mapping | None = None,
     authority_validity: str = "87600h",
     certificate_validity: str = "87600h",
     single: bool = False,
@@ -75,11 +76,12 @@ def pki(
     # O is left out: in a client's certificate it is a group of Kubernetes' authorization.
     common = {name: value for name, value in (subject or {}).items() if name in ("C", "ST", "L", "OU")}
     defaults = {"validity": certificate_validity, "key": dict(key or {})}
+    lasting_key = dict(authority_key or key or {})
     return {
-        "authorities": _authorities(cluster_name, dict(subject or {}), dict(key or {}), authority_validity, single, adopt or {}),
+        "authorities": _authorities(cluster_name, dict(subject or {}), lasting_key, authority_validity, single, adopt or {}),
         "certificates": [{**defaults, **leaf, "subject": {**common, **leaf["subject"]}} for leaf in leaves]
         + [{**defaults, **extra} for extra in certificates],
-        "keys": [{"name": "service-account", **(key or {})}, {"name": "encryption", "type": "random", "size": 32}],
+        "keys": [{"name": "service-account", **lasting_key}, {"name": "encryption", "type": "random", "size": 32}],
         "bundles": [{"name": "client-ca", "authorities": ["ca", "kubelet-ca"]}],
     }
 

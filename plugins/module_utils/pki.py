@@ -33,15 +33,19 @@ DIRECTORY_MODE = 0o700
 MISSING = "there was none"
 ROTATE = (
     "An authority is never replaced silently, for everything below it would lose its trust. Ask for what stands there,"
-    " take it over with 'adopt', or rotate: add a new authority beside it, trust both in a bundle, reissue, then drop the old one"
+    " take it over with 'adopt', or rotate: add a new authority beside it, trust both in a bundle, reissue, then drop the old one."
+)
+KEEP = (
+    "A key of its own is never replaced silently, for what it signed or encrypted would be lost with it."
+    " Ask for what stands there, or rotate: add a new key under another name, let both be used, then drop the old one."
 )
 
 
 class Refused(Exception):
-    """The directory stands against what is asked for; ``problems`` holds one sentence for each."""
+    """The directory stands against what is asked for; ``problems`` holds one sentence for each, the text also what to do."""
 
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("\n".join(problems))
+    def __init__(self, problems: list[str], mends: list[str]) -> None:
+        super().__init__("\n".join([*problems, *mends]))
         self.problems = problems
 
 
@@ -127,21 +131,25 @@ class Plan:
 
 def reconcile(path: str, request: Request, check_mode: bool = False, now: datetime | None = None) -> Plan:
     """Make the directory hold what is asked; in check mode only decide. Raises Refused, FileRefused and OSError."""
+    moment = now or datetime.now(timezone.utc)
+    made: list[str] = []
+    if files.check_directory(path) is None:
+        plan = _Planner(path, request, moment).plan()
+        if check_mode:
+            return plan
+        if files.make_directory(path):
+            made = plan.directory_reasons
     with _held(path, check_mode):
-        plan = _Planner(path, request, now or datetime.now(timezone.utc)).plan()
+        plan = _Planner(path, request, moment).plan()
+        plan.directory_reasons = made or plan.directory_reasons
         if not check_mode:
-            _Writer(path, plan, now).write()
+            _Writer(path, plan, moment).write()
     return plan
 
 
 @contextmanager
 def _held(path: str, check_mode: bool) -> Iterator[None]:
-    mode = files.check_directory(path)
-    if mode is None:
-        if check_mode:
-            yield
-            return
-        files.make_directory(path)
+    files.check_directory(path)
     with files.lock(os.path.join(path, LOCK), create=not check_mode):
         if not check_mode:
             files.remove_leftovers(path)
@@ -154,6 +162,7 @@ class _Planner:
         self.request = request
         self.now = now
         self.problems: list[str] = []
+        self.mends: dict[str, None] = {}
         self.warnings: list[str] = []
         self.authorities: dict[str, Step] = {}
         self.issuers: dict[str, certs.Issuer] = {}
@@ -170,7 +179,7 @@ class _Planner:
         keys = [self._plan_key(wanted) for wanted in self.request.keys]
         bundles = [self._plan_bundle(wanted) for wanted in self.request.bundles]
         if self.problems:
-            raise Refused(self.problems)
+            raise Refused(self.problems, list(self.mends))
         return Plan(
             directory_reasons,
             list(self.authorities.values()),
@@ -181,6 +190,11 @@ class _Planner:
             self.warnings,
             self.request.purge,
         )
+
+    def _refuse(self, where: str, problem: str, mend: str = "") -> None:
+        self.problems.append(f"{where}: {problem}")
+        if mend:
+            self.mends[mend] = None
 
     def _file(self, name: str) -> str:
         return os.path.join(self.path, name)
@@ -221,7 +235,7 @@ class _Planner:
         before = len(self.problems)
         for fault in (step.standing.certificate_fault, step.standing.key_fault):
             if fault:
-                self.problems.append(f"{where}: {fault}; restore it from a backup")
+                self._refuse(where, f"{fault}; restore it from a backup")
         if len(self.problems) == before:
             if wanted.adopt is not None:
                 self._plan_adopted(step, where)
@@ -244,14 +258,14 @@ class _Planner:
         if not reasons:
             return
         if self.now >= certificate.not_valid_after_utc or self.now < certificate.not_valid_before_utc:
-            self.problems.append(f"{where}: {reasons[0]}. {ROTATE}")
+            self._refuse(where, reasons[0], ROTATE)
         elif step.wanted.same_as is None:
             self.warnings.append(f"The authority {step.wanted.name} {reasons[0]}, and every certificate below it no later. Rotate it before")
 
     def _plan_own(self, step: Step, where: str, leaves: dict[str, Standing]) -> None:
         standing, wanted = step.standing, step.wanted
         if standing.key is not None and certs.key_type_of(standing.key.public_key()) != wanted.key:
-            self.problems.append(f"{where}.key: its key is {certs.key_type_of(standing.key.public_key())}, asked is {wanted.key}. {ROTATE}")
+            self._refuse(f"{where}.key", f"its key is {certs.key_type_of(standing.key.public_key())}, asked is {wanted.key}", ROTATE)
         if standing.certificate is None:
             step.reasons.append(MISSING)
             if standing.key is None:
@@ -259,8 +273,9 @@ class _Planner:
                 self._refuse_orphans(step, where, leaves)
             return
         if standing.key is not None and not standing.matches:
-            self.problems.append(f"{where}: {wanted.name}-key.pem is not the key of {wanted.name}.pem; restore the pair from a backup")
-        self.problems.extend(f"{where}: {difference}. {ROTATE}" for difference in self._authority_differences(step))
+            self._refuse(where, f"{wanted.name}-key.pem is not the key of {wanted.name}.pem; restore the pair from a backup")
+        for difference in self._authority_differences(step):
+            self._refuse(where, difference, ROTATE)
         self._warn_of_rules(step, where)
 
     def _authority_differences(self, step: Step) -> list[str]:
@@ -288,26 +303,25 @@ class _Planner:
 
     def _refuse_orphans(self, step: Step, where: str, leaves: dict[str, Standing]) -> None:
         """Certificates without their authority are a lost authority, not a fresh directory."""
-        orphans = [name for name, leaf in leaves.items() if leaf.certificate is not None and self._below(name) == step.wanted.name]
+        below = [wanted.name for wanted in self.request.certificates if wanted.issuer == step.wanted.name]
+        orphans = [name for name in below if leaves[name].certificate is not None]
         if orphans:
-            self.problems.append(
-                f"{where}: {step.wanted.name}.pem and {step.wanted.name}-key.pem are gone, but certificates that they signed are here"
-                f" ({', '.join(orphans[:5])}{', ...' if len(orphans) > 5 else ''}); restore both from a backup, or remove those certificates to begin anew"
+            self._refuse(
+                where,
+                f"{step.wanted.name}.pem and {step.wanted.name}-key.pem are gone, but certificates that they signed are here"
+                f" ({', '.join(orphans[:5])}{', ...' if len(orphans) > 5 else ''}); restore both from a backup, or remove those certificates to begin anew",
             )
-
-    def _below(self, name: str) -> str | None:
-        return next((wanted.issuer for wanted in self.request.certificates if wanted.name == name), None)
 
     def _plan_adopted(self, step: Step, where: str) -> None:
         adopt, standing = step.wanted.adopt, step.standing
         source = self._adopted_pair(step, where)
         if source is None:
             if standing.certificate is None:
-                self.problems.append(f"{where}.adopt: {adopt.certificate} and {adopt.key} are not both there to be taken over")
+                self._refuse(f"{where}.adopt", f"{adopt.certificate} and {adopt.key} are not both there to be taken over")
             return
         certificate, key = source
         if standing.certificate is not None and not certs.same_public_key(standing.certificate.public_key(), certificate.public_key()):
-            self.problems.append(f"{where}.adopt: {step.wanted.name}.pem is another authority ({certs.format_subject(standing.certificate.subject)}). {ROTATE}")
+            self._refuse(f"{where}.adopt", f"{step.wanted.name}.pem is another authority ({certs.format_subject(standing.certificate.subject)})", ROTATE)
             return
         if standing.certificate == certificate and standing.key is not None:
             return
@@ -325,23 +339,23 @@ class _Planner:
             except FileNotFoundError:
                 return None
             except OSError as error:
-                self.problems.append(f"{where}.adopt: {path} cannot be read: {error.strerror}")
+                self._refuse(f"{where}.adopt", f"{path} cannot be read: {error.strerror}")
                 return None
         try:
             certificate = certs.load_certificate(contents[0])
         except certs.Unreadable as error:
-            self.problems.append(f"{where}.adopt.certificate: {adopt.certificate} {error}")
+            self._refuse(f"{where}.adopt.certificate", f"{adopt.certificate} {error}")
             return None
         try:
             key = certs.load_key(contents[1])
         except certs.Unreadable as error:
-            self.problems.append(f"{where}.adopt.key: {adopt.key} {error}")
+            self._refuse(f"{where}.adopt.key", f"{adopt.key} {error}")
             return None
         if not certs.is_authority(certificate):
-            self.problems.append(f"{where}.adopt.certificate: {adopt.certificate} is no authority's certificate (basic constraints, key usage)")
+            self._refuse(f"{where}.adopt.certificate", f"{adopt.certificate} is no authority's certificate (basic constraints, key usage)")
             return None
         if not certs.same_public_key(certificate.public_key(), key.public_key()):
-            self.problems.append(f"{where}.adopt.key: {adopt.key} is not the key of {adopt.certificate}")
+            self._refuse(f"{where}.adopt.key", f"{adopt.key} is not the key of {adopt.certificate}")
             return None
         return certificate, key
 
@@ -353,13 +367,13 @@ class _Planner:
         standing = step.standing
         if other.reasons and not other.copied:
             if standing.certificate is not None and (key is None or not certs.same_public_key(standing.certificate.public_key(), key.public_key())):
-                self.problems.append(f"{where}.same_as: {step.wanted.name}.pem is another authority than {step.wanted.same_as}. {ROTATE}")
+                self._refuse(f"{where}.same_as", f"{step.wanted.name}.pem is another authority than {step.wanted.same_as}", ROTATE)
             step.reasons.append(MISSING if standing.certificate is None else f"{step.wanted.same_as} is issued anew")
             return
         if certificate is None:
             return
         if standing.certificate is not None and not certs.same_public_key(standing.certificate.public_key(), certificate.public_key()):
-            self.problems.append(f"{where}.same_as: {step.wanted.name}.pem is another authority than {step.wanted.same_as}. {ROTATE}")
+            self._refuse(f"{where}.same_as", f"{step.wanted.name}.pem is another authority than {step.wanted.same_as}", ROTATE)
             return
         if standing.certificate == certificate and (standing.key is not None or key is None):
             return
@@ -408,9 +422,9 @@ class _Planner:
                 unsigned.setdefault(step.wanted.issuer, []).append(step.wanted.name)
         for name, waiting in unsigned.items():
             if not self._can_sign(self.authorities[name]):
-                self.problems.append(
-                    f"authorities[{name}]: {name}-key.pem is not here, and it is to sign {', '.join(waiting[:5])}{', ...' if len(waiting) > 5 else ''};"
-                    " put it back for this run"
+                self._refuse(
+                    f"authorities[{name}]",
+                    f"{name}-key.pem is not here, and it is to sign {', '.join(waiting[:5])}{', ...' if len(waiting) > 5 else ''}; put it back for this run",
                 )
 
     def _can_sign(self, step: Step) -> bool:
@@ -423,30 +437,29 @@ class _Planner:
     def _plan_key(self, wanted: WantedKey) -> KeyStep:
         step = KeyStep(wanted)
         where = f"keys[{wanted.name}]"
-        keep = "What it signed or encrypted would be lost with it, so it is never replaced silently: ask for what stands there, or rotate it under another name"
         if wanted.type == "random":
             data = self._read(f"{wanted.name}.key", files.SECRET, step.wrong_modes)
             if data is None:
                 step.reasons.append(MISSING)
             elif _random_size(data) != wanted.size:
-                self.problems.append(f"{where}: {wanted.name}.key is not the base64 of {wanted.size} bytes. {keep}")
+                self._refuse(where, f"{wanted.name}.key is not the base64 of {wanted.size} bytes", KEEP)
             return step
         public_name, key_name = file_names(wanted)
         public = self._read(public_name, files.PUBLIC, step.wrong_modes)
         data = self._read(key_name, files.SECRET, step.wrong_modes)
         if data is None:
             if public is not None:
-                self.problems.append(f"{where}: {key_name} is gone, but {public_name} is here; restore it from a backup, or remove that too to begin anew")
+                self._refuse(where, f"{key_name} is gone, but {public_name} is here; restore it from a backup, or remove that too to begin anew")
             step.reasons.append(MISSING)
             return step
         try:
             step.key = certs.load_key(data)
         except certs.Unreadable as error:
-            self.problems.append(f"{where}: {key_name} {error}; restore it from a backup")
+            self._refuse(where, f"{key_name} {error}; restore it from a backup")
             return step
         key_type = certs.key_type_of(step.key.public_key())
         if key_type != wanted.key_type:
-            self.problems.append(f"{where}: {key_name} is {key_type}, asked is {wanted.key_type}. {keep}")
+            self._refuse(where, f"{key_name} is {key_type}, asked is {wanted.key_type}", KEEP)
         elif public != certs.public_pem(step.key):
             step.reasons.append("its public key was missing" if public is None else "its public key did not match")
         return step
@@ -457,9 +470,9 @@ class _Planner:
         if step.standing is None:
             step.reasons.append(MISSING)
             return step
-        steps = [self.authorities[name] for name in wanted.authorities]
-        certificates = [step.certificate or step.standing.certificate for step in steps]
-        if any(certificate is None for certificate in certificates) or any(authority.reasons for authority in steps):
+        authorities = [self.authorities[name] for name in wanted.authorities]
+        certificates = [authority.certificate or authority.standing.certificate for authority in authorities]
+        if None in certificates or any(authority.reasons and not authority.copied for authority in authorities):
             step.reasons.append("an authority in it is issued anew")
         elif bundle_pem(certificates) != step.standing:
             step.reasons.append(f"its authorities were not {', '.join(wanted.authorities)}")
@@ -487,10 +500,10 @@ class _Writer:
     # Waiting for the disk is what costs; the kernel gathers what several threads wait for.
     THREADS = 8
 
-    def __init__(self, path: str, plan: Plan, now: datetime | None) -> None:
+    def __init__(self, path: str, plan: Plan, now: datetime) -> None:
         self.path = path
         self.plan = plan
-        self.now = now or datetime.now(timezone.utc)
+        self.now = now
         self.signers: dict[str, tuple[certs.Issuer, object]] = {}
 
     def write(self) -> None:

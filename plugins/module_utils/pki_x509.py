@@ -13,6 +13,7 @@ from datetime import datetime, timedelta, timezone
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.pki_request import (
     EXTENDED_KEY_USAGES,
+    RSA_ONLY_USAGES,
     KeyType,
     Subject,
     Wanted,
@@ -354,6 +355,10 @@ def _name_differences(certificate, wanted: Wanted) -> list[str]:
 def _usage_differences(certificate, wanted: Wanted) -> list[str]:
     standing = usages_of(certificate)
     asked = (wanted.key_usages, wanted.extended_key_usages)
+    key_type = key_type_of(certificate.public_key())
+    if key_type is None or key_type.type != wanted.key.type:
+        # Another type of key is a reason of its own, and these usages only follow from it.
+        standing, asked = (standing[0] - RSA_ONLY_USAGES, standing[1]), (asked[0] - RSA_ONLY_USAGES, asked[1])
     if standing == asked:
         return []
     return [f"usages are {', '.join(format_usages(*standing)) or 'none'}, asked are {', '.join(format_usages(*asked)) or 'none'}"]

@@ -110,10 +110,10 @@ def check_directory(path: str) -> int | None:
     return stat.S_IMODE(status.st_mode)
 
 
-def make_directory(path: str) -> None:
-    """Make a directory, and what is missing above it, with mode 0700 from the first moment."""
+def make_directory(path: str) -> bool:
+    """Make a directory, and what is missing above it, with mode 0700 from the first moment; tells whether it was missing."""
     if os.path.isdir(path):
-        return
+        return False
     parent = os.path.dirname(path)
     if parent:
         make_directory(parent)
@@ -122,8 +122,10 @@ def make_directory(path: str) -> None:
     except FileExistsError:
         if not os.path.isdir(path):
             raise FileRefused(f"{path} is not a directory") from None
+        return False
     except OSError as error:
         raise FileRefused(f"{path} cannot be made: {error.strerror}") from error
+    return True
 
 
 def sync_directory(path: str) -> None:

@@ -1,0 +1,626 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A directory of certificates, from nothing to every kind of drift; openssl is the second opinion."""
+from __future__ import annotations
+
+import base64
+import copy
+import os
+import random
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import textwrap
+import time
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("cryptography")
+
+from ansible_collections.hardway.kubernetes.plugins.module_utils import pki  # noqa: E402
+from ansible_collections.hardway.kubernetes.plugins.module_utils import pki_x509 as certs  # noqa: E402
+from ansible_collections.hardway.kubernetes.plugins.module_utils import private_files as files  # noqa: E402
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki_request import parse_request  # noqa: E402
+
+needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+
+REQUEST = {
+    "authorities": [
+        {"name": "ca", "subject": {"C": "CN", "ST": "BeiJing", "L": "BeiJing", "O": "k8s", "OU": "System", "CN": "kubernetes"}},
+        {"name": "etcd-ca", "subject": {"CN": "etcd cluster"}, "key": {"type": "rsa", "size": 2048}, "path_length": 0},
+    ],
+    "certificates": [
+        {
+            "name": "apiserver",
+            "authority": "ca",
+            "profile": "server",
+            "subject": {"CN": "kube-apiserver"},
+            "hosts": ["10.33.0.100", "fd00::1", "kubernetes.default.svc", "*.example.org", "spiffe://cluster.local/api"],
+            "validity": "1y",
+        },
+        {"name": "admin", "authority": "ca", "profile": "client", "subject": {"O": ["system:masters", "ops"], "CN": "admin"}, "validity": "1y"},
+        {"name": "etcd", "authority": "etcd-ca", "profile": "peer", "subject": {"CN": "etcd"}, "hosts": ["127.0.0.1"], "key": {"type": "rsa"}},
+        {"name": "nameless", "authority": "ca", "profile": "server", "hosts": ["a.example.org"], "key": {"type": "ecdsa", "size": 384}},
+    ],
+    "keys": [{"name": "service-account", "type": "rsa"}, {"name": "encryption", "type": "random"}],
+    "bundles": [{"name": "client-ca", "authorities": ["ca", "etcd-ca"]}],
+}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("made") / "pki"
+    reconcile(path, REQUEST)
+    return path
+
+
+@pytest.fixture
+def directory(made, tmp_path) -> Path:
+    """A copy of a complete directory, to be spoiled."""
+    return Path(shutil.copytree(made, tmp_path / "pki"))
+
+
+def reconcile(path, request: dict, check_mode: bool = False, now: datetime | None = None) -> dict:
+    plan = pki.reconcile(str(path), parse_request(request), check_mode, now)
+    return {**pki.result(str(path), plan, now), "diff": pki.diff(str(path), plan, now), "warnings": plan.warnings}
+
+
+def changed_request(name: str, **settings) -> dict:
+    request = copy.deepcopy(REQUEST)
+    for kind in ("authorities", "certificates", "keys", "bundles"):
+        for entry in request[kind]:
+            if entry["name"] == name:
+                entry.update(settings)
+    return request
+
+
+def changes(result: dict) -> dict[str, str]:
+    return {entry["name"]: entry["reason"] for kind in ("certificates", "keys", "bundles") for entry in result[kind] if entry["changed"]}
+
+
+def described(result: dict, name: str) -> dict:
+    return next(entry for entry in result["certificates"] if entry["name"] == name)
+
+
+def contents(path: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in path.iterdir()}
+
+
+def openssl(*arguments: str, directory: Path) -> str:
+    return subprocess.run(["openssl", *arguments], cwd=directory, check=True, capture_output=True, text=True).stdout
+
+
+def test_all_files_are_there_with_their_modes(made):
+    modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in made.iterdir()}
+    names = ["ca", "etcd-ca", "apiserver", "admin", "etcd", "nameless", "service-account"]
+    expected = {f"{name}.pem": 0o644 for name in [*names, "client-ca"]}
+    expected |= {f"{name}-key.pem": 0o600 for name in names} | {"encryption.key": 0o600, ".lock": 0o600}
+    assert modes == expected
+    assert stat.S_IMODE(made.stat().st_mode) == 0o700
+    assert len(base64.b64decode((made / "encryption.key").read_bytes())) == 32
+
+
+@needs_openssl
+@pytest.mark.parametrize(
+    ("authority", "name", "purpose"),
+    [
+        ("ca", "apiserver", "sslserver"),
+        ("ca", "admin", "sslclient"),
+        ("etcd-ca", "etcd", "sslserver"),
+        ("etcd-ca", "etcd", "sslclient"),
+        ("ca", "nameless", "sslserver"),
+    ],
+)
+def test_openssl_agrees(made, authority, name, purpose):
+    assert "OK" in openssl("verify", "-x509_strict", "-purpose", purpose, "-CAfile", f"{authority}.pem", f"{name}.pem", directory=made)
+
+
+@needs_openssl
+def test_a_client_is_no_server(made):
+    with pytest.raises(subprocess.CalledProcessError):
+        openssl("verify", "-x509_strict", "-purpose", "sslserver", "-CAfile", "ca.pem", "admin.pem", directory=made)
+
+
+@needs_openssl
+def test_what_openssl_reads(made):
+    text = openssl("x509", "-in", "apiserver.pem", "-noout", "-text", directory=made)
+    assert "X509v3 Key Usage: critical\n                Digital Signature\n" in text
+    assert "TLS Web Server Authentication\n" in text
+    assert "CA:FALSE" in text
+    for name in ("IP Address:10.33.0.100", "DNS:*.example.org", "URI:spiffe://cluster.local/api"):
+        assert name in text
+    etcd = openssl("x509", "-in", "etcd.pem", "-noout", "-text", directory=made)
+    assert "Digital Signature, Key Encipherment" in etcd
+    assert "TLS Web Server Authentication, TLS Web Client Authentication" in etcd
+    authority = openssl("x509", "-in", "etcd-ca.pem", "-noout", "-text", directory=made)
+    assert "CA:TRUE, pathlen:0" in authority
+    assert "Certificate Sign, CRL Sign" in authority
+
+
+def test_serials_are_random_and_long(made):
+    serials = [certs.load_certificate((made / f"{name}.pem").read_bytes()).serial_number for name in ("ca", "apiserver", "admin")]
+    assert len(set(serials)) == 3
+    assert all(100 < serial.bit_length() < 160 for serial in serials)
+
+
+def test_the_result_describes(directory):
+    entry = described(reconcile(directory, REQUEST), "admin")
+    assert entry["subject"] == "O=system:masters, O=ops, CN=admin"
+    assert entry["issuer"] == "C=CN, ST=BeiJing, L=BeiJing, O=k8s, OU=System, CN=kubernetes"
+    assert entry["usages"] == ["digital signature", "client auth"]
+    assert entry["days_left"] in (364, 365)
+    assert len(entry["fingerprint"].split(":")) == 32
+    assert entry["key"] == "ECDSA P-256"
+
+
+def test_again_changes_nothing(directory):
+    before = contents(directory)
+    result = reconcile(directory, REQUEST)
+    assert not result["changed"]
+    assert changes(result) == {}
+    assert result["diff"] == []
+    assert contents(directory) == before
+
+
+def test_check_mode_says_the_same_without_doing_it(tmp_path):
+    path = tmp_path / "above" / "pki"
+    planned = reconcile(path, REQUEST, check_mode=True)
+    assert planned["changed"]
+    assert not path.parent.exists()
+    done = reconcile(path, REQUEST)
+    assert changes(planned) == changes(done)
+    for before, after in zip(planned["certificates"], done["certificates"]):
+        for name in ("name", "type", "subject", "names", "usages", "issuer", "key"):
+            assert before[name] == after[name]
+        assert before["fingerprint"] is None
+    assert [entry["before_header"] for entry in planned["diff"]] == [entry["before_header"] for entry in done["diff"]]
+
+
+def test_check_mode_touches_nothing(directory):
+    before = contents(directory)
+    result = reconcile(directory, changed_request("admin", validity="2y"), check_mode=True)
+    assert list(changes(result)) == ["admin"]
+    assert contents(directory) == before
+
+
+def test_no_key_in_results_or_diffs(tmp_path):
+    path = tmp_path / "pki"
+    text = str(reconcile(path, REQUEST))
+    assert "BEGIN" not in text
+    assert (path / "encryption.key").read_text().strip() not in text
+
+
+# Drift: what is asked differs from what stands there
+
+ASKED = {
+    "names added": ("apiserver", {"hosts": [*REQUEST["certificates"][0]["hosts"], "10.33.0.14"]}, "names to add: IP:10.33.0.14"),
+    "names removed": ("apiserver", {"hosts": REQUEST["certificates"][0]["hosts"][1:]}, "names no longer asked for: IP:10.33.0.100"),
+    "subject": ("admin", {"subject": {"O": "system:masters", "CN": "admin"}}, "subject is O=system:masters, O=ops, CN=admin, asked is O=system:masters, CN=admin"),
+    "usages": ("admin", {"profile": "peer"}, "usages are digital signature, client auth, asked are digital signature, server auth, client auth"),
+    "key type": ("admin", {"key": {"type": "rsa"}}, "key is ECDSA P-256, asked is RSA 2048"),
+    "key size": ("nameless", {"key": {"type": "ecdsa", "size": 521}}, "key is ECDSA P-384, asked is ECDSA P-521"),
+    "validity": ("admin", {"validity": "2y"}, "lasts 365 days, asked is 730 days"),
+    "issuer": ("admin", {"authority": "etcd-ca"}, "issued by C=CN, ST=BeiJing, L=BeiJing, O=k8s, OU=System, CN=kubernetes, asked is etcd-ca (CN=etcd cluster)"),
+    "bundle": ("client-ca", {"authorities": ["ca"]}, "its authorities were not ca"),
+}
+
+
+@pytest.mark.parametrize("kind", ASKED)
+def test_what_is_asked_differs(directory, kind):
+    name, settings, reason = ASKED[kind]
+    request = changed_request(name, **settings)
+    assert changes(reconcile(directory, request)) == {name: reason}
+    assert not reconcile(directory, request)["changed"]
+
+
+def test_the_same_in_other_words_is_no_difference(directory):
+    request = changed_request("apiserver", hosts=list(reversed([*REQUEST["certificates"][0]["hosts"], "KUBERNETES.default.svc"])), validity="365d")
+    assert not reconcile(directory, request)["changed"]
+
+
+def test_the_key_is_kept_unless_asked(directory):
+    key = (directory / "admin-key.pem").read_bytes()
+    request = changed_request("admin", validity="2y")
+    reconcile(directory, request)
+    assert (directory / "admin-key.pem").read_bytes() == key
+    reconcile(directory, {**changed_request("admin", validity="3y"), "renew_keys": True})
+    assert (directory / "admin-key.pem").read_bytes() != key
+
+
+# Drift: what stands there differs from what is asked
+
+
+def test_a_certificate_beside_another_key(directory):
+    shutil.copy(directory / "nameless-key.pem", directory / "admin-key.pem")
+    request = changed_request("admin", key={"type": "ecdsa", "size": 384})
+    reasons = changes(reconcile(directory, request))
+    assert reasons == {"admin": "it does not match its key"}
+    assert not reconcile(directory, request)["changed"]
+
+
+@pytest.mark.parametrize("name", ["admin.pem", "admin-key.pem", "client-ca.pem", "service-account.pem"])
+def test_a_missing_file(directory, name):
+    (directory / name).unlink()
+    changed = changes(reconcile(directory, REQUEST))
+    assert list(changed) == [name.replace("-key", "").removesuffix(".pem")]
+    assert not reconcile(directory, REQUEST)["changed"]
+
+
+@pytest.mark.parametrize("name", ["admin.pem", "admin-key.pem"])
+def test_a_damaged_file(directory, name):
+    (directory / name).write_text("-----BEGIN nonsense")
+    reasons = changes(reconcile(directory, REQUEST))
+    assert list(reasons) == ["admin"]
+    assert f"{name} is no" in reasons["admin"]
+    assert not reconcile(directory, REQUEST)["changed"]
+
+
+@needs_openssl
+def test_an_extension_that_nobody_asked_for(directory):
+    """A certificate by openssl over the same key: equal but for what openssl adds and leaves out."""
+    openssl("req", "-new", "-key", "admin-key.pem", "-subj", "/O=system:masters/O=ops/CN=admin", "-out", "admin.csr", directory=directory)
+    (directory / "ext").write_text(
+        "basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\nextendedKeyUsage=clientAuth\n"
+        "subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\ncertificatePolicies=1.2.3.4\n"
+    )
+    arguments = ["x509", "-req", "-in", "admin.csr", "-CA", "ca.pem", "-CAkey", "ca-key.pem", "-days", "365", "-extfile", "ext", "-out", "admin.pem"]
+    openssl(*arguments, directory=directory)
+    assert changes(reconcile(directory, REQUEST)) == {"admin": "carries an extension that was not asked for (2.5.29.32)"}
+
+
+def test_wrong_modes_are_mended_without_reissue(directory):
+    os.chmod(directory / "admin-key.pem", 0o644)
+    os.chmod(directory, 0o755)
+    before = contents(directory)
+    result = reconcile(directory, REQUEST)
+    assert result["changed"]
+    assert changes(result) == {"admin": "admin-key.pem had mode 0644"}
+    assert contents(directory) == before
+    assert stat.S_IMODE((directory / "admin-key.pem").stat().st_mode) == 0o600
+    assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+
+
+# Time
+
+NOW = datetime.now(timezone.utc)
+
+
+def test_renewal_before_the_end(directory):
+    assert not reconcile(directory, REQUEST, now=NOW + timedelta(days=334))["changed"]
+    reasons = changes(reconcile(directory, REQUEST, now=NOW + timedelta(days=336)))
+    assert sorted(reasons) == ["admin", "apiserver"]
+    assert reasons["admin"].startswith("expires on 20")
+    assert not reconcile(directory, REQUEST, now=NOW + timedelta(days=336))["changed"]
+
+
+def test_an_expired_certificate_is_never_ok(directory):
+    request = {**REQUEST, "renew_before": "0h"}
+    assert not reconcile(directory, request, now=NOW + timedelta(days=364))["changed"]
+    assert changes(reconcile(directory, request, now=NOW + timedelta(days=366)))["admin"].startswith("expired on 20")
+
+
+def test_renew_before_is_never_more_than_a_third(tmp_path):
+    request = {**changed_request("admin", validity="30h"), "renew_before": "8760h"}
+    reconcile(tmp_path / "pki", request)
+    assert "admin" not in changes(reconcile(tmp_path / "pki", request, check_mode=True, now=NOW + timedelta(hours=19)))
+    assert "admin" in changes(reconcile(tmp_path / "pki", request, check_mode=True, now=NOW + timedelta(hours=21)))
+
+
+def test_not_beyond_the_issuer(tmp_path):
+    request = changed_request("ca", validity="60d")
+    result = reconcile(tmp_path / "pki", request)
+    assert described(result, "admin")["not_after"] == described(result, "ca")["not_after"]
+    assert described(result, "admin")["capped_by"] == "ca"
+    assert described(result, "etcd")["capped_by"] is None
+    # Near the authority's end a new certificate would last no longer: a warning, not one more at each run.
+    late = reconcile(tmp_path / "pki", request, now=NOW + timedelta(days=50))
+    assert not late["changed"]
+    assert any("The authority ca expires on" in warning for warning in late["warnings"])
+
+
+def test_an_expired_authority_is_an_error(tmp_path):
+    request = changed_request("ca", validity="60d")
+    reconcile(tmp_path / "pki", request)
+    with pytest.raises(pki.Refused, match=r"authorities\[ca\]: expired on .*(.|\n)*rotate"):
+        reconcile(tmp_path / "pki", request, now=NOW + timedelta(days=61))
+
+
+def test_a_clock_that_is_behind(directory):
+    """Valid five minutes back, so that a host whose clock is late accepts it at once."""
+    assert not reconcile(directory, REQUEST, now=NOW - timedelta(minutes=4))["changed"]
+
+
+# Authorities and keys stay
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("ca", {"subject": {"CN": "another"}}, "authorities[ca]: subject is"),
+        ("ca", {"key": {"type": "rsa"}}, "authorities[ca].key: its key is ECDSA P-256, asked is RSA 2048"),
+        ("ca", {"issuer": "etcd-ca"}, "authorities[ca]: issued by"),
+        ("service-account", {"type": "ecdsa"}, "keys[service-account]: service-account-key.pem is RSA 2048"),
+        ("encryption", {"size": 64}, "keys[encryption]: encryption.key is not the base64 of 64 bytes"),
+    ],
+)
+def test_never_replaced(directory, name, settings, message):
+    before = contents(directory)
+    request = changed_request(name, **settings)
+    request["authorities"][1].pop("path_length")
+    with pytest.raises(pki.Refused) as caught:
+        reconcile(directory, request)
+    assert any(problem.startswith(message) for problem in caught.value.problems), caught.value.problems
+    assert "rotate: add a new" in str(caught.value)
+    assert contents(directory) == before
+
+
+def test_a_lost_authority_is_not_a_fresh_one(directory):
+    (directory / "ca.pem").unlink()
+    (directory / "ca-key.pem").unlink()
+    with pytest.raises(pki.Refused, match="ca.pem and ca-key.pem are gone"):
+        reconcile(directory, REQUEST)
+
+
+def test_an_authority_whose_certificate_is_missing_keeps_its_key(directory):
+    """As a kill between key and certificate leaves it: what it signed stays."""
+    (directory / "ca.pem").unlink()
+    assert list(changes(reconcile(directory, REQUEST))) == ["ca", "client-ca"]
+    assert not reconcile(directory, REQUEST)["changed"]
+
+
+def test_an_authority_without_its_key_until_something_is_to_sign(directory):
+    (directory / "ca-key.pem").unlink()
+    assert not reconcile(directory, REQUEST)["changed"]
+    with pytest.raises(pki.Refused, match=r"authorities\[ca\]: ca-key.pem is not here, and it is to sign admin"):
+        reconcile(directory, changed_request("admin", validity="2y"))
+
+
+def test_a_swapped_authority_key(directory):
+    shutil.copy(directory / "admin-key.pem", directory / "ca-key.pem")
+    with pytest.raises(pki.Refused, match="ca-key.pem is not the key of ca.pem"):
+        reconcile(directory, REQUEST)
+
+
+def test_all_that_stands_against_it_at_once(directory):
+    request = changed_request("ca", subject={"CN": "another"})
+    request["keys"][0]["type"] = "ecdsa"
+    with pytest.raises(pki.Refused) as caught:
+        reconcile(directory, request)
+    assert len(caught.value.problems) == 2
+
+
+@needs_openssl
+def test_an_intermediate(tmp_path):
+    request = {
+        "authorities": [
+            {"name": "sub", "subject": {"CN": "sub"}, "issuer": "root", "path_length": 0},
+            {"name": "root", "subject": {"CN": "root"}, "path_length": 1},
+        ],
+        "certificates": [{"name": "leaf", "authority": "sub", "profile": "server", "hosts": ["a.example.org"]}],
+        "bundles": [{"name": "chain", "authorities": ["sub", "root"]}],
+    }
+    reconcile(tmp_path / "pki", request)
+    assert not reconcile(tmp_path / "pki", request)["changed"]
+    arguments = ("verify", "-x509_strict", "-purpose", "sslserver", "-CAfile", "root.pem", "-untrusted", "sub.pem", "leaf.pem")
+    assert "OK" in openssl(*arguments, directory=tmp_path / "pki")
+
+
+def test_one_authority_under_several_names(tmp_path):
+    request = {
+        "authorities": [{"name": "kubelet-ca", "same_as": "ca"}, {"name": "ca", "subject": {"CN": "ca"}}],
+        "certificates": [{"name": "leaf", "authority": "kubelet-ca", "subject": {"CN": "leaf"}}],
+        "bundles": [{"name": "client-ca", "authorities": ["ca", "kubelet-ca"]}],
+    }
+    path = tmp_path / "pki"
+    assert list(changes(reconcile(path, request, check_mode=True))) == list(changes(reconcile(path, request)))
+    assert (path / "ca.pem").read_bytes() == (path / "kubelet-ca.pem").read_bytes() == (path / "client-ca.pem").read_bytes()
+    assert (path / "ca-key.pem").read_bytes() == (path / "kubelet-ca-key.pem").read_bytes()
+    assert not reconcile(path, request)["changed"]
+
+
+# Adoption
+
+
+@pytest.fixture
+def foreign(tmp_path) -> Path:
+    """An authority as openssl makes it, with its order of the subject and its extensions, and the key usage that strict verifiers want."""
+    path = tmp_path / "foreign"
+    path.mkdir()
+    arguments = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "k.pem", "-out", "c.pem", "-days", "3650", "-subj", "/CN=old/O=k8s/C=CN"]
+    openssl(*arguments, "-addext", "keyUsage=critical,keyCertSign,cRLSign", directory=path)
+    return path
+
+
+def adopting(foreign: Path) -> dict:
+    request = copy.deepcopy(REQUEST)
+    request["authorities"][0] = {"name": "ca", "adopt": {"certificate": str(foreign / "c.pem"), "key": str(foreign / "k.pem")}}
+    return request
+
+
+@needs_openssl
+def test_an_authority_is_adopted(tmp_path, foreign):
+    path, request = tmp_path / "pki", adopting(foreign)
+    assert changes(reconcile(path, request, check_mode=True))["ca"] == "there was none"
+    result = reconcile(path, request)
+    assert described(result, "admin")["issuer"] == "CN=old, O=k8s, C=CN"
+    assert "OK" in openssl("verify", "-x509_strict", "-purpose", "sslclient", "-CAfile", "ca.pem", "admin.pem", directory=path)
+    assert not reconcile(path, request)["changed"]
+    shutil.rmtree(foreign)
+    assert not reconcile(path, request)["changed"]
+
+
+@needs_openssl
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda path: (path / "k.pem").unlink(), "are not both there to be taken over"),
+        (lambda path: (path / "c.pem").write_text("nonsense"), "authorities[ca].adopt.certificate"),
+        (lambda path: (path / "k.pem").write_text("nonsense"), "authorities[ca].adopt.key"),
+        (lambda path: openssl("genrsa", "-out", "k.pem", "2048", directory=path), "is not the key of"),
+        (lambda path: openssl("rsa", "-in", "k.pem", "-aes128", "-passout", "pass:x", "-out", "k.pem", directory=path), "passphrase"),
+        (
+            lambda path: openssl(
+                *"req -x509 -newkey rsa:2048 -nodes -keyout k.pem -out c.pem -subj /CN=x -addext basicConstraints=critical,CA:FALSE".split(), directory=path
+            ),
+            "is no authority's certificate",
+        ),
+    ],
+)
+def test_what_cannot_be_adopted(tmp_path, foreign, spoil, message):
+    spoil(foreign)
+    with pytest.raises(pki.Refused) as caught:
+        reconcile(tmp_path / "pki", adopting(foreign))
+    assert any(message in problem for problem in caught.value.problems), caught.value.problems
+    assert not (tmp_path / "pki").exists()
+
+
+@needs_openssl
+def test_an_authority_without_key_usage_is_adopted(tmp_path, foreign):
+    openssl("req", "-x509", "-key", "k.pem", "-out", "c.pem", "-days", "3650", "-subj", "/CN=old", directory=foreign)
+    reconcile(tmp_path / "pki", adopting(foreign))
+    assert not reconcile(tmp_path / "pki", adopting(foreign))["changed"]
+    assert "OK" in openssl("verify", "-purpose", "sslclient", "-CAfile", "ca.pem", "admin.pem", directory=tmp_path / "pki")
+
+
+@needs_openssl
+def test_another_authority_is_not_adopted_over_one(directory, foreign):
+    with pytest.raises(pki.Refused, match="ca.pem is another authority"):
+        reconcile(directory, adopting(foreign))
+
+
+@needs_openssl
+def test_an_adopted_authority_that_was_renewed(tmp_path, foreign):
+    path, request = tmp_path / "pki", adopting(foreign)
+    reconcile(path, request)
+    openssl("req", "-x509", "-key", "k.pem", "-out", "c.pem", "-days", "7300", "-subj", "/CN=old/O=k8s/C=CN", directory=foreign)
+    assert changes(reconcile(path, request)) == {"ca": f"{foreign}/c.pem was renewed", "client-ca": "its authorities were not ca, etcd-ca"}
+    assert not reconcile(path, request)["changed"]
+
+
+# Files
+
+
+def test_unwanted_files_are_listed_and_removed_when_asked(directory):
+    request = copy.deepcopy(REQUEST)
+    del request["certificates"][1]
+    (directory / "notes.txt").write_text("mine")
+    result = reconcile(directory, request)
+    assert not result["changed"]
+    assert result["unwanted"] == ["admin-key.pem", "admin.pem"]
+    assert (directory / "admin.pem").exists()
+    assert reconcile(directory, {**request, "purge": True})["removed"] == ["admin-key.pem", "admin.pem"]
+    assert not (directory / "admin.pem").exists()
+    assert (directory / "notes.txt").exists()
+
+
+@pytest.mark.parametrize("name", ["admin.pem", "admin-key.pem", "ca-key.pem", "encryption.key", "client-ca.pem"])
+def test_links_are_refused(directory, tmp_path, name):
+    (directory / name).rename(tmp_path / name)
+    (directory / name).symlink_to(tmp_path / name)
+    with pytest.raises(pki.Refused, match="is a symbolic link"):
+        reconcile(directory, REQUEST)
+
+
+def test_a_link_to_the_directory_is_refused(directory, tmp_path):
+    (tmp_path / "link").symlink_to(directory)
+    with pytest.raises(files.FileRefused, match="is a symbolic link"):
+        reconcile(tmp_path / "link", REQUEST)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_foreign_owners_are_refused(directory):
+    os.chown(directory / "admin.pem", 65534, -1)
+    with pytest.raises(pki.Refused, match="belongs to user 65534"):
+        reconcile(directory, REQUEST)
+    os.chown(directory, 65534, -1)
+    with pytest.raises(files.FileRefused, match="belongs to user 65534"):
+        reconcile(directory, REQUEST)
+
+
+def test_modes_hold_under_any_umask(tmp_path):
+    old = os.umask(0)
+    try:
+        reconcile(tmp_path / "pki", REQUEST)
+    finally:
+        os.umask(old)
+    assert stat.S_IMODE((tmp_path / "pki").stat().st_mode) == 0o700
+    assert all(stat.S_IMODE(file.stat().st_mode) == 0o600 for file in (tmp_path / "pki").glob("*-key.pem"))
+
+
+# Several runs, and runs that die
+
+SCRIPT = textwrap.dedent(
+    """
+    import json, sys
+    from ansible_collections.hardway.kubernetes.plugins.module_utils import pki
+    from ansible_collections.hardway.kubernetes.plugins.module_utils.pki_request import parse_request
+    print("ready", flush=True)
+    sys.stdin.readline()
+    plan = pki.reconcile(sys.argv[1], parse_request(json.loads(sys.argv[2])))
+    print("changed" if plan.changed else "ok", flush=True)
+    """
+)
+
+
+def start(path: Path, request: dict) -> subprocess.Popen:
+    """A process that is about to reconcile, and does once `go` is called."""
+    import json
+
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    process = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, str(path), json.dumps(request)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    )
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def go(process: subprocess.Popen) -> None:
+    process.stdin.write("\n")
+    process.stdin.flush()
+
+
+def test_two_runs_wait_for_each_other(tmp_path):
+    # The directory is there, for making it is a change of its own, whichever run it is that then fills it.
+    (tmp_path / "pki").mkdir(0o700)
+    processes = [start(tmp_path / "pki", REQUEST) for number in range(2)]
+    for process in processes:
+        go(process)
+    assert sorted(process.communicate(timeout=60)[0] for process in processes) == ["changed\n", "ok\n"]
+    assert not reconcile(tmp_path / "pki", REQUEST)["changed"]
+
+
+def test_a_kill_leaves_no_mixed_pair(tmp_path):
+    path = tmp_path / "pki"
+    many = {
+        "authorities": [{"name": "ca", "subject": {"CN": "ca"}}],
+        "certificates": [{"name": f"leaf{number}", "authority": "ca", "subject": {"CN": f"leaf{number}"}} for number in range(40)],
+        "keys": [{"name": "service-account"}],
+        "renew_keys": True,
+    }
+    began = time.monotonic()
+    reconcile(path, many)
+    lasts = time.monotonic() - began
+    dice = random.Random(7)
+    killed = 0
+    for turn in range(10):
+        request = copy.deepcopy(many)
+        for entry in request["certificates"]:
+            entry["validity"] = f"{turn + 2}y"
+        process = start(path, request)
+        go(process)
+        time.sleep(dice.uniform(0, lasts))
+        killed += process.poll() is None
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        for key in path.glob("leaf*-key.pem"):
+            certificate = path / key.name.replace("-key", "")
+            if certificate.exists():
+                public = certs.load_certificate(certificate.read_bytes()).public_key()
+                assert public == certs.load_key(key.read_bytes()).public_key()
+        reconcile(path, request)
+        assert not reconcile(path, request)["changed"]
+        assert files.names(str(path)) == sorted(os.listdir(path)), "what a killed run left is gone"
+    assert killed > 3
