@@ -379,7 +379,8 @@ class Approver:
             )
         if not serving.signed:
             return f"{state.name}: its serving request {serving.name} is {serving.state} and not signed. {SIGNER_HINT}"
-        return f"{state.name} has its serving certificate but its kubelet does not answer the API server ({state.cause}). {journal}; port 10250 from the masters."
+        unanswered = f"{state.name} has its serving certificate but its kubelet does not answer the API server ({state.cause})"
+        return f"{unanswered}. {journal}; port 10250 from the masters."
 
     def _last(self, node: str, signer: str) -> Request | None:
         found = [request for request in self.requests if request.signer == signer and request.node == node]

@@ -303,9 +303,11 @@ class Verifier:
                 check.problems.append(f"it is not ready: {', '.join(line for line in body.splitlines() if line.startswith('[-]')) or body[:200]}")
         if not check.good:
             return  # it does not answer at all
-        with self._check("nodes", f"{len(self.settings.nodes)} Ready", "Look at: journalctl -u kubelet and -u containerd there, and the network plugin") as check:
+        hint = "Look at: journalctl -u kubelet and -u containerd there, and the network plugin"
+        with self._check("nodes", f"{len(self.settings.nodes)} Ready", hint) as check:
             check.problems += self._wait_for_nodes()
-        with self._check("anonymous access", "health and nothing else", "Look at: the anonymous section of kube-apiserver's authentication configuration") as check:
+        hint = "Look at: the anonymous section of kube-apiserver's authentication configuration"
+        with self._check("anonymous access", "health and nothing else", hint) as check:
             check.problems += self._anonymous_problems()
 
     def _wait_for_nodes(self) -> list[str]:
@@ -340,7 +342,7 @@ class Verifier:
 
     def _start(self) -> list[Pod]:
         pods: list[Pod] = []
-        hint = f"Look at: kubectl -n {NAMESPACE} describe pods (while verify runs), journalctl -u kubelet and -u containerd there, and whether the image is there"
+        hint = f"Look at: kubectl -n {NAMESPACE} get events (while verify runs), journalctl -u kubelet and -u containerd there, and crictl images"
         with self._check("web pods", f"one runs on each of {len(self.settings.nodes)} nodes", hint) as check:
             self._wait_for_former_run()
             self.api.apply(f"/api/v1/namespaces/{NAMESPACE}", namespace_object(self.run))

@@ -259,7 +259,8 @@ def static(params: dict[str, t.Any], check_mode: bool) -> dict[str, t.Any]:
     changed = after != lines
     if changed and not check_mode:
         write_static(path, after)
-    return {**result, "changed": changed, "diff": {"before_header": path, "after_header": path, "before": {"users": told(lines)}, "after": {"users": told(after)}}}
+    diff = {"before_header": path, "after_header": path, "before": {"users": told(lines)}, "after": {"users": told(after)}}
+    return {**result, "changed": changed, "diff": diff}
 
 
 def main() -> None:

@@ -214,8 +214,8 @@ def main() -> None:
         module.fail_json(msg=str(error))
     result = result_of(approver, approver.approved, list(approver.denied.values()), started)
     for verdict in approver.denied.values():
-        module.warn(f"request {verdict.request.name} ({verdict.report()['certificate']}) for {verdict.node} was {'denied' if params['deny'] else 'not approved'}: "
-                    + "; ".join(verdict.reasons))
+        told, what = verdict.report(), "denied" if params["deny"] else "not approved"
+        module.warn(f"request {told['name']} ({told['certificate']}) for {told['node']} was {what}: {'; '.join(verdict.reasons)}")
     if failure:
         waiting = ", ".join(state.name for state in approver.missing)
         module.fail_json(msg=f"{waiting or 'the API'} not ready within {params['timeout']} s.\n{failure}", **result)

@@ -164,7 +164,8 @@ def main() -> None:
         "seconds": round(time.monotonic() - started, 2),
     }
     if verifier.failed:
-        module.fail_json(msg="\n".join([f"{len(verifier.failed)} of {len(verifier.checks)} checks failed.", *(check.line for check in verifier.failed)]), **result)
+        lines = [f"{len(verifier.failed)} of {len(verifier.checks)} checks failed.", *(check.line for check in verifier.failed)]
+        module.fail_json(msg="\n".join(lines), **result)
     module.exit_json(**result)
 
 

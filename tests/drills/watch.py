@@ -433,7 +433,8 @@ def render(report: dict[str, t.Any]) -> str:
         )
     for name, client in report["clients"].items():
         lines += [f"  {name}: retried by rule: {count} x {rule}" for rule, count in client["retried"].items()]
-        lines += [f"  {name}: failed at +{failure['at']:.3f} s after {failure['took']:.3f} s: {failure['cause']}" for failure in client["failures"][:SHOWN_FAILURES]]
+        for failure in client["failures"][:SHOWN_FAILURES]:
+            lines.append(f"  {name}: failed at +{failure['at']:.3f} s after {failure['took']:.3f} s: {failure['cause']}")
         if client["failed"] > SHOWN_FAILURES:
             lines.append(f"  {name}: and {client['failed'] - SHOWN_FAILURES} more")
     for mark in report["marks"]:

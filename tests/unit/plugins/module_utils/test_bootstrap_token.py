@@ -14,7 +14,8 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils import bootstra
 NOW = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.timezone.utc)
 HOUR = datetime.timedelta(hours=1)
 NONE = datetime.timedelta()
-TOKEN = tokens.Token("abc123", "0123456789abcdef", NOW + HOUR, ("authentication", "signing"), ("system:bootstrappers:a", "system:bootstrappers:b"), "for a test")
+GROUPS = ("system:bootstrappers:a", "system:bootstrappers:b")
+TOKEN = tokens.Token("abc123", "0123456789abcdef", NOW + HOUR, ("authentication", "signing"), GROUPS, "for a test")
 
 
 def test_a_token_survives_its_secret() -> None:
@@ -89,7 +90,9 @@ def test_given_secret_replaces_the_old_one() -> None:
     assert tokens.reconcile(TOKEN, WANTED, True, HOUR, NONE, NOW).secret == "f" * 16
 
 
-@pytest.mark.parametrize(("renew_before", "after", "extended"), [(NONE, HOUR, True), (NONE, HOUR / 2, False), (HOUR / 4, HOUR / 2, False), (HOUR, HOUR / 2, True)])
+@pytest.mark.parametrize(
+    ("renew_before", "after", "extended"), [(NONE, HOUR, True), (NONE, HOUR / 2, False), (HOUR / 4, HOUR / 2, False), (HOUR, HOUR / 2, True)]
+)
 def test_extension(renew_before: datetime.timedelta, after: datetime.timedelta, extended: bool) -> None:
     token = tokens.reconcile(TOKEN, WANTED, False, HOUR, renew_before, NOW + after)
     assert token.expires == (NOW + after + HOUR if extended else TOKEN.expires)
