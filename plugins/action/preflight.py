@@ -251,14 +251,11 @@ class ActionModule(ActionBase):
         specs = role_specs()
         settings, unresolved = self._settings(specs, task_vars)
         groups = {name: list(hosts) for name, hosts in task_vars["groups"].items()}
-        members = {name for group in CLUSTER_GROUPS for name in groups.get(group, [])}
-        machines = {
-            name: Machine(
-                name, inventory.address(inventory.manager.hosts[name]), tuple(group for group in CLUSTER_GROUPS if name in set(groups.get(group, [])))
-            )
-            for name in sorted(members)
-            if name in inventory.manager.hosts
-        }
+        groups_of: dict[str, list[str]] = {}
+        for group in CLUSTER_GROUPS:
+            for name in groups.get(group, []):
+                groups_of.setdefault(name, []).append(group)
+        machines = {name: Machine(name, inventory.address(inventory.manager.hosts[name]), tuple(own)) for name, own in groups_of.items()}
         return Plan(
             settings=settings,
             groups=groups,

@@ -398,7 +398,6 @@ def check_host_networks(site: Site) -> Iterator[Problem]:
 
 
 def interface_network(entry: dict) -> Any:
-    address = address_of(entry["address"])
     try:
         return ipaddress.ip_interface(f"{entry['address']}/{entry['prefix']}").network
     except ValueError:
