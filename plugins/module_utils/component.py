@@ -337,6 +337,7 @@ class _Run:
 
     def run(self):
         component = self.component
+        self._own()
         self._user()
         for directory in component.directories:
             self._directory(directory)
@@ -350,6 +351,23 @@ class _Run:
             self._apply()
         if component.images:
             self._images(component.images)
+
+    def _own(self):
+        """Before anything is written, write down what will be ours: a reset removes just that, also after a run that died."""
+        component = self.component
+        record = Record(self.host, component.name)
+        owned = record.get('owns', {})
+        paths = {item.path for item in component.files if not item.absent} | {item.path for item in component.directories}
+        if component.unit:
+            paths.add(f'{UNIT_DIR}/{component.service}')
+        if component.service:
+            paths.add(component.drop_in)
+        paths.update(f'{item.get("link_dir", component.bin_dir)}/{name}' for item in component.artifacts for name in item.get('install', {}))
+        record.update(owns={
+            'paths': sorted(paths.union(owned.get('paths', []))),
+            'service': component.service or owned.get('service'),
+            'unit': bool(component.unit),
+        })
 
     # what is on the disk
 
