@@ -9,7 +9,7 @@ module: bootstrap_token
 short_description: Bootstrap tokens of a cluster, as Secrets or as a static token file
 version_added: 0.1.0
 author:
-  - hardway.kubernetes contributors
+  - the hardway.kubernetes authors (@hardway)
 description:
   - Makes, extends, lists and revokes the tokens with which a kubelet asks for its first certificate.
   - With O(kubeconfig) a token is the Secret C(bootstrap-token-ID) in C(kube-system), with an expiry.

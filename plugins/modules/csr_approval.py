@@ -9,7 +9,7 @@ module: csr_approval
 short_description: Approve the kubelets' certificate requests that agree with the inventory
 version_added: 0.1.0
 author:
-  - hardway.kubernetes contributors
+  - the hardway.kubernetes authors (@hardway)
 description:
   - Waits until each named node has its client certificate, is registered as a Node, has its serving certificate, and its kubelet
     answers the API server under it (C(/api/v1/nodes/NAME/proxy/healthz) is 200).

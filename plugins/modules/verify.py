@@ -9,7 +9,7 @@ module: verify
 short_description: Prove that a cluster works, with real pods
 version_added: 0.1.0
 author:
-  - hardway.kubernetes contributors
+  - the hardway.kubernetes authors (@hardway)
 description:
   - With O(level=light) checks that the API answers at the kubeconfig's server and is ready, that the named nodes are Ready, and that an anonymous
     client gets health and nothing else.
@@ -72,6 +72,7 @@ attributes:
     description: Does the checks of O(level=light), which only read.
   diff_mode:
     support: none
+    description: There is nothing to show, for nothing changes.
 notes:
   - Runs on the controller. It never reports a change, for nothing stays.
 """
