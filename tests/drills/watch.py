@@ -138,7 +138,7 @@ class Target:
 
     def check(self, status: int, body: bytes) -> None:
         if status != 200 and status != 201:
-            raise Wrong(f"answered {status}: {body[:200].decode(errors='replace').strip()}")
+            raise Wrong(f"answered {status}: {' '.join(body[:200].decode(errors='replace').split())}")
         if not self.kind:
             return
         try:
@@ -157,7 +157,7 @@ class Client:
         self.record = record
         self.timeout = timeout
         self.kept = kept
-        self.headers = {"Accept": "application/json", "User-Agent": f"hardway-watch-{record.name}"}
+        self.headers = {"Accept": "application/json" if target.kind else "*/*", "User-Agent": f"hardway-watch-{record.name}"}
         if not kept:
             self.headers["Connection"] = "close"
         if target.credentials.token:
@@ -418,6 +418,17 @@ def good(report: dict[str, t.Any], max_gap: float | None = None) -> bool:
     return report["failed"] == 0 if max_gap is None else report["longest_gap"] <= max_gap
 
 
+def failure_runs(failures: t.Iterable[dict[str, t.Any]]) -> list[str]:
+    """The failures in words; neighbours of one cause together."""
+    found = []
+    for cause, group in itertools.groupby(sorted(failures, key=lambda failure: failure["at"]), lambda failure: failure["cause"]):
+        run = list(group)
+        until = f" to +{run[-1]['at']:.3f}" if len(run) > 1 else ""
+        slowest = max(failure["took"] for failure in run)
+        found.append(f"{len(run)} failed at +{run[0]['at']:.3f}{until} s after at most {slowest:.3f} s: {cause}")
+    return found
+
+
 def render(report: dict[str, t.Any]) -> str:
     """The report for people."""
     width = max(6, *(len(name) for name in report["clients"]))
@@ -433,10 +444,10 @@ def render(report: dict[str, t.Any]) -> str:
         )
     for name, client in report["clients"].items():
         lines += [f"  {name}: retried by rule: {count} x {rule}" for rule, count in client["retried"].items()]
-        for failure in client["failures"][:SHOWN_FAILURES]:
-            lines.append(f"  {name}: failed at +{failure['at']:.3f} s after {failure['took']:.3f} s: {failure['cause']}")
-        if client["failed"] > SHOWN_FAILURES:
-            lines.append(f"  {name}: and {client['failed'] - SHOWN_FAILURES} more")
+        runs = failure_runs(client["failures"])
+        lines += [f"  {name}: {text}" for text in runs[:SHOWN_FAILURES]]
+        if len(runs) > SHOWN_FAILURES:
+            lines.append(f"  {name}: and more, see the JSON")
     for mark in report["marks"]:
         gaps = ", ".join(f"{name} {gap:.3f} s" for name, gap in mark["longest_gap"].items())
         lines.append(f"  +{mark['at']:.1f} s {mark['text']}: longest gap {gaps}; failed {sum(mark['failed'].values())}")

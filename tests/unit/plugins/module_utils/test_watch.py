@@ -168,3 +168,8 @@ def test_the_command(tmp_path: Path) -> None:
         assert watch.main(["--kubeconfig", str(fake.kubeconfig), "--seconds", "0.4", "--json", str(out)]) == 0
         assert json.loads(out.read_text())["failed"] == 0
         watch.main(["--kubeconfig", str(fake.kubeconfig), "--until-file", str(done), "--web", web])
+
+
+def test_neighbouring_failures_of_one_cause_are_one_line() -> None:
+    failures = [{"at": at, "took": 0.1, "cause": cause} for at, cause in ((1.0, "refused"), (1.1, "refused"), (1.2, "reset"), (2.0, "refused"))]
+    assert [text.partition(" s ")[0] for text in watch.failure_runs(failures)] == ["2 failed at +1.000 to +1.100", "1 failed at +1.200", "1 failed at +2.000"]
