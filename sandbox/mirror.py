@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """A plain web server over a directory, as a mirror of artifacts is: files only, fast, many machines at once."""
 
 from __future__ import annotations

@@ -111,7 +111,7 @@ class Fleet:
                 made.append(each)
                 disk.make(each, image_tree, self.machines.values())
             machine.power_on(each)
-            said = machine.wait(each, self._stop)
+            said = machine.wait(each, self._stop, booted=each in made)
             booting.remove(each)
             self.progress.say(f"{each.name}: ssh answers at {each.address} ({said})")
 

@@ -119,7 +119,8 @@ def _check_addresses(_booting: int) -> Iterator[str]:
 
 
 def _check_kernel(_booting: int) -> Iterator[str]:
-    run("modprobe", "--all", "--quiet", "overlay", "veth", "bridge", check=False) if shutil.which("modprobe") else None
+    if shutil.which("modprobe"):
+        run("modprobe", "--all", "--quiet", "overlay", "veth", "bridge", check=False)
     if "overlay" not in Path("/proc/filesystems").read_text(encoding="ascii").split():
         yield "the kernel knows no overlay file system (CONFIG_OVERLAY_FS). Use a kernel that does, such as Debian's own"
     if network.bridge_exists() or not shutil.which("ip"):

@@ -64,9 +64,10 @@ def end_connections(machine: Machine) -> None:
         control.unlink(missing_ok=True)
 
 
-def wait(machine: Machine, stop: threading.Event) -> str:
-    """Wait until the machine has booted and lets us in by ssh; return what systemd in it says of itself.
+def wait(machine: Machine, stop: threading.Event, booted: bool = False) -> str:
+    """Wait until the machine lets us in by ssh; return what systemd in it says of itself.
 
+    With `booted`, wait for all services too; one that waits for other machines (etcd for its quorum) would make that long.
     Raises SandboxError if the machine ends or takes too long, and Interrupted if `stop` is set meanwhile.
     """
     deadline = time.monotonic() + settings.BOOT_TIMEOUT
@@ -76,9 +77,10 @@ def wait(machine: Machine, stop: threading.Event) -> str:
         _keep_waiting(machine, stop, deadline)
         if time.monotonic() > grace and not unit.pids():
             raise SandboxError(f"{machine.name} ended while it booted. Its console said:\n{_tail(machine.name)}")
+    question = "timeout 20 systemctl is-system-running --wait" if booted else "systemctl is-system-running"
     while True:
         _keep_waiting(machine, stop, deadline)
-        done = _call(ssh(machine, "systemctl is-system-running --wait || systemctl list-units --failed --plain --no-legend"), timeout=60)
+        done = _call(ssh(machine, f"{question}; systemctl list-units --failed --plain --no-legend"), timeout=60)
         if done is not None and done.returncode == 0:
             return " ".join(done.stdout.split())
 

@@ -27,13 +27,14 @@ def start(progress: Progress) -> None:
     """Start the server in the background, unless it runs already and serves the same directory."""
     directory().mkdir(parents=True, exist_ok=True)
     unit = units.unit(UNIT)
-    command = [sys.executable, str(SERVER), str(settings.HOST.ip), str(settings.MIRROR_PORT), str(directory())]
-    if any(_command_line(pid) == command for pid in unit.pids()):
+    arguments = [str(settings.HOST.ip), str(settings.MIRROR_PORT), str(directory())]
+    # Another Python or another checkout serves as well; restarting it would cut downloads off.
+    if any(_command_line(pid)[-3:] == arguments for pid in unit.pids()):
         return
     unit.kill()
     log = settings.STATE / "mirror.log"
     log.unlink(missing_ok=True)
-    unit.start(command, log, {})
+    unit.start([sys.executable, str(SERVER), *arguments], log, {})
     deadline = time.monotonic() + 20
     while not (unit.pids() and _answers()):
         said = log.read_text(encoding="utf-8") if log.exists() else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import shutil
 import signal
@@ -119,30 +120,32 @@ class TestMachine:
         assert on_machine("ls /root/mark") == "/root/mark"
 
     def test_orphans_of_a_killed_nspawn_do_not_disturb(self, machine):
-        for pid in units.unit(NAME).pids():
-            if Path(f"/proc/{pid}/comm").read_text(encoding="ascii").strip() == "systemd-nspawn":
-                os.kill(pid, signal.SIGKILL)
-        assert units.unit(NAME).pids(), "systemd-nspawn left the machine's processes behind"
+        leader = units.unit(NAME).leader()
+        status = Path(f"/proc/{leader}/status").read_text(encoding="ascii")
+        nspawn = int(re.search(r"^PPid:\s+(\d+)$", status, re.MULTILINE).group(1))
+        assert Path(f"/proc/{nspawn}/comm").read_text(encoding="ascii").strip() == "systemd-nspawn"
+        os.kill(nspawn, signal.SIGKILL)
+        assert units.unit(NAME).leader() == leader, "a killed systemd-nspawn leaves the machine's processes behind"
         sandbox("power-off", NAME)
         assert traces() == []
         sandbox("power-on", NAME)
         assert listed()[2] == "running"
 
+
+@real
+class TestInterruptedUp:
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-    def test_interrupted_up_leaves_nothing(self, machine, number):
-        sandbox("down", NAME)
+    def test_leaves_nothing(self, number):
         assert interrupt_up(number) == 130
         assert not disk.exists(NAME)
         assert traces() == []
-        sandbox("up", NAME)
 
-    def test_killed_up_does_not_disturb_the_next(self, machine):
-        sandbox("down", NAME)
+    def test_killed_does_not_disturb_the_next(self):
         assert interrupt_up(signal.SIGKILL) == -signal.SIGKILL
         sandbox("up", NAME)
         assert listed()[2] == "running"
 
-    def test_down_leaves_nothing(self, machine):
+    def test_down_leaves_nothing(self):
         sandbox("down", NAME)
         assert listed()[2] == "absent"
         assert traces() == []
@@ -155,6 +158,7 @@ class TestMachine:
 
 def interrupt_up(number: int) -> int:
     """Send a signal to `up` as soon as it has started the machine's processes."""
+    sandbox("down", NAME)
     command = subprocess.Popen([sys.executable, str(SANDBOX / "machines.py"), "up", NAME], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
     while not units.unit(NAME).pids():
