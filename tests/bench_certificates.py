@@ -1,8 +1,7 @@
-#!/usr/bin/env python3
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """How long the module `certificates` takes to issue many certificates, to plan them, and to find nothing to do.
 
-    tests/bench_certificates.py [NUMBER] [ecdsa|rsa ...]
+    python tests/bench_certificates.py [NUMBER] [ecdsa|rsa ...]
 """
 from __future__ import annotations
 

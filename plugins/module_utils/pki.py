@@ -578,8 +578,7 @@ class _Writer:
         certificate = files.stage(self._file(certificate_name), certs.certificate_pem(step.certificate), files.PUBLIC)
         if step.new_key and step.key is not None:
             key = files.stage(self._file(key_name), certs.key_pem(step.key), files.SECRET)
-            if step.standing.key is not None or step.standing.key_fault:
-                files.remove(self._file(certificate_name))
+            files.remove(self._file(certificate_name))
             os.rename(key, self._file(key_name))
         os.rename(certificate, self._file(certificate_name))
 

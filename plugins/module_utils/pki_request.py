@@ -228,7 +228,9 @@ def _dns_name(text: str) -> str:
         labels = labels[1:]
     for label in labels:
         if not _LABEL.fullmatch(label):
-            hint = "a wildcard stands only as the whole first label (*.example.org)" if "*" in label else "each label has 1 to 63 letters, digits and inner hyphens"
+            hint = "each label has 1 to 63 letters, digits and inner hyphens"
+            if "*" in label:
+                hint = "a wildcard stands only as the whole first label (*.example.org)"
             raise ValueError(f"'{text}' is not a DNS name: {hint}")
     # RFC 4343: names are compared without case; one spelling keeps sets comparable.
     return text.lower()

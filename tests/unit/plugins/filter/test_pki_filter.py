@@ -40,7 +40,10 @@ def test_members_refuses(hosts):
         members(hosts, {})
 
 
-@pytest.mark.parametrize(("network", "number", "address"), [("10.96.0.0/16", 10, "10.96.0.10"), ("fd00:1::/108", 1, "fd00:1::1"), ("10.0.0.0/24", -1, "10.0.0.255")])
+@pytest.mark.parametrize(
+    ("network", "number", "address"),
+    [("10.96.0.0/16", 10, "10.96.0.10"), ("fd00:1::/108", 1, "fd00:1::1"), ("10.0.0.0/24", -1, "10.0.0.255")],
+)
 def test_nth_address(network, number, address):
     assert nth_address(network, number) == address
 
