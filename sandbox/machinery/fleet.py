@@ -6,10 +6,11 @@ import fcntl
 import os
 import shutil
 import threading
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Callable, Iterator, Mapping, Sequence
+from typing import Callable
 
 from . import disk, host, image, machine, mirror, network, settings, units
 from .commands import run

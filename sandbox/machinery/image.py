@@ -8,9 +8,9 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator
 
 from . import settings
 from .commands import run
@@ -63,7 +63,7 @@ def _build(progress: Progress) -> None:
     sources = debian_sources()
     # Renamed when whole: a directory with the image's name is always a complete one.
     half_made = path().with_name(f".{path().name}.new")
-    shutil.rmtree(half_made, ignore_errors=True)
+    _remove_half_made()
     progress.say("image: building a Debian tree (about a minute)")
     try:
         _bootstrap(half_made, sources)
@@ -71,8 +71,7 @@ def _build(progress: Progress) -> None:
         _set_up(half_made)
         half_made.rename(path())
     finally:
-        shutil.rmtree(half_made, ignore_errors=True)
-        _apt_options_file(half_made).unlink(missing_ok=True)
+        _remove_half_made()
     progress.say(f"image: {path()} is built")
 
 
@@ -126,13 +125,17 @@ def _apt_options(tree: Path) -> Path:
     """Write the host's own settings of how to download, such as a proxy, for the apt that builds the image."""
     lines = run("apt-config", "dump", "Acquire").stdout.splitlines()
     wanted = ("Acquire::http", "Acquire::https", "Acquire::Check-", "Acquire::Retries")
-    options = _apt_options_file(tree)
+    options = tree.with_name(f"{tree.name}.apt")
     options.write_text("".join(f"{line}\n" for line in lines if line.startswith(wanted)), encoding="utf-8")
     return options
 
 
-def _apt_options_file(tree: Path) -> Path:
-    return tree.with_name(f"{tree.name}.apt")
+def _remove_half_made() -> None:
+    for rest in path().parent.glob(".*"):
+        if rest.is_dir():
+            shutil.rmtree(rest, ignore_errors=True)
+        else:
+            rest.unlink()
 
 
 def _remove_others() -> None:

@@ -10,8 +10,8 @@ import os
 import signal
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Iterable, Iterator, Mapping, Sequence
 
 from . import settings
 from .commands import run

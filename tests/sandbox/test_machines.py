@@ -47,7 +47,7 @@ def traces() -> list[str]:
     """Return what the machine has on this computer besides its disk."""
     found = [str(group) for group in units.unit(NAME).cgroups() if group.exists()]
     found += [f"process {pid}" for pid in units.unit(NAME).pids()]
-    found += [path for path in (f"/sys/class/net/vb-{NAME}", f"/run/systemd/nspawn/propagate/{NAME}") if os.path.exists(path)]
+    found += [path for path in (f"/sys/class/net/vb-{NAME}", f"/run/systemd/nspawn/propagate/{NAME}") if Path(path).exists()]
     mounts = Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()
     return found + [mount for mount in mounts if f"/{disk.directory(NAME).name}/" in mount]
 
@@ -68,7 +68,8 @@ class TestMachine:
         assert on_machine("findmnt -no PROPAGATION /") == "shared"
         assert on_machine(f"getent hosts {NAME}").split()[0] == ADDRESS
         assert on_machine("modprobe overlay && modprobe br_netfilter && echo loaded") == "loaded"
-        assert on_machine("for g in $(find /sys/fs/cgroup -maxdepth 1 -type d); do [ -e $g/cgroup.procs ] && mkdir $g/t && rmdir $g/t || :; done; echo $?") == "0"
+        groups = "find /sys/fs/cgroup -maxdepth 2 -name cgroup.procs -printf '%h\\n'"
+        assert on_machine(f"for group in $({groups}); do mkdir $group/test && rmdir $group/test || echo $group; done") == ""
 
     def test_what_roles_install_does_not_run_before(self, machine):
         assert on_machine("dpkg -s haproxy keepalived nginx-light docker.io | grep -c '^Status: install ok installed'") == "4"
