@@ -686,6 +686,10 @@ def _diff_text(described: dict, step: Step | None = None) -> str:
         if name not in described:
             continue
         value = described[name]
+        if name == "names":
+            # One to a line, so that a diff shows the one that comes or goes.
+            lines += ["names:", *(f"  {entry}" for entry in value)]
+            continue
         if isinstance(value, list):
             value = ", ".join(value) or "none"
         if name == "key" and step is not None and step.new_key:
