@@ -491,7 +491,7 @@ class Builder:
 
     def pack_image(self, job: Job, image: Image, binary: Path) -> list[Path]:
         entry = catalogue_entry(job, "cluster_images", image.name, self.arch)
-        target, checksum = self.mirror / entry["archive"], self.mirror / entry["checksum"]
+        target, checksum = self.mirror / entry["url"], self.mirror / entry["checksum"]
         pack_image(image, entry["ref"], self.arch, binary, target)
         with replacing(checksum) as temporary:
             temporary.write_text(f"{sha256_of(target)}  {target.name}\n")
