@@ -83,7 +83,9 @@ def published_sum(text: str, file_name: str, source: str) -> str:
     if len(sums) == 1:
         return sums.pop()
     found = f"{len(sums)} different sums for it" if sums else f"sums for {', '.join(name for _digest, name in named) or 'nothing'}"
-    raise ArtifactError(f"{source} has no single sha256 for {file_name}, it has {found}: check the entry in the catalogue, and the checksum file if it is on a mirror")
+    raise ArtifactError(
+        f"{source} has no single sha256 for {file_name}, it has {found}: check the entry in the catalogue, and the checksum file if it is on a mirror"
+    )
 
 
 # --- the file
@@ -101,7 +103,9 @@ def read(path: str) -> list[Locked]:
         entries = json.loads(content.data)["artifacts"]
         locked = [Locked(**entry) for entry in entries]
     except (ValueError, KeyError, TypeError) as error:
-        raise ArtifactError(f"{path} is not a lock file of artifacts ({error}): restore it; without it the sums are learnt anew from what is published") from error
+        raise ArtifactError(
+            f"{path} is not a lock file of artifacts ({error}): restore it; without it the sums are learnt anew from what is published"
+        ) from error
     wrong = [entry.url for entry in locked if not _SUM.fullmatch(entry.sha256)]
     if wrong:
         raise ArtifactError(f"{path}: the sum of {wrong[0]} is not 64 hexadecimal digits: restore it from what you trust, or remove that entry")

@@ -46,6 +46,9 @@ attributes:
   diff_mode:
     support: full
     description: Shows the lock file.
+  platform:
+    platforms: posix
+    support: full
 extends_documentation_fragment:
   - ansible.builtin.action_common_attributes
 """

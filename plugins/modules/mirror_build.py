@@ -39,6 +39,9 @@ attributes:
   diff_mode:
     support: none
     description: Binaries are not compared.
+  platform:
+    platforms: posix
+    support: full
 extends_documentation_fragment:
   - ansible.builtin.action_common_attributes
 """

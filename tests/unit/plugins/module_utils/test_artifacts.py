@@ -419,7 +419,9 @@ def test_entries_of_other_versions_stay_and_the_file_is_sorted(tmp_path: Path) -
     assert [entry.name for entry in artifact_lock.read(str(tmp_path / "lock"))] == ["a", "b"]
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"artifacts": [{"name": "a"}]}', '{"artifacts": [{"name": "a", "version": "1", "url": "u", "sha256": "x"}]}'])
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[]", '{"artifacts": [{"name": "a"}]}', '{"artifacts": [{"name": "a", "version": "1", "url": "u", "sha256": "x"}]}']
+)
 def test_a_damaged_lock_file_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "lock").write_text(text)
     with pytest.raises(artifact_lock.ArtifactError, match=str(tmp_path / "lock")):
