@@ -1,0 +1,191 @@
+# Copyright: (c) 2026, the hardway.kubernetes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The documents say what the code does: settings, generated files, names of playbooks, roles, modules and settings, links."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(os.path.realpath(__file__)).parents[2]
+
+
+def load_generator():
+    specification = importlib.util.spec_from_file_location("generate_docs", ROOT / "tests" / "generate_docs.py")
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+docs = load_generator()
+ROLES = sorted(path.parent.name for path in ROOT.glob("roles/*/meta") if (path / "main.yml").is_file())
+EXAMPLES = sorted(path.parent for path in ROOT.glob("examples/*/hosts.yml"))
+PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *ROOT.glob("docs/*.md"), *ROOT.glob("examples/**/*.md"), *ROOT.glob("roles/*/README.md")])
+# Set by the inventory, without a default.
+WITHOUT_DEFAULT = {"cluster_endpoint_address", "cluster_host_address"}
+PREFIXED = re.compile(rf"(?<![\w./-])((?:{'|'.join(ROLES)})_[a-z0-9_]+)\b(?![\w./-]*\.(?:md|py|yml|j2))")
+
+
+def page_id(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+# --- settings
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_spec_and_defaults_of_a_role_agree(role):
+    options, defaults = docs.entry_point(role)["options"], docs.defaults(role)
+    assert set(options) - WITHOUT_DEFAULT == set(defaults), f"roles/{role}: argument_specs and defaults name different settings"
+    for name, default in defaults.items():
+        if docs.is_template(default):
+            assert "default" not in options[name], f"{name}: its default is computed, so argument_specs must not name one"
+        else:
+            assert options[name].get("default", docs.NO_DEFAULT) == default or is_partial(options[name], default), f"{name}: another default in argument_specs"
+
+
+def is_partial(option: dict, default) -> bool:
+    """A dictionary whose entries are described one by one may leave the default to defaults/main.yml."""
+    return "default" not in option and bool(option.get("options")) and isinstance(default, dict)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_setting_is_described(role):
+    for name, option in docs.entry_point(role)["options"].items():
+        assert name.startswith(f"{role}_"), f"{name}: a setting of the role {role} begins with {role}_"
+        assert option.get("type") and option.get("description"), f"{name}: needs a type and a description"
+        if option["type"] == "list":
+            assert option.get("elements"), f"{name}: a list needs elements"
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_galaxy_info(role):
+    info = docs.load(ROOT / "roles" / role / "meta" / "main.yml")["galaxy_info"]
+    assert info["license"] == "GPL-3.0-or-later"
+    assert info["min_ansible_version"] == "2.19"
+    assert info["description"] and info["author"] == "the hardway.kubernetes authors"
+
+
+def test_role_cluster_is_validated_nowhere():
+    """Every role depends on it: an entry point `main` would add a task to each of them, on every host."""
+    assert list(docs.load(ROOT / "roles" / "cluster" / "meta" / "argument_specs.yml")["argument_specs"]) == ["lock"]
+
+
+# --- generated files
+
+
+def test_generated_files_are_as_generated():
+    assert [page_id(path) for path in docs.differing()] == [], "run tests/generate_docs.py"
+
+
+def test_all_settings_names_each_setting_once():
+    text = (ROOT / "examples" / "all-settings.yml").read_text()
+    live, commented = list(yaml.safe_load(text)), re.findall(r"^# ([a-z0-9_]+):(?: .*)?$", text, re.MULTILINE)
+    known = [name for role in ROLES for name in docs.entry_point(role)["options"]]
+    named = live + [name for name in commented if name.startswith(tuple(f"{role}_" for role in ROLES))]
+    assert sorted(named) == sorted(known)
+
+
+# --- examples
+
+
+@pytest.mark.parametrize("directory", EXAMPLES, ids=page_id)
+def test_example_settings_exist(directory):
+    known = {name for role in ROLES for name in docs.entry_point(role)["options"]}
+    for path in directory.glob("group_vars/*.yml"):
+        assert set(docs.load(path)) <= known, path
+
+
+@pytest.mark.parametrize("directory", EXAMPLES, ids=page_id)
+def test_example_is_an_inventory(directory):
+    code = "import sys; from ansible.cli.inventory import main; sys.exit(main())"
+    done = subprocess.run([sys.executable, "-c", code, "-i", str(directory), "--list"], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    listed = json.loads(done.stdout)
+    assert {"etcd", "kube_master", "kube_node"} <= set(listed)
+    assert all(values.get("ansible_host") for values in listed["_meta"]["hostvars"].values())
+
+
+@pytest.mark.parametrize("directory", EXAMPLES, ids=page_id)
+def test_example_has_no_problem(directory):
+    pytest.importorskip("netaddr")
+    from ansible_collections.hardway.kubernetes.plugins.module_utils import preflight_inventory as inventory
+
+    settings = {name: value for role in ROLES for name, value in docs.defaults(role).items() if not docs.is_template(value)}
+    given = docs.load(directory / "group_vars" / "all.yml")
+    tree = docs.load(directory / "hosts.yml")["all"]
+    groups = {name: list(group.get("hosts") or {}) for name, group in tree["children"].items()}
+    machines = {
+        name: inventory.Machine(name, values["ansible_host"], tuple(group for group, names in groups.items() if name in names))
+        for name, values in tree["hosts"].items()
+    }
+    ports = docs.load(ROOT / "roles" / "preflight" / "vars" / "main.yml")["preflight_ports"]
+    settings = {**settings, "cluster_dir": "/srv/clusters/example", **given}
+    plan = inventory.Plan(
+        settings=settings,
+        groups=groups,
+        hosts=machines,
+        definitions=[inventory.Definition(name, value, "example") for name, value in given.items()],
+        specs={name: option for role in ROLES for name, option in docs.entry_point(role)["options"].items()},
+        prefixes=tuple(f"{role}_" for role in ROLES),
+        supported=inventory.supported_versions(docs.load(ROOT / "roles" / "cluster" / "vars" / "main" / "versions.yml")["cluster_version_table"], ["3.6"]),
+        ports=[inventory.PortUse(entry["group"], settings.get(entry.get("setting"), entry["port"]), entry.get("setting", ""), entry["component"]) for entry in ports],
+        run=list(machines),
+    )
+    assert inventory.check_inventory(plan) == []
+
+
+# --- what the pages name
+
+
+def known_names() -> set[str]:
+    """Settings, and what else may begin with a role's name: derived variables, groups, modules, filters, files."""
+    names = {"kube_master", "kube_node", "kube_masters", "etcd_members"}
+    for role in ROLES:
+        names.update(docs.entry_point(role)["options"])
+        for path in (ROOT / "roles" / role / "vars").rglob("*.yml"):
+            names.update(docs.load(path))
+        for path in (ROOT / "roles" / role / "tasks").glob("*.yml"):
+            names.update(re.findall(r"register: (\w+)", path.read_text()))
+    for path in ROOT.glob("plugins/*/*"):
+        names.add(path.stem)
+    return names
+
+
+def collection_names() -> set[str]:
+    plugins = {path.stem for kind in ("modules", "filter", "action") for path in ROOT.glob(f"plugins/{kind}/*")}
+    return plugins | set(ROLES) | {path.stem for path in ROOT.glob("playbooks/*.yml")} | {"authors"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_page_names_what_exists(page):
+    text = page.read_text()
+    known = known_names()
+    assert sorted({name for name in PREFIXED.findall(text) if name not in known}) == [], "unknown settings"
+    named = set(re.findall(r"(?<![\w/])hardway\.kubernetes\.([a-z_]+)", text))
+    assert sorted(named - collection_names()) == [], "unknown playbooks, roles or plugins"
+    playbooks = {word for line in re.findall(r"ansible-playbook ([^\n`]*)", text) for word in line.split() if re.fullmatch(r"[\w/-]+\.yml", word)}
+    missing = {name for name in playbooks if not (ROOT / name).is_file() and name != "sandbox/spare.yml"}
+    assert sorted(missing) == [], "unknown playbooks"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_links_of_a_page_lead_somewhere(page):
+    targets = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text())
+    missing = [target for target in targets if "://" not in target and not (page.parent / target).exists()]
+    assert missing == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_paths_of_a_page_exist(page):
+    """Paths of the tree in backquotes."""
+    named = re.findall(r"`((?:roles|playbooks|plugins|tests|examples|docs|sandbox|molecule)/[\w./-]+)`", page.read_text())
+    assert [name for name in named if not (ROOT / name).exists()] == []
