@@ -59,6 +59,8 @@ def _run(arguments: argparse.Namespace, progress: Progress) -> int:
         _list(machines)
     elif arguments.command == "login":
         _login(inventory.select(machines, [arguments.name])[0], arguments.words)
+    elif arguments.command == "mirror" and arguments.path:
+        print(mirror.directory())
     elif arguments.command == "mirror":
         print(f"{mirror.address()} serves {mirror.directory()}: {'running' if units.unit(mirror.UNIT).pids() else 'stopped'}")
     else:
@@ -113,6 +115,8 @@ def _parse(words: list[str] | None) -> argparse.Namespace:
             command.add_argument("names", nargs="+", metavar="NAME")
         if name == "up":
             command.add_argument("--spare", action="store_true", help="the spare machines too")
+        if name == "mirror":
+            command.add_argument("--path", action="store_true", help="its directory alone")
         if name == "login":
             command.add_argument("name", metavar="NAME")
             command.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND")

@@ -1,0 +1,121 @@
+"""The cluster of the scenario, looked at from inside its machines and from outside."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import urllib.error
+import urllib.request
+
+import pytest
+
+from processes import KEPT, lab
+
+NODES = [*lab.MASTERS, 'node1', 'node2']
+COMPONENTS = {
+    'etcd': lab.MASTERS,
+    'kube-apiserver': lab.MASTERS,
+    'kube-controller-manager': lab.MASTERS,
+    'kube-scheduler': lab.MASTERS,
+    'haproxy': lab.BALANCERS,
+    'keepalived': lab.BALANCERS,
+    'containerd': NODES,
+    'kubelet': NODES,
+    'kube-proxy': NODES,
+    'flanneld': NODES,
+}
+PAIRS = [(name, host) for name, hosts in COMPONENTS.items() for host in hosts]
+CLIENT = '--cacert /etc/etcd/pki/ca.pem --cert /etc/etcd/pki/etcd.pem --key /etc/etcd/pki/etcd-key.pem'
+
+
+def test_the_second_run_left_every_process_alone():
+    lab.compare_processes(json.loads(KEPT.read_text(encoding='utf-8')), lab.processes(lab.MACHINES))
+
+
+@pytest.mark.parametrize(('name', 'host'), PAIRS)
+def test_component_runs_from_what_is_on_the_disk(machine, name, host):
+    service = machine(host).service(name)
+    assert service.is_running and service.is_enabled
+    pid = machine(host).check_output(f'systemctl show --property MainPID --value {name}')
+    drop_in = machine(host).file(f'/etc/systemd/system/{name}.service.d/50-hardway-inputs.conf').content_string
+    digest = drop_in.rsplit('=', 1)[1].strip()
+    assert f'HARDWAY_INPUTS={digest}' in machine(host).check_output(f"tr '\\0' '\\n' < /proc/{pid}/environ")
+
+
+@pytest.mark.parametrize('host', lab.MACHINES)
+def test_keys_are_for_root_alone(machine, host):
+    loose = machine(host).run(
+        r"find /etc/kubernetes /etc/etcd /etc/haproxy /var/lib/hardway /var/lib/kubelet/pki -type f "
+        r"\( -name '*-key.pem' -o -name '*.key' -o -name 'encryption.yaml' -o -path '/var/lib/hardway/*.json' \) -perm /077 2>/dev/null"
+    ).stdout
+    assert loose == ''
+
+
+@pytest.mark.parametrize('host', lab.MACHINES)
+def test_root_keys_stay_on_the_controller(machine, host):
+    kept = machine(host).run("find / -xdev \\( -name 'ca-key.pem' -o -name 'etcd-ca-key.pem' -o -name 'front-proxy-ca-key.pem' \\) 2>/dev/null").stdout
+    assert kept == ''
+
+
+@pytest.mark.parametrize('host', NODES)
+def test_what_a_node_joined_with_is_gone(machine, host):
+    assert not machine(host).file('/etc/kubernetes/bootstrap.kubeconfig').exists
+    assert not [secret for secret in json.loads(lab.kubectl('get', 'secrets', '--namespace=kube-system', '--output=json'))['items']
+                if secret['type'] == 'bootstrap.kubernetes.io/token']
+
+
+def test_state_on_the_controller_is_private():
+    assert lab.CLUSTER.stat().st_mode & 0o777 == 0o700
+    for path in (lab.CLUSTER / 'pki').iterdir():
+        if path.name.endswith(('-key.pem', '.key')):
+            assert path.stat().st_mode & 0o777 == 0o600, path
+
+
+def test_etcd_wants_a_client_certificate(machine):
+    master = machine('master1')
+    healthy = master.run(f'/usr/local/bin/etcdctl --endpoints https://10.33.0.12:2379 {CLIENT} endpoint health')
+    refused = master.run('/usr/local/bin/etcdctl --endpoints https://10.33.0.12:2379 --cacert /etc/etcd/pki/ca.pem --command-timeout=3s endpoint health')
+    assert healthy.rc == 0
+    assert refused.rc != 0
+
+
+def test_a_secret_is_unreadable_in_etcd(machine):
+    lab.kubectl('delete', 'secret', 'molecule', '--ignore-not-found')
+    lab.kubectl('create', 'secret', 'generic', 'molecule', '--from-literal=word=unmistakable')
+    try:
+        kept = machine('master1').run(f'/usr/local/bin/etcdctl --endpoints https://127.0.0.1:2379 {CLIENT} get /registry/secrets/default/molecule').stdout
+        assert 'k8s:enc:secretbox' in kept
+        assert 'unmistakable' not in kept
+    finally:
+        lab.kubectl('delete', 'secret', 'molecule')
+
+
+@pytest.mark.parametrize(('path', 'status'), [
+    ('/livez', 200), ('/readyz', 200), ('/healthz', 200), ('/version', 401), ('/api', 401), ('/metrics', 401), ('/api/v1/namespaces/kube-system/secrets', 401),
+])
+def test_anonymous_requests_get_health_alone(path, status):
+    context = ssl.create_default_context(cafile=str(lab.CLUSTER / 'pki' / 'ca.pem'))
+    try:
+        answer = urllib.request.urlopen(f'https://{lab.VIRTUAL_ADDRESS}:6443{path}', context=context, timeout=5).status
+    except urllib.error.HTTPError as error:
+        answer = error.code
+    assert answer == status
+
+
+def test_pods_of_a_plain_namespace_may_not_be_privileged(tmp_path):
+    pod = {
+        'apiVersion': 'v1', 'kind': 'Pod', 'metadata': {'name': 'privileged'},
+        'spec': {'containers': [{'name': 'a', 'image': 'a', 'securityContext': {'privileged': True}}]},
+    }
+    manifest = tmp_path / 'pod.json'
+    manifest.write_text(json.dumps(pod), encoding='utf-8')
+    with pytest.raises(lab.DrillFailed, match='PodSecurity'):
+        lab.kubectl('create', '--namespace=default', '--dry-run=server', f'--filename={manifest}')
+
+
+def test_every_request_is_written_down_and_no_secret_with_it(machine):
+    lab.kubectl('create', 'secret', 'generic', 'audited', '--from-literal=word=unmistakable')
+    lab.kubectl('delete', 'secret', 'audited')
+    logs = ''.join(machine(host).run('cat /var/log/kubernetes/audit.log').stdout for host in lab.MASTERS)
+    assert '"name":"audited"' in logs
+    assert 'unmistakable' not in logs

@@ -1,0 +1,295 @@
+#!/usr/bin/env python3
+"""What must hold on real machines, one drill each, on the sandbox.
+
+  drills.py                     all of them, in full, and a table
+  drills.py failover-haproxy    some of them
+  drills.py --short             each as small as it still tells (one kill instead of ten)
+  drills.py --list
+
+The machines must be up (`make machines`). Each drill leaves a healthy cluster, or says what is wrong and exits with 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import inspect
+import json
+import pathlib
+import shutil
+import sys
+import tempfile
+import time
+import typing as t
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+
+import lab  # noqa: E402
+from lab import DrillFailed, require  # noqa: E402
+from watch import Watch, good, render  # noqa: E402
+
+MAX_GAP = 2.0
+KILLS = 10
+
+
+@dataclasses.dataclass
+class Options:
+    """How much of a drill to do."""
+
+    short: bool
+    seed: int
+
+
+def say(text: str) -> None:
+    print(f'    {text}', flush=True)
+
+
+def installed() -> lab.Run:
+    """A cluster, as an undisturbed run makes it."""
+    return lab.play('site.yml').succeed()
+
+
+def fresh(*machines: str) -> None:
+    lab.sandbox('reset', *machines)
+
+
+def fresh_all() -> None:
+    fresh(*lab.MACHINES)
+    shutil.rmtree(lab.CLUSTER, ignore_errors=True)
+
+
+def nothing_to_do() -> lab.Run:
+    """A run that must find nothing to do."""
+    run = lab.play('site.yml').succeed()
+    require(run.changed == 0, f'changed={run.changed} where nothing was to do:\n{run.output[-3000:]}')
+    return run
+
+
+def watched(report: dict[str, t.Any], max_gap: float | None = None) -> str:
+    clients = report['clients']
+    say(render(report).replace('\n', '\n    '))
+    require(good(report, max_gap), 'the watching clients saw failures:\n' + render(report))
+    return ', '.join(f'{name} {client["requests"]} asked, {client["failed"]} failed, gap {client["longest_gap"]:.2f} s' for name, client in clients.items())
+
+
+# ---- the drills; each returns a line of figures
+
+
+def drill_check_fresh(options: Options) -> str:
+    """--check --diff runs through on fresh machines and changes nothing on them."""
+    fresh_all()
+    run = lab.play('site.yml', '--check', '--diff').succeed()
+    for machine, paths in lab.tree(lab.MACHINES).items():
+        ours = [path for path in paths if 'hardway' in path or path.startswith(('/etc/kubernetes', '/etc/etcd'))]
+        require(not ours, f'{machine}: check mode left {ours[:5]}')
+    require(not lab.CLUSTER.exists(), f'check mode made {lab.CLUSTER}')
+    require('PRIVATE KEY' not in run.output, 'a private key in the output')
+    return f'{run.seconds:.0f} s, would change {run.changed}'
+
+
+def drill_install(options: Options) -> str:
+    """A first installation, and at once again: changed=0, the very same processes."""
+    fresh_all()
+    run = installed()
+    require('PRIVATE KEY' not in run.output, 'a private key in the output')
+    before = lab.processes(lab.MACHINES)
+    again = nothing_to_do()
+    lab.compare_processes(before, lab.processes(lab.MACHINES))
+    count = sum(len(names) for names in before.values())
+    return f'{run.seconds:.0f} s, at most {max(run.tasks.values())} tasks a host; again {again.seconds:.0f} s, changed=0, the same {count} processes'
+
+
+def drill_check_live(options: Options) -> str:
+    """--check --diff on the live cluster reports nothing; after a changed setting just that, and changes nothing."""
+    quiet = lab.play('site.yml', '--check', '--diff').succeed()
+    require(quiet.changed == 0, f'changed={quiet.changed} in check mode on an unchanged cluster:\n{quiet.output[-3000:]}')
+    before = lab.processes(lab.MACHINES)
+    planned = lab.play('site.yml', '--check', '--diff', '-e', '{"kube_master_apiserver_arguments": {"goaway-chance": 0.002}}').succeed()
+    changed = {host: count['changed'] for host, count in planned.counts.items() if count['changed']}
+    require(changed == dict.fromkeys(lab.MASTERS, 1), f'the plan is {changed}, not one change on each master')
+    require('+  --goaway-chance=0.002' in planned.output, 'the diff does not show the argument')
+    require(planned.output.count('restarted, because') == 3, 'the plan does not name the three restarts')
+    lab.compare_processes(before, lab.processes(lab.MACHINES))
+    return f'no change {quiet.seconds:.0f} s; a changed argument: 1 file and 1 restart on each of 3 masters, nothing done'
+
+
+def drill_rolling_change(options: Options) -> str:
+    """A changed API server argument: one master at a time, no failed request."""
+    before = lab.processes(lab.MACHINES)
+    with Watch(str(lab.KUBECONFIG), writes=True) as watch:
+        time.sleep(2)
+        run = lab.play('site.yml', '-e', '{"kube_master_apiserver_arguments": {"goaway-chance": 0.002}}').succeed()
+        back = installed()
+        time.sleep(2)
+    after = lab.processes(lab.MACHINES)
+    for machine, known in before.items():
+        gone = {name.split('/')[0] for name, start in known.items() if after[machine].get(name) != start}
+        wanted = {'kube-apiserver'} if machine in lab.MASTERS else set()
+        require(gone - wanted == set(), f'{machine}: restarted besides: {gone - wanted}')
+    figures = watched(watch.report())
+    nothing_to_do()
+    return f'there {run.seconds:.0f} s and back {back.seconds:.0f} s: {figures}'
+
+
+def drill_add_node_reset(options: Options) -> str:
+    """node2 is lost and reset to fresh: add-node.yml --limit node2 brings it back, no other host runs a task or restarts."""
+    others = [name for name in lab.MACHINES if name != 'node2']
+    before = lab.processes(others)
+    fresh('node2')
+    run = lab.play('add-node.yml', '--limit', 'node2').succeed()
+    require(set(run.counts) == {'node2'}, f'tasks ran on {sorted(run.counts)}')
+    lab.compare_processes(before, lab.processes(others))
+    again = lab.play('add-node.yml', '--limit', 'node2').succeed()
+    require(again.changed == 0, f'changed={again.changed} on the second run:\n{again.output[-3000:]}')
+    return f'{run.seconds:.0f} s, {run.tasks["node2"]} tasks; again {again.seconds:.0f} s, changed=0'
+
+
+def many_nodes(count: int) -> str:
+    """An inventory of nodes that nobody can reach; the addresses are never asked."""
+    hosts = '\n'.join(f'        far{number}: {{ansible_host: 10.34.{number // 250}.{number % 250 + 1}}}' for number in range(count))
+    return f'all:\n  children:\n    kube_node:\n      hosts:\n{hosts}\n'
+
+
+def drill_add_node_new(options: Options) -> str:
+    """node3 is new: it joins; with 500 more, unreachable nodes in the inventory it takes the same time."""
+    lab.sandbox('up', 'node3')
+    fresh('node3')
+    before = lab.processes(lab.MACHINES)
+    run = lab.play('add-node.yml', '--limit', 'node3', inventories=('inventory', lab.SPARE)).succeed()
+    require(set(run.counts) == {'node3'}, f'tasks ran on {sorted(run.counts)}')
+    lab.compare_processes(before, lab.processes(lab.MACHINES))
+    figures = f'{run.seconds:.0f} s'
+    with tempfile.NamedTemporaryFile('w', suffix='.yml') as inventory:
+        inventory.write(many_nodes(500))
+        inventory.flush()
+        times: dict[bool, list[float]] = {False: [], True: []}
+        for _number in range(1 if options.short else 3):
+            for many in (False, True):
+                lab.kubectl('delete', 'node', 'node3')
+                fresh('node3')
+                inventories = ('inventory', lab.SPARE, *([inventory.name] if many else []))
+                times[many].append(lab.play('add-node.yml', '--limit', 'node3', inventories=inventories).succeed().seconds)
+    few, many_median = (sorted(values)[len(values) // 2] for values in (times[False], times[True]))
+    figures += f'; median {few:.0f} s, with 500 more nodes {many_median:.0f} s'
+    require(options.short or many_median <= 1.2 * few, f'500 more nodes cost more than 20 %: {figures}')
+    lab.kubectl('delete', 'node', 'node3')
+    lab.sandbox('down', 'node3')
+    return figures
+
+
+def drill_kill(options: Options) -> str:
+    """The controller is killed in the middle of a first installation; the same command finishes it."""
+    fresh_all()
+    undisturbed = installed()
+    wanted = lab.tree(lab.MACHINES)
+    moments = lab.random_moments(KILLS, undisturbed.seconds, options.seed)
+    if options.short:
+        moments = moments[6:7]
+    for moment in moments:
+        fresh_all()
+        killed = lab.play_killed(moment, 'site.yml')
+        run = installed()
+        found = lab.tree(lab.MACHINES)
+        for machine in lab.MACHINES:
+            differs = sorted(set(wanted[machine]) ^ set(found[machine]))
+            require(not differs, f'killed after {moment:.0f} s, {machine} differs from an undisturbed run: {differs[:6]}')
+        again = nothing_to_do()
+        say(f'killed after {moment:.0f} s ({"in the middle" if killed else "it had ended"}): finished in {run.seconds:.0f} s, then changed={again.changed}')
+    return f'{len(moments)} kills (seed {options.seed}) in {undisturbed.seconds:.0f} s, each finished by the same command, same files'
+
+
+def drill_failover_haproxy(options: Options) -> str:
+    """The holder of the virtual address loses haproxy."""
+    first = lab.holder()
+    with Watch(str(lab.KUBECONFIG), writes=True) as watch:
+        time.sleep(3)
+        watch.mark(f'haproxy dies on {first}')
+        lab.ssh(first, 'systemctl mask --runtime --quiet haproxy; systemctl kill --signal=KILL haproxy')
+        time.sleep(8)
+    moved = lab.holder()
+    lab.ssh(first, 'systemctl unmask --runtime --quiet haproxy; systemctl reset-failed haproxy; systemctl start haproxy')
+    require(moved != first, f'{first} still has the virtual address')
+    figures = watched(watch.report(), MAX_GAP)
+    nothing_to_do()
+    return figures
+
+
+def drill_failover_power(options: Options) -> str:
+    """The holder of the virtual address loses power."""
+    first = lab.holder()
+    with Watch(str(lab.KUBECONFIG), writes=True) as watch:
+        time.sleep(3)
+        watch.mark(f'{first} loses power')
+        lab.sandbox('power-off', first)
+        time.sleep(8)
+    lab.sandbox('power-on', first)
+    figures = watched(watch.report(), MAX_GAP)
+    lab.wait_for(lambda: lab.ssh(first, 'systemctl is-active haproxy keepalived') == 'active\nactive\n', 60, f'{first} is back')
+    nothing_to_do()
+    return figures
+
+
+def drill_master_power(options: Options) -> str:
+    """A master, with its etcd member, loses power: nothing acknowledged is lost."""
+    with Watch(str(lab.KUBECONFIG), writes=True) as watch:
+        time.sleep(3)
+        watch.mark('master1 loses power')
+        lab.sandbox('power-off', 'master1')
+        time.sleep(12)
+        watch.mark('master1 has power again')
+        lab.sandbox('power-on', 'master1')
+        time.sleep(12)
+    figures = watched(watch.report(), MAX_GAP)
+    lab.wait_for(lambda: lab.nodes_ready(5), 120, 'all nodes Ready')
+    nothing_to_do()
+    return figures
+
+
+DRILLS = {name[len('drill_'):].replace('_', '-'): function for name, function in list(globals().items()) if name.startswith('drill_')}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('drills', nargs='*', metavar='DRILL', help=', '.join(DRILLS))
+    parser.add_argument('--short', action='store_true', help='each as small as it still tells')
+    parser.add_argument('--seed', type=int, default=int(time.time()), help='of the moments of kills')
+    parser.add_argument('--json', type=pathlib.Path, help='write the table there, too')
+    parser.add_argument('--list', action='store_true')
+    arguments = parser.parse_args()
+    if arguments.list:
+        for name, function in DRILLS.items():
+            print(f'{name:18} {inspect.getdoc(function)}')
+        return 0
+    unknown = [name for name in arguments.drills if name not in DRILLS]
+    if unknown:
+        parser.error(f'no such drill: {", ".join(unknown)}; there are {", ".join(DRILLS)}')
+    options = Options(arguments.short, arguments.seed)
+    rows = [run_drill(name, options) for name in arguments.drills or DRILLS]
+    print(table(rows))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(rows, indent=1), encoding='utf-8')
+    failed = sum(not row['passed'] for row in rows)
+    print(f'{len(rows) - failed} passed, {failed} failed')
+    return 1 if failed else 0
+
+
+def run_drill(name: str, options: Options) -> dict[str, t.Any]:
+    print(f'--- {name}: {inspect.getdoc(DRILLS[name])}', flush=True)
+    began = time.monotonic()
+    try:
+        figures, passed = DRILLS[name](options), True
+    except DrillFailed as error:
+        figures, passed = str(error), False
+    seconds = time.monotonic() - began
+    print(f'    {"passed" if passed else "FAILED"} after {seconds:.0f} s: {figures}', flush=True)
+    return {'drill': name, 'passed': passed, 'seconds': round(seconds), 'figures': figures.splitlines()[0]}
+
+
+def table(rows: list[dict[str, t.Any]]) -> str:
+    lines = ['', '| drill | result | seconds | figures |', '| --- | --- | --- | --- |']
+    lines += [f'| {row["drill"]} | {"passed" if row["passed"] else "FAILED"} | {row["seconds"]} | {row["figures"]} |' for row in rows]
+    return '\n'.join(lines)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

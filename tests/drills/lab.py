@@ -1,0 +1,196 @@
+"""The sandbox as the drills see it: playbooks, machines, processes, power."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pathlib
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+CLUSTER = ROOT / 'clusters' / 'sandbox'
+KUBECONFIG = CLUSTER / 'admin.kubeconfig'
+SSH = [
+    'ssh', '-i', '/var/lib/hardway-sandbox/ssh/id_ed25519', '-o', 'StrictHostKeyChecking=no',
+    '-o', 'UserKnownHostsFile=/dev/null', '-o', 'LogLevel=ERROR', '-o', 'ConnectTimeout=5',
+]
+ADDRESSES = {
+    'master1': '10.33.0.11', 'master2': '10.33.0.12', 'master3': '10.33.0.13', 'lb1': '10.33.0.21', 'lb2': '10.33.0.22',
+    'node1': '10.33.0.31', 'node2': '10.33.0.32', 'node3': '10.33.0.33',
+}
+MACHINES = [name for name in ADDRESSES if name != 'node3']
+MASTERS = ['master1', 'master2', 'master3']
+BALANCERS = ['lb1', 'lb2']
+VIRTUAL_ADDRESS = '10.33.0.100'
+SPARE = 'sandbox/spare.yml'
+
+#: Processes whose start is compared: ours, and those of the pods.
+WATCHED = (
+    'etcd|haproxy|keepalived|containerd|containerd-shim|kube-apiserver|kube-controller|kube-scheduler|kubelet|kube-proxy|flanneld|coredns|pause'
+)
+
+
+class DrillFailed(Exception):
+    """What was not as it must be."""
+
+
+def require(condition: object, text: str) -> None:
+    if not condition:
+        raise DrillFailed(text)
+
+
+@dataclasses.dataclass
+class Run:
+    """A finished run of a playbook."""
+
+    code: int
+    seconds: float
+    output: str
+
+    @property
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Host -> ok, changed, failed, ... of the recap."""
+        found = {}
+        for host, rest in re.findall(r'^(\S+)\s+: (ok=.*)$', self.output, re.MULTILINE):
+            found[host] = {name: int(value) for name, value in re.findall(r'(\w+)=(\d+)', rest)}
+        return found
+
+    @property
+    def changed(self) -> int:
+        return sum(count['changed'] for count in self.counts.values())
+
+    @property
+    def tasks(self) -> dict[str, int]:
+        """Host -> tasks, run and skipped."""
+        return {host: count['ok'] + count['skipped'] + count['failed'] for host, count in self.counts.items()}
+
+    @property
+    def costliest(self) -> list[tuple[str, float]]:
+        """The tasks that took longest, from the profile at the end."""
+        return [(name.strip(), float(value)) for name, value in re.findall(r'^(\S.*?) -+ ([\d.]+)s$', self.output, re.MULTILINE)]
+
+    def succeed(self) -> Run:
+        require(self.code == 0, f'the playbook failed with {self.code}:\n{self.output[-4000:]}')
+        return self
+
+
+def command(*arguments: str, inventories: tuple[str, ...] = ('inventory',)) -> list[str]:
+    sources = [word for inventory in inventories for word in ('-i', inventory)]
+    return [str(pathlib.Path(sys.executable).parent / 'ansible-playbook'), *sources, *arguments]
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, 'ANSIBLE_FORCE_COLOR': '0', 'ANSIBLE_NOCOLOR': '1'}
+
+
+def play(*arguments: str, inventories: tuple[str, ...] = ('inventory',)) -> Run:
+    """Run a playbook as a user would, to its end."""
+    began = time.monotonic()
+    done = subprocess.run(
+        command(*arguments, inventories=inventories), cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+    )
+    return Run(done.returncode, time.monotonic() - began, done.stdout)
+
+
+def play_killed(after: float, *arguments: str) -> bool:
+    """Run a playbook and SIGKILL its process group after some seconds; whether it was still running then."""
+    with open(ROOT / 'clusters' / 'killed.log', 'wb') as log:
+        process = subprocess.Popen(command(*arguments), cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+        try:
+            process.wait(after)
+            return False
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            return True
+
+
+def sandbox(*arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / 'sandbox' / 'machines.py'), *arguments], cwd=ROOT, capture_output=True, text=True, check=False,
+    )
+    require(done.returncode == 0, f'sandbox/machines.py {" ".join(arguments)}: {done.stdout}{done.stderr}')
+    return done.stdout
+
+
+def ssh(machine: str, script: str, check: bool = True) -> str:
+    done = subprocess.run([*SSH, f'root@{ADDRESSES[machine]}', script], capture_output=True, text=True, check=False)
+    if check:
+        require(done.returncode == 0, f'{machine}: {script}: {done.stdout}{done.stderr}')
+    return done.stdout
+
+
+def processes(machines: list[str]) -> dict[str, dict[str, str]]:
+    """Machine -> (name and id of each watched process -> when it started, in ticks since boot)."""
+    script = (
+        'for stat in /proc/[0-9]*/stat; do read -r line < "$stat" || continue; name=${line#*(}; name=${name%)*}; rest=${line##*) }; '
+        'set -- $rest; echo "$name/${line%% *} ${20}"; done 2>/dev/null'
+    )
+    found = {}
+    for machine in machines:
+        lines = (line.rsplit(' ', 1) for line in ssh(machine, script).splitlines())
+        found[machine] = {name: start for name, start in lines if re.match(f'({WATCHED})', name)}
+    return found
+
+
+def compare_processes(before: dict[str, dict[str, str]], after: dict[str, dict[str, str]]) -> None:
+    """Every watched process of before is still there, the very same one."""
+    for machine, known in before.items():
+        gone = sorted(name for name, start in known.items() if after[machine].get(name) != start)
+        require(not gone, f'{machine}: restarted or gone: {", ".join(gone)}')
+
+
+def tree(machines: list[str]) -> dict[str, list[str]]:
+    """Machine -> what the collection put there: path, kind, mode, owner, and where links lead."""
+    script = (
+        r"find /etc/kubernetes /etc/etcd /etc/containerd /etc/haproxy /etc/keepalived /etc/flannel /etc/cni /opt/hardway /opt/cni "
+        r"/usr/local/bin /etc/systemd/system /etc/modules-load.d /etc/sysctl.d /var/lib/hardway -printf '%p %y %m %u:%g %l\n' 2>/dev/null | sort"
+    )
+    return {machine: ssh(machine, script, check=False).splitlines() for machine in machines}
+
+
+def holder() -> str:
+    """The load balancer that has the virtual address."""
+    for machine in BALANCERS:
+        if VIRTUAL_ADDRESS in ssh(machine, 'ip -4 -o addr', check=False):
+            return machine
+    raise DrillFailed(f'no load balancer has {VIRTUAL_ADDRESS}')
+
+
+def wait_for(condition, seconds: float, text: str) -> float:
+    """Wait until a condition holds; the seconds that it took."""
+    began = time.monotonic()
+    while time.monotonic() - began < seconds:
+        try:
+            if condition():
+                return time.monotonic() - began
+        except DrillFailed:
+            pass
+        time.sleep(0.5)
+    raise DrillFailed(f'not within {seconds:g} s: {text}')
+
+
+def kubectl(*arguments: str) -> str:
+    binary = pathlib.Path(sys.executable).parent / 'kubectl'
+    done = subprocess.run([str(binary), '--kubeconfig', str(KUBECONFIG), *arguments], capture_output=True, text=True, check=False)
+    require(done.returncode == 0, f'kubectl {" ".join(arguments)}: {done.stderr}')
+    return done.stdout
+
+
+def nodes_ready(count: int) -> bool:
+    items = json.loads(kubectl('get', 'nodes', '--output=json'))['items']
+    ready = [item for item in items if any(c['type'] == 'Ready' and c['status'] == 'True' for c in item['status'].get('conditions', []))]
+    return len(ready) >= count
+
+
+def random_moments(count: int, longest: float, seed: int) -> list[float]:
+    """Moments spread over the whole run, one in each equal part of it."""
+    source = random.Random(seed)
+    return [longest * (number + source.random()) / count for number in range(count)]
