@@ -12,8 +12,10 @@ its restart leaves a process with the old digest, so the next run sees that the 
 from __future__ import annotations
 
 import base64
+import contextlib
 import dataclasses
 import errno
+import fcntl
 import grp
 import hashlib
 import http.client
@@ -26,13 +28,14 @@ import ssl
 import subprocess
 import tempfile
 import time
-import typing as t
 import urllib.parse
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils import artifacts
 
 STATE_DIR = '/var/lib/hardway'
 UNIT_DIR = '/etc/systemd/system'
+#: Where archives of images lie while they are loaded; /tmp may be memory.
+IMAGE_DIR = '/var/lib'
 INPUTS_VARIABLE = 'HARDWAY_INPUTS'
 #: What kubelet's certificate manager and our own writes need to see a whole file or none.
 TEMPORARY_SUFFIX = '.hardway-new'
@@ -62,7 +65,7 @@ class File:
 
     @property
     def secret(self):
-        return not self.mode & 0o044
+        return _secret_mode(self.mode)
 
     @property
     def digest(self):
@@ -170,7 +173,7 @@ class Host:
     def run(self, argv, timeout=120):
         """Run a command that only reads; the finished process with its output as text."""
         try:
-            return subprocess.run(argv, capture_output=True, text=True, timeout=timeout, check=False)
+            return subprocess.run(argv, capture_output=True, text=True, errors='replace', timeout=timeout, check=False)
         except FileNotFoundError as error:
             raise ComponentError(f'{argv[0]}: no such command on this host: install the package that has it') from error
         except subprocess.TimeoutExpired as error:
@@ -188,21 +191,27 @@ class Host:
         """Put a file in place whole: readers see the old or the new content, at its mode from the first byte."""
         if self.check_mode:
             return
-        parent = os.path.dirname(path)
-        os.makedirs(parent, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(prefix=f'.{os.path.basename(path)}.', suffix=TEMPORARY_SUFFIX, dir=parent)
+        owner_ids = ids(owner, group)
+        # Always the same name: what a killed run left is replaced by the next, which has to write the same file.
+        temporary = os.path.join(os.path.dirname(path), f'.{os.path.basename(path)}{TEMPORARY_SUFFIX}')
         try:
-            with os.fdopen(descriptor, 'wb') as stream:
-                stream.write(content)
-                os.fchmod(stream.fileno(), mode)
-                os.fchown(stream.fileno(), *ids(owner, group))
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.rename(temporary, path)
-        except BaseException:
-            if os.path.exists(temporary):
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with contextlib.suppress(FileNotFoundError):
                 os.unlink(temporary)
-            raise
+            try:
+                with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), 'wb') as stream:
+                    stream.write(content)
+                    os.fchmod(stream.fileno(), mode)
+                    os.fchown(stream.fileno(), *owner_ids)
+                    stream.flush()
+                    os.fsync(stream.fileno())
+                os.rename(temporary, path)
+            except BaseException:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(temporary)
+                raise
+        except OSError as error:
+            raise ComponentError(f'{path}: cannot be written: {error.strerror}') from error
 
 
 def ids(owner, group):
@@ -216,7 +225,7 @@ def ids(owner, group):
 class Unit:
     """A systemd service as it is now."""
 
-    PROPERTIES = ('ActiveState', 'SubState', 'MainPID', 'UnitFileState', 'NeedDaemonReload', 'InvocationID', 'NRestarts', 'LoadState', 'Result')
+    PROPERTIES = ('ActiveState', 'SubState', 'MainPID', 'UnitFileState', 'NeedDaemonReload', 'InvocationID', 'LoadState', 'Result', 'Job')
 
     def __init__(self, host, name):
         self.host = host
@@ -233,11 +242,13 @@ class Unit:
 
     @property
     def active(self):
-        return self.properties.get('ActiveState') in ('active', 'activating', 'reloading')
+        # Between two attempts of a process that fails there is nothing to interrupt.
+        return self.properties.get('ActiveState') in ('active', 'activating', 'reloading') and self.properties.get('SubState') != 'auto-restart'
 
     @property
     def failed(self):
-        return self.properties.get('ActiveState') == 'failed'
+        # A process that did not end well is failed for a moment within its restart.
+        return self.properties.get('ActiveState') == 'failed' and self.properties.get('Job', '') in ('', '0')
 
     @property
     def enabled(self):
@@ -300,18 +311,33 @@ def reconcile(component, check_mode=False, defer_restart=False):
     :returns: a dict: ``changed``, ``changes`` (list of text), ``restart`` (reason or None), ``deferred``, ``diff``
     :raises ComponentError: with what, where and what to do
     """
+    if check_mode:
+        return _plan(component).result()
+    with _alone(component.name):
+        plan = _plan(component)
+        if not plan.changes:
+            plan.wait_until_healthy()
+            return plan.result()
+        if defer_restart and plan.interrupts:
+            return {**plan.result(), 'deferred': True}
+        real = _Run(component, Host(check_mode=False))
+        real.run()
+        return real.result()
+
+
+def _plan(component):
     plan = _Run(component, Host(check_mode=True))
     plan.run()
-    if check_mode:
-        return plan.result()
-    if not plan.changes:
-        plan.wait_until_healthy()
-        return plan.result()
-    if defer_restart and plan.interrupts:
-        return {**plan.result(), 'deferred': True}
-    real = _Run(component, Host(check_mode=False))
-    real.run()
-    return real.result()
+    return plan
+
+
+@contextlib.contextmanager
+def _alone(name):
+    """Wait for what a controller that was killed has left at work on this host; the kernel ends the lock with its process."""
+    os.makedirs(STATE_DIR, exist_ok=True)
+    with open(f'{STATE_DIR}/{name}.lock', 'a', encoding='utf-8') as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
 
 
 class _Run:
@@ -321,6 +347,14 @@ class _Run:
         self.changes: list[Change] = []
         self.restart: str | None = None
         self.interrupts = False
+        self.unit: Unit | None = None
+        #: of the files that the process reloads: what it has loaded
+        self.loaded: dict[str, str] = {}
+        #: files that were not as this collection had written them, though the process has our digest
+        self.foreign: set[str] = set()
+        self._noted: dict = {}
+        #: invocation of the process that this run restarts
+        self.left: str | None = None
 
     def result(self):
         return {
@@ -338,6 +372,9 @@ class _Run:
     def run(self):
         component = self.component
         self._own()
+        if component.service:
+            self.unit = Unit(self.host, component.service)
+            self._note_what_runs()
         self._user()
         for directory in component.directories:
             self._directory(directory)
@@ -464,19 +501,16 @@ class _Run:
         return inputs
 
     def _service(self):
-        component, host = self.component, self.host
-        unit = Unit(host, component.service)
+        component, host, unit = self.component, self.host, self.unit
         record = Record(host, component.name)
         inputs = self._inputs('restart')
         digest = digest_of(inputs)
         running = unit.running_inputs
 
-        unit_changed = self._unit_files(digest)
+        unit_changed = self._unit_files(digest, running)
         known = dict(record.get('inputs', {}))
         if not host.check_mode:
             record.update(inputs={key: known[key] for key in known if key == running} | {digest: inputs})
-        if component.validate and self.changes:
-            host.change(component.validate)
         if not host.check_mode and (unit_changed or unit.needs_daemon_reload):
             host.change(['systemctl', 'daemon-reload'])
             unit.refresh()
@@ -487,17 +521,18 @@ class _Run:
         if not unit.active:
             self.changes.append(Change(component.service, 'started'))
             self._interrupt(['systemctl', 'start', '--no-block', component.service], unit)
-        elif running != digest:
-            self.restart = reason(known.get(running), inputs)
+        elif running != digest or self.foreign:
+            foreign = ', '.join(f'{path} had been changed on the host' for path in sorted(self.foreign))
+            self.restart = foreign if running == digest else reason(known.get(running), inputs)
             self.interrupts = True
             self.changes.append(Change(component.service, f'restarted, because {self.restart}'))
             self._interrupt(['systemctl', 'restart', '--no-block', component.service], unit)
         else:
-            self._reload(unit, record)
+            self._reload()
         if not host.check_mode:
             self.wait_until_healthy()
 
-    def _unit_files(self, digest):
+    def _unit_files(self, digest, running):
         component = self.component
         before = len(self.changes)
         if component.unit:
@@ -505,6 +540,8 @@ class _Run:
         drop_in = f'# Written last: the process that has this digest was started from these inputs.\n[Service]\nEnvironment={INPUTS_VARIABLE}={digest}\n'
         if read(component.drop_in) != drop_in.encode():
             # Told through what led to it, so it is a change of its own only where nothing else is.
+            if running == digest and not self.changes:
+                self.changes.append(Change(component.drop_in, 'written again'))
             self.host.write(component.drop_in, drop_in.encode(), 0o644)
             return True
         return len(self.changes) > before
@@ -512,27 +549,54 @@ class _Run:
     def _interrupt(self, argv, unit):
         if self.host.check_mode:
             return
+        self._validate()
+        self.left = unit.properties.get('InvocationID') if unit.active else None
         if unit.failed:
             self.host.change(['systemctl', 'reset-failed', self.component.service])
         self.host.change(argv)
 
-    def _reload(self, unit, record):
+    def _validate(self):
+        """Each time before something runs from the files: a run that failed here owes it to the next."""
+        if self.component.validate:
+            self.host.change(self.component.validate)
+
+    def _note_what_runs(self):
+        """Before files are written, write down what the process runs from, so that a reload or a restart stays owed if this run dies.
+
+        A file that somebody changed on the host may have been read since: by a reload, or by a start that our digest does not tell.
+        """
+        invocation = self.unit.properties.get('InvocationID')
+        record = Record(self.host, self.component.name)
+        noted = record.get('runs', {})
+        if noted.get('invocation') != invocation:
+            noted = {}
+        reloads = self._inputs('reload')
+        loaded = {path: _as_loaded(on_disk(path), noted.get('loaded', {}).get(path), wanted) for path, wanted in reloads.items()}
+        self.loaded = {path: digest for path, digest in loaded.items() if digest}
+        self.foreign = set(noted.get('foreign', []))
+        if self.unit.running_inputs == digest_of(self._inputs('restart')):
+            self.foreign.update(self._changed_on_host())
+        self._noted = {'invocation': invocation, 'loaded': self.loaded, 'foreign': sorted(self.foreign)}
+        if self.loaded or self.foreign or 'runs' in record.data:
+            record.update(runs=self._noted)
+
+    def _changed_on_host(self):
+        component = self.component
+        wanted = {item.path: item.digest for item in component.files if item.on_change == 'restart' and not item.absent and not item.pending}
+        if component.unit:
+            wanted[f'{UNIT_DIR}/{component.service}'] = hashlib.sha256(component.unit.encode()).hexdigest()
+        return [path for path, digest in wanted.items() if on_disk(path) != digest]
+
+    def _reload(self):
         inputs = self._inputs('reload')
-        if not inputs:
+        if self.loaded == inputs:
             return
-        digest = digest_of(inputs)
-        reloaded = record.get('reload', {})
-        invocation = unit.properties.get('InvocationID')
-        current = reloaded.get('inputs', {}) if reloaded.get('invocation') == invocation else None
-        if current is not None and digest_of(current) == digest:
+        self.changes.append(Change(self.component.service, f'reloaded, because {reason(self.loaded, inputs)}'))
+        if self.host.check_mode:
             return
-        if current is None and not any(change.what in inputs for change in self.changes):
-            # The process started after these files were last written.
-            record.update(reload={'invocation': invocation, 'inputs': inputs})
-            return
-        self.changes.append(Change(self.component.service, f'reloaded, because {reason(current, inputs)}'))
+        self._validate()
         self.host.change(['systemctl', 'reload', self.component.service])
-        record.update(reload={'invocation': invocation, 'inputs': inputs})
+        Record(self.host, self.component.name).update(runs={**self._noted, 'loaded': inputs})
 
     def _apply(self):
         """A component without a process: a command brings its files into force."""
@@ -561,7 +625,7 @@ class _Run:
                 self._load(images, image)
 
     def _load(self, images, image):
-        with tempfile.TemporaryDirectory(prefix='hardway-image-', dir='/var/lib') as directory:
+        with tempfile.TemporaryDirectory(prefix='hardway-image-', dir=IMAGE_DIR) as directory:
             archive = os.path.join(directory, 'image.tar')
             try:
                 artifacts.fetch(image['url'], image['sha256'], archive, timeout=self.component.download_timeout)
@@ -601,7 +665,7 @@ class _Run:
         unit.refresh()
         if unit.properties.get('ActiveState') != 'active':
             return f'the unit is {unit.properties.get("ActiveState")} ({unit.properties.get("Result")})'
-        if unit.properties.get('MainPID', '0') != '0' and unit.running_inputs != digest:
+        if unit.properties.get('MainPID', '0') != '0' and (unit.running_inputs != digest or unit.properties.get('InvocationID') == self.left):
             return 'the old process is still there'
         return probe(self.host, self.component.health)
 
@@ -636,7 +700,7 @@ def _probe_url(health):
         else:
             connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=5)
         try:
-            connection.request('GET', parts.path or '/')
+            connection.request('GET', urllib.parse.urlunsplit(('', '', parts.path or '/', parts.query, '')))
             answer = connection.getresponse()
             body = answer.read(4000).decode(errors='replace')
         finally:
@@ -672,11 +736,26 @@ def read(path):
         raise
 
 
+def on_disk(path):
+    """The digest of a file; None where there is none."""
+    content = read(path)
+    return None if content is None else hashlib.sha256(content).hexdigest()
+
+
+def _as_loaded(found, noted, wanted):
+    """What a process has loaded of a file, from what is on the disk, what was noted when it was written, and what is wanted."""
+    return noted if noted and found in (noted, wanted) else found
+
+
 def shown(wanted, before):
     """Before and after as a diff may show them: certificates parsed, secrets not at all."""
-    if wanted.secret:
+    if wanted.secret or (before is not None and _secret_mode(os.stat(wanted.path).st_mode)):
         return ('' if before is None else SECRET_TEXT), SECRET_TEXT if before is None else SECRET_TEXT.replace('not shown', 'changed, not shown')
     return _text(before), _text(wanted.content)
+
+
+def _secret_mode(mode):
+    return not mode & 0o044
 
 
 def _text(content):
@@ -688,13 +767,17 @@ def _text(content):
 
 
 def _certificate_text(part):
-    pem = '-----BEGIN CERTIFICATE-----' + part.decode(errors='replace')
-    fingerprint = hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem.strip())).hexdigest()
-    with tempfile.NamedTemporaryFile('w', suffix='.pem') as stream:
-        stream.write(pem)
-        stream.flush()
-        # The standard library has no other parser; hosts have no third-party Python.
-        parsed = ssl._ssl._test_decode_cert(stream.name)
+    end = '-----END CERTIFICATE-----'
+    pem = '-----BEGIN CERTIFICATE-----' + part.decode(errors='replace').partition(end)[0] + end
+    try:
+        fingerprint = hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem)).hexdigest()
+        with tempfile.NamedTemporaryFile('w', suffix='.pem') as stream:
+            stream.write(pem)
+            stream.flush()
+            # The standard library has no other parser; hosts have no third-party Python.
+            parsed = ssl._ssl._test_decode_cert(stream.name)
+    except (ValueError, OSError):
+        return 'not a certificate that can be read\n'
     subject = ', '.join(f'{name}={value}' for group in parsed['subject'] for name, value in group)
     issuer = ', '.join(f'{name}={value}' for group in parsed['issuer'] for name, value in group)
     names = ', '.join(f'{kind}:{value}' for kind, value in parsed.get('subjectAltName', ()))
