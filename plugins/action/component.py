@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import zlib
 
 import yaml
@@ -71,7 +72,7 @@ class ActionModule(ActionBase):
             'service': args.get('service') or (f'{args["name"]}.service' if unit else None),
             'unit': self._render(unit, self._arguments(args.get('arguments'))) if unit else None,
             'user': args.get('user'),
-            'directories': args['directories'] + self._pki_directory(args),
+            'directories': self._directories(args),
             'files': [self._file(item) for item in args['files'] + self._pki_files(args)],
             'artifacts': [self._artifact(name) for name in args['artifacts']],
             'apply': args.get('apply'),
@@ -83,9 +84,13 @@ class ActionModule(ActionBase):
             'download_timeout': self._variable('cluster_download_timeout'),
         }
 
-    def _pki_directory(self, args):
+    @staticmethod
+    def _directories(args):
+        for directory in args['directories']:
+            _check_mode_text(directory['path'], directory['mode'])
         pki = args.get('pki')
-        return [{'path': pki['path'], 'mode': '0700', 'owner': pki['owner'], 'group': pki['owner']}] if pki else []
+        own = [{'path': pki['path'], 'mode': '0700', 'owner': pki['owner'], 'group': pki['owner']}] if pki else []
+        return args['directories'] + own
 
     def _pki_files(self, args):
         pki = args.get('pki')
@@ -106,6 +111,7 @@ class ActionModule(ActionBase):
 
     def _file(self, item):
         item = {key: value for key, value in item.items() if value is not None}
+        _check_mode_text(item['dest'], item['mode'])
         described = {'path': item['dest'], **{key: item[key] for key in ('mode', 'owner', 'group', 'on_change') if key in item}}
         if item.get('state') == 'absent':
             return {**described, 'absent': True}
@@ -126,7 +132,7 @@ class ActionModule(ActionBase):
             return {}
         template = arguments['template']
         values = _merged(self._yaml(template, self._render(template)), arguments.get('merge') or {})
-        return {'component_arguments': [f'--{name}={_argument(values[name])}' for name in sorted(values)]}
+        return {'component_arguments': [_word(f'--{name}={_argument(values[name])}') for name in sorted(values)]}
 
     @staticmethod
     def _yaml(template, text):
@@ -145,7 +151,9 @@ class ActionModule(ActionBase):
         except (AnsibleError, FileNotFoundError) as error:
             if self._task.check_mode:
                 return {'pending': 'would be created'}
-            raise AnsibleActionFail(f'{source}: not on the controller; the role hardway.kubernetes.ca makes it: run site.yml, or restore the state directory') from error
+            raise AnsibleActionFail(
+                f'{source}: not on the controller; the role hardway.kubernetes.ca makes it: run site.yml, or restore the state directory'
+            ) from error
 
     def _pending(self):
         """What the PKI would reissue, known in check mode from the call that described it: path -> reason."""
@@ -162,13 +170,17 @@ class ActionModule(ActionBase):
         text = trust_as_template(self._loader.get_text_file_contents(source))
         searchpath = [os.path.dirname(source)]
         templar = self._templar.copy_with_new_env(searchpath=searchpath, available_variables={**self._task_vars, **(variables or {})})
-        return templar.template(text, escape_backslashes=False, overrides={'trim_blocks': True, 'lstrip_blocks': True}) or ''
+        rendered = templar.template(text, escape_backslashes=False, overrides={'trim_blocks': True, 'lstrip_blocks': True})
+        if not isinstance(rendered, str | None):
+            raise AnsibleActionFail(f'template {template} renders to a value that is not text: add a filter such as to_json')
+        return rendered or ''
 
     def _artifact(self, name):
         locked = self._variable('cluster_locked_artifacts')
         if name in locked:
             return {'name': name, **locked[name]}
-        raise AnsibleActionFail(f'artifact {name} is not in the lock file {self._variable("cluster_lock_file")}: run site.yml without --tags, or correct the name')
+        lock = self._variable('cluster_lock_file')
+        raise AnsibleActionFail(f'artifact {name} is not in the lock file {lock}: run site.yml without --tags, or correct the name')
 
     def _images(self, images):
         if not images:
@@ -205,7 +217,20 @@ def _merged(base, over):
 def _argument(value):
     if isinstance(value, bool):
         return 'true' if value else 'false'
-    return ','.join(str(item) for item in value) if isinstance(value, list) else str(value)
+    if isinstance(value, dict):
+        return ','.join(f'{name}={_argument(value[name])}' for name in sorted(value))
+    return ','.join(_argument(item) for item in value) if isinstance(value, list) else str(value)
+
+
+def _word(text):
+    """One word of a unit's command line (systemd.service(5), COMMAND LINES)."""
+    text = text.replace('%', '%%').replace('$', '$$')
+    return '"' + text.replace('\\', r'\\').replace('"', r'\"') + '"' if re.search(r'[\s"\'\\;]', text) else text
+
+
+def _check_mode_text(path, mode):
+    if not re.fullmatch('[0-7]{4}', mode):
+        raise AnsibleActionFail(f'{path}: mode {mode} is not four octal digits: write it as text, in quotes, like "0644"')
 
 
 def _encode(description):

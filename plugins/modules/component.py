@@ -23,7 +23,9 @@ options:
     type: str
     required: true
   artifacts:
-    description: Names of the catalogue's artifacts whose binaries the component runs. They must stand in the lock file (see the role P(hardway.kubernetes.ca#role)).
+    description:
+      - Names of the catalogue's artifacts whose binaries the component runs.
+      - They must stand in the lock file (see the role P(hardway.kubernetes.cluster#role)).
     type: list
     elements: str
     default: []
@@ -128,7 +130,7 @@ options:
     type: dict
     suboptions:
       template:
-        description: Template of a YAML mapping of argument names (without dashes) to values. A list is joined by commas.
+        description: Template of a YAML mapping of argument names (without dashes) to values. A list is joined by commas, a mapping as NAME=VALUE.
         type: str
         required: true
       merge:
@@ -210,6 +212,9 @@ attributes:
   diff_mode:
     support: full
     description: Shows files as text, certificates parsed, secrets not at all.
+  platform:
+    support: full
+    platforms: posix
 extends_documentation_fragment:
   - ansible.builtin.action_common_attributes
 """

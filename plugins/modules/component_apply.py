@@ -27,6 +27,9 @@ attributes:
   diff_mode:
     support: full
     description: Shows certificates parsed and secrets not at all.
+  platform:
+    support: full
+    platforms: posix
 extends_documentation_fragment:
   - ansible.builtin.action_common_attributes
 """

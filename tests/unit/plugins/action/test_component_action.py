@@ -1,0 +1,245 @@
+# Copyright: (c) 2026, the hardway.kubernetes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""From a task's words to what a host gets, and the turns that restarts take."""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from unittest import mock
+
+import pytest
+from ansible.errors import AnsibleActionFail, AnsibleError
+from ansible.parsing.dataloader import DataLoader
+from ansible.playbook.task import Task
+from ansible.template import Templar
+from ansible_collections.hardway.kubernetes.plugins.action import component as subject
+
+KEY = "-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49AgEG\n-----END PRIVATE KEY-----\n"
+CHANGED = {"changed": True, "changes": ["x: changed"], "restart": "x changed", "deferred": False, "diff": []}
+DEFERRED = {**CHANGED, "deferred": True}
+
+
+@pytest.fixture(name="role")
+def make_role(tmp_path):
+    """A directory with the templates and files of a role, and the controller's state beside it."""
+    for directory in ("templates", "files", "cluster/pki"):
+        (tmp_path / directory).mkdir(parents=True)
+    (tmp_path / "templates/unit.j2").write_text("[Service]\nExecStart=/bin/x {{ component_arguments | default([]) | join(' ') }}\n")
+    (tmp_path / "templates/arguments.j2").write_text("port: {{ port }}\nverbose: true\nservers: [a, b]\n")
+    (tmp_path / "templates/config.j2").write_text("a: {one: 1, two: 2}\nlist: [1]\nname: {{ inventory_hostname }}{{ more | default('') }}\n")
+    (tmp_path / "cluster/pki/ca.pem").write_text("the CA\n")
+    (tmp_path / "cluster/pki/x-key.pem").write_text(KEY)
+    return tmp_path
+
+
+@pytest.fixture(name="call")
+def make_call(role, monkeypatch):
+    """Run the action with these arguments; the hosts' answers come from `call.answers`, what they got is in `call.sent`."""
+
+    def call(check_mode=False, variables=None, host="master1", **arguments):
+        task_vars = {
+            "inventory_hostname": host,
+            "port": 6443,
+            "cluster_dir": str(role / "cluster"),
+            "cluster_pki": str(role / "cluster/pki"),
+            "cluster_install_dir": "/opt/hardway",
+            "cluster_bin_dir": "/usr/local/bin",
+            "cluster_download_timeout": 60,
+            "cluster_lock_file": str(role / "cluster/artifacts.lock"),
+            "cluster_locked_artifacts": {"etcd": {"version": "3.6.0"}, "image-pause": {"ref": "pause:3", "url": "http://x/", "sha256": "ab", "version": "3"}},
+            "cluster_image_source": "archive",
+            **(variables or {}),
+        }
+        loader = DataLoader()
+        task = Task()
+        task.action, task.args, task.check_mode = "hardway.kubernetes.component", {"name": "x", **arguments}, check_mode
+        monkeypatch.setattr(task, "get_search_path", lambda: [str(role)])
+        action = subject.ActionModule(task, mock.MagicMock(), mock.MagicMock(), loader, Templar(loader=loader, variables=task_vars), mock.MagicMock())
+
+        def execute(module_name, module_args, task_vars):
+            assert module_name == "hardway.kubernetes.component_apply"
+            call.sent.append({**json.loads(zlib.decompress(base64.b64decode(module_args["payload"]))), "defer_restart": module_args["defer_restart"]})
+            return dict(call.answers.pop(0) if call.answers else CHANGED)
+
+        monkeypatch.setattr(action, "_execute_module", execute)
+        return action.run(task_vars=task_vars)
+
+    call.sent, call.answers = [], []
+    return call
+
+
+def content(item: dict) -> str:
+    return base64.b64decode(item["content"]).decode()
+
+
+# --- what a host gets
+
+
+def test_the_defaults(call):
+    call()
+    sent = call.sent[0]
+    assert (sent["service"], sent["unit"], sent["files"], sent["directories"], sent["images"]) == (None, None, [], [], None)
+    assert (sent["install_dir"], sent["bin_dir"], sent["download_timeout"]) == ("/opt/hardway", "/usr/local/bin", 60)
+
+
+def test_files_from_template_source_and_content(call, role):
+    call(
+        files=[
+            {"dest": "/a", "template": "config.j2", "vars": {"more": "!"}},
+            {"dest": "/b", "src": f"{role}/cluster/pki/ca.pem", "on_change": "reload"},
+            {"dest": "/c", "content": "text\n", "mode": "0600", "owner": "etcd"},
+            {"dest": "/d", "content": {"b": 1, "a": [True]}},
+            {"dest": "/e", "state": "absent"},
+        ]
+    )
+    files = call.sent[0]["files"]
+    assert [content(item) for item in files[:4]] == [
+        "a: {one: 1, two: 2}\nlist: [1]\nname: master1!\n",
+        "the CA\n",
+        "text\n",
+        "b: 1\na:\n- true\n",
+    ]
+    assert files[1]["on_change"] == "reload"
+    assert (files[2]["mode"], files[2]["owner"]) == ("0600", "etcd")
+    assert files[4]["absent"]
+
+
+def test_a_mapping_is_merged_into_a_file(call):
+    call(files=[{"dest": "/a", "template": "config.j2", "merge": {"a": {"two": None, "three": 3}, "list": [2]}}])
+    assert content(call.sent[0]["files"][0]) == "a:\n  one: 1\n  three: 3\nlist:\n- 2\nname: master1\n"
+
+
+def test_arguments_are_merged_and_sorted(call):
+    merge = {"verbose": None, "off": False, "gates": {"B": True, "A": False}, "zone": "a b%c$d"}
+    call(unit="unit.j2", arguments={"template": "arguments.j2", "merge": merge})
+    assert call.sent[0]["unit"].splitlines()[1] == 'ExecStart=/bin/x --gates=A=false,B=true --off=false --port=6443 --servers=a,b "--zone=a b%%c$$d"'
+    assert call.sent[0]["service"] == "x.service"
+
+
+def test_pki(call):
+    call(directories=[{"path": "/var/lib/x"}], pki={"path": "/etc/x/pki", "owner": "etcd", "files": {"ca.pem": "ca.pem", "key.pem": "x-key.pem"}})
+    assert call.sent[0]["directories"] == [
+        {"path": "/var/lib/x", "mode": "0755", "owner": "root", "group": "root"},
+        {"path": "/etc/x/pki", "mode": "0700", "owner": "etcd", "group": "etcd"},
+    ]
+    assert [(item["path"], item["mode"], item["owner"], content(item)) for item in call.sent[0]["files"]] == [
+        ("/etc/x/pki/ca.pem", "0644", "etcd", "the CA\n"),
+        ("/etc/x/pki/key.pem", "0600", "etcd", KEY),
+    ]
+
+
+def test_directories_without_pki(call):
+    call(directories=[{"path": "/var/lib/x", "mode": "0700"}])
+    assert [item["path"] for item in call.sent[0]["directories"]] == ["/var/lib/x"]
+
+
+def test_in_check_mode_certificates_need_not_be_there(call, role):
+    planned = {"certificates": [{"name": "ca", "changed": True, "reason": "expires in 3 days"}, {"name": "x", "changed": False}]}
+    files = {"ca.pem": "ca.pem", "new.pem": "new.pem"}
+    call(check_mode=True, variables={"ca_pki": planned}, pki={"path": "/p", "files": files})
+    assert [item["pending"] for item in call.sent[0]["files"]] == ["would change: expires in 3 days", "would be created"]
+    with pytest.raises(AnsibleActionFail, match="new.pem: not on the controller"):
+        call(pki={"path": "/p", "files": files})
+
+
+def test_artifacts_and_images_come_from_the_lock(call):
+    images = {"wanted": ["pause"], "list_command": ["l"], "load_command": ["i"]}
+    call(artifacts=["etcd"], images=images)
+    assert call.sent[0]["artifacts"] == [{"name": "etcd", "version": "3.6.0"}]
+    assert call.sent[0]["images"] == {**images, "wanted": [{"ref": "pause:3", "url": "http://x/", "sha256": "ab"}]}
+    call(images=images, variables={"cluster_image_source": "registry"})
+    assert call.sent[1]["images"] is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"artifacts": ["no-such"]}, "artifact no-such is not in the lock file"),
+        ({"files": [{"dest": "/a"}]}, "/a: has neither template, src nor content"),
+        ({"files": [{"dest": "/a", "content": "x", "mode": 0o644}]}, "/a: mode 420 is not four octal digits"),
+        ({"directories": [{"path": "/a", "mode": "755"}]}, "/a: mode 755 is not four octal digits"),
+        ({"files": [{"dest": "/a", "template": "no-such.j2"}]}, "no-such.j2"),
+        ({"files": [{"dest": "/a", "template": "broken.j2", "merge": {"a": 1}}]}, "template broken.j2 is not YAML once rendered"),
+        ({"files": [{"dest": "/a", "template": "native.j2"}]}, "template native.j2 renders to a value that is not text"),
+        ({"files": [{"dest": "/a", "content": "x", "on_change": "reboot"}]}, "reboot"),
+        ({"health": {"no_such_word": 1}}, "no_such_word"),
+    ],
+)
+def test_a_mistake_ends_before_any_host_is_asked(call, role, arguments, message):
+    (role / "templates/broken.j2").write_text("a: [\n")
+    (role / "templates/native.j2").write_text("{{ {'a': 1} }}")
+    with pytest.raises(AnsibleError, match=message):
+        call(**arguments)
+    assert call.sent == []
+
+
+def test_a_role_that_does_not_depend_on_cluster(call):
+    with pytest.raises(AnsibleActionFail, match="cluster_bin_dir is not set"):
+        call(variables={"cluster_bin_dir": None})
+
+
+# --- turns
+
+
+def test_what_interrupts_nothing_takes_no_turn(call, role):
+    assert call()["changed"]
+    assert [item["defer_restart"] for item in call.sent] == [True]
+    assert not (role / "cluster/turns").exists()
+
+
+def test_a_restart_takes_a_turn(call):
+    call.answers = [DEFERRED, CHANGED]
+    result = call()
+    assert [item["defer_restart"] for item in call.sent] == [True, False]
+    assert result["restart"] == "x changed"
+    assert not result["deferred"]
+
+
+def test_in_check_mode_nobody_waits(call, role):
+    result = call(check_mode=True)
+    assert result["restart"] == "x changed"
+    assert not (role / "cluster/turns").exists()
+
+
+@pytest.mark.parametrize("failure", [{"failed": True, "msg": "not healthy"}, {"unreachable": True, "msg": "gone"}])
+def test_when_one_fails_those_behind_are_left_as_they_are(call, monkeypatch, failure):
+    call.answers = [DEFERRED, failure]
+    call()
+    call.answers = [DEFERRED]
+    result = call(host="master2")
+    assert result["failed"]
+    assert result["msg"].startswith("x on master2: not restarted: x did not get healthy on master1")
+    assert [item["defer_restart"] for item in call.sent] == [True, False, True]
+    monkeypatch.setattr(subject.C, "DEFAULT_LOCAL_TMP", "another run")
+    call.answers = [DEFERRED, CHANGED]
+    assert not call(host="master2").get("failed")
+
+
+def test_a_lost_connection_refuses_those_behind_too(call, monkeypatch):
+    call.answers = [DEFERRED]
+
+    def lose(self, payload, defer_restart):
+        if defer_restart:
+            return DEFERRED
+        raise AnsibleError("connection lost")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(subject.ActionModule, "_call", lose)
+        with pytest.raises(AnsibleError):
+            call()
+    call.answers = [DEFERRED]
+    assert call(host="master2")["failed"]
+
+
+def test_a_failure_names_component_and_host(call):
+    call.answers = [{"failed": True, "msg": "no space"}]
+    assert call()["msg"] == "x on master1: no space"
+
+
+def test_keys_are_not_in_a_result(call):
+    result = call(pki={"path": "/p", "files": {"key.pem": "x-key.pem"}}, files=[{"dest": "/s", "content": KEY, "mode": "0600"}])
+    text = json.dumps(result, default=str)
+    assert "PRIVATE KEY" not in text
+    assert base64.b64encode(KEY.encode()).decode() not in text
