@@ -111,6 +111,7 @@ def setting(name: str, option: dict, default) -> list[str]:
         value = value if len(value) <= WIDTH else f"# {name}:"
     else:
         value = f"{name}: {inline(default)}"
+        value = value if len(value) <= WIDTH else yaml.safe_dump({name: default}, default_flow_style=None, sort_keys=False).rstrip()
     return [f"# {line}" for line in comment] + [value]
 
 

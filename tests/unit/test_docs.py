@@ -182,6 +182,12 @@ def test_page_names_what_exists(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_make_targets_of_a_page_exist(page):
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert sorted(set(re.findall(r"(?:`|^)make ([a-z-]+)(?:`|$)", page.read_text(), re.MULTILINE)) - targets) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
 def test_links_of_a_page_lead_somewhere(page):
     targets = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text())
     missing = [target for target in targets if "://" not in target and not (page.parent / target).exists()]
