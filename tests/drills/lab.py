@@ -164,6 +164,19 @@ def holder() -> str:
     raise DrillFailed(f'no load balancer has {VIRTUAL_ADDRESS}')
 
 
+def etcd_leader() -> str:
+    """The master whose etcd member leads."""
+    script = (
+        '/usr/local/bin/etcdctl --endpoints=https://127.0.0.1:2379 --cacert=/etc/etcd/pki/ca.pem --cert=/etc/etcd/pki/etcd.pem '
+        '--key=/etc/etcd/pki/etcd-key.pem endpoint status --write-out=json'
+    )
+    for machine in MASTERS:
+        status = json.loads(ssh(machine, script))[0]['Status']
+        if status['leader'] == status['header']['member_id']:
+            return machine
+    raise DrillFailed('etcd has no leader')
+
+
 def wait_for(condition, seconds: float, text: str) -> float:
     """Wait until a condition holds; the seconds that it took."""
     began = time.monotonic()

@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Everything that proves the project and fits into an hour on a cold machine. `make test` calls it.
+# Stages can be named: tests/run.sh static unit molecule drills
+set -uo pipefail
+cd "$(dirname "$0")/.."
+export PATH="$PWD/.venv/bin:$PATH"
+
+declare -a rows=()
+failed=0
+
+stage() { # NAME COMMAND...: run it, with its time, and go on to the next even when it fails
+  local name=$1 began=$SECONDS result=passed
+  shift
+  printf '\n=== %s: %s\n' "$name" "$*"
+  "$@" || { result=FAILED; failed=$((failed + 1)); }
+  rows+=("$(printf '%-10s %s  %d s' "$name" "$result" $((SECONDS - began)))")
+  printf '=== %s: %s after %d s (%d s in all)\n' "$name" "$result" $((SECONDS - began)) "$SECONDS"
+}
+
+run() {
+  case $1 in
+    static) stage static tests/run-static.sh ;;
+    unit) stage unit tests/run-unit.sh ;;
+    machines) stage machines make --no-print-directory machines ;;
+    sandbox) stage sandbox pytest -q tests/sandbox ;;
+    molecule) stage molecule molecule test --scenario-name default --destroy never ;;
+    drills) stage drills python tests/drills/drills.py --short check-live rolling-change add-node-reset add-node-new failover-haproxy failover-power kill ;;
+    *) echo "no such stage: $1; there are static unit machines sandbox molecule drills" >&2; exit 2 ;;
+  esac
+}
+
+for name in ${*:-static unit machines sandbox molecule drills}; do
+  run "$name"
+done
+
+printf '\n'
+printf '%s\n' "${rows[@]}"
+printf '%d passed, %d failed\n' $((${#rows[@]} - failed)) "$failed"
+[ "$failed" -eq 0 ]
