@@ -23,6 +23,7 @@ import os
 import re
 import selectors
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
@@ -612,7 +613,14 @@ def main() -> None:
     progress.say(f"the mirror {mirror} is complete: {', '.join(map(str, chosen))}")
 
 
+def interrupted(_signal: int, _frame: Any) -> None:
+    raise KeyboardInterrupt
+
+
 if __name__ == "__main__":
+    # Also where the shell that started this has both ignored: the go command must not stay behind.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupted)
     try:
         main()
     except BuildError as error:
