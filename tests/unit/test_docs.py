@@ -94,6 +94,18 @@ def test_all_settings_names_each_setting_once():
     assert sorted(named) == sorted(known)
 
 
+def test_all_settings_are_valid_for_preflight():
+    from ansible_collections.hardway.kubernetes.plugins.module_utils import preflight_inventory as inventory
+
+    values = docs.load(ROOT / "examples" / "all-settings.yml")
+    plan = inventory.Plan(
+        definitions=[inventory.Definition(name, value, "all-settings.yml") for name, value in values.items()],
+        specs={name: option for role in ROLES for name, option in docs.entry_point(role)["options"].items()},
+        prefixes=tuple(f"{role}_" for role in ROLES),
+    )
+    assert [*inventory.check_values(plan), *inventory.check_spelling(plan)] == []
+
+
 # --- examples
 
 
