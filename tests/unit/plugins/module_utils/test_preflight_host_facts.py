@@ -9,7 +9,6 @@ import os
 import socket
 import time
 
-from ansible_collections.hardway.kubernetes.plugins.action.host_facts import clock_offset
 from ansible_collections.hardway.kubernetes.plugins.module_utils import host_facts
 
 TCP = """\
@@ -139,9 +138,3 @@ def test_this_machine_is_read_at_once():
     assert facts["features"]["no_such_module"] == "missing" and not facts["etcd_member"]
     assert set(facts["filesystems"]) == {"/", "/var/lib/etcd"}
     json.dumps(facts)
-
-
-def test_clock_offset_allows_for_the_time_that_the_call_takes():
-    assert clock_offset(105.0, 100.0, 110.0) == 0.0
-    assert clock_offset(130.0, 100.0, 110.0) == 20.0
-    assert clock_offset(40.0, 100.0, 110.0) == -60.0

@@ -1,0 +1,12 @@
+# Copyright: (c) the hardway.kubernetes contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+from ansible_collections.hardway.kubernetes.plugins.action.host_facts import clock_offset
+
+
+def test_clock_offset_allows_for_the_time_that_the_call_takes():
+    assert clock_offset(105.0, 100.0, 110.0) == 0.0
+    assert clock_offset(130.0, 100.0, 110.0) == 20.0
+    assert clock_offset(40.0, 100.0, 110.0) == -60.0
