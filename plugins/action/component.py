@@ -75,6 +75,7 @@ class ActionModule(ActionBase):
             'directories': self._directories(args),
             'files': [self._file(item) for item in args['files'] + self._pki_files(args)],
             'artifacts': [self._artifact(name) for name in args['artifacts']],
+            'tools': [self._artifact(name) for name in args['tools']],
             'apply': args.get('apply'),
             'validate': args.get('validate'),
             'images': self._images(args.get('images')),
@@ -247,6 +248,7 @@ _ON_CHANGE = {'type': 'str', 'choices': ['restart', 'reload', 'none'], 'default'
 ARGUMENTS = {
     'name': {'type': 'str', 'required': True},
     'artifacts': {'type': 'list', 'elements': 'str', 'default': []},
+    'tools': {'type': 'list', 'elements': 'str', 'default': []},
     'user': {'type': 'str'},
     'directories': {
         'type': 'list',

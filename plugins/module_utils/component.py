@@ -122,7 +122,9 @@ class Component:
     user: str | None = None
     directories: list[Directory] = dataclasses.field(default_factory=list)
     files: list[File] = dataclasses.field(default_factory=list)
+    #: binaries that the process runs, and those that people and others run: only the first are inputs of the process
     artifacts: list[dict] = dataclasses.field(default_factory=list)
+    tools: list[dict] = dataclasses.field(default_factory=list)
     apply: list[str] | None = None
     validate: list[str] | None = None
     images: Images | None = None
@@ -378,7 +380,7 @@ class _Run:
         self._user()
         for directory in component.directories:
             self._directory(directory)
-        for artifact in component.artifacts:
+        for artifact in component.artifacts + component.tools:
             self._artifact(artifact)
         for item in component.files:
             self._file(item)
@@ -399,7 +401,7 @@ class _Run:
             paths.add(f'{UNIT_DIR}/{component.service}')
         if component.service:
             paths.add(component.drop_in)
-        paths.update(f'{item.get("link_dir", component.bin_dir)}/{name}' for item in component.artifacts for name in item.get('install', {}))
+        paths.update(f'{item.get("link_dir", component.bin_dir)}/{name}' for item in component.artifacts + component.tools for name in item.get('install', {}))
         record.update(owns={
             'paths': sorted(paths.union(owned.get('paths', []))),
             'service': component.service or owned.get('service'),

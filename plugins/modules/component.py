@@ -29,6 +29,11 @@ options:
     type: list
     elements: str
     default: []
+  tools:
+    description: Names of artifacts that are installed with the component, but that its process does not run, so that a new version restarts nothing.
+    type: list
+    elements: str
+    default: []
   user:
     description: System user to create when it is missing.
     type: str
