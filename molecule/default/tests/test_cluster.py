@@ -83,9 +83,9 @@ def test_a_secret_is_unreadable_in_etcd(machine):
     lab.kubectl('delete', 'secret', 'molecule', '--ignore-not-found')
     lab.kubectl('create', 'secret', 'generic', 'molecule', '--from-literal=word=unmistakable')
     try:
-        kept = machine('master1').run(f'/usr/local/bin/etcdctl --endpoints https://127.0.0.1:2379 {CLIENT} get /registry/secrets/default/molecule').stdout
-        assert 'k8s:enc:secretbox' in kept
-        assert 'unmistakable' not in kept
+        kept = machine('master1').run(f'/usr/local/bin/etcdctl --endpoints https://127.0.0.1:2379 {CLIENT} get /registry/secrets/default/molecule').stdout_bytes
+        assert b'k8s:enc:secretbox' in kept
+        assert b'unmistakable' not in kept
     finally:
         lab.kubectl('delete', 'secret', 'molecule')
 
