@@ -1,0 +1,102 @@
+#!/usr/bin/python
+# Copyright: (c) the hardway.kubernetes contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: reset_nodes
+short_description: Takes nodes that were reset out of the cluster
+version_added: 0.1.0
+author:
+  - the hardway.kubernetes authors (@hardway)
+description:
+  - Deletes the Node objects. The cluster's controllers then remove the pods that were bound to them.
+  - Where the API gives no answer, nothing is changed and RV(skipped_nodes) says so with a warning; that is no failure, for the hosts are reset anyway.
+attributes:
+  check_mode:
+    support: full
+    description: Says which it would delete.
+  diff_mode:
+    support: full
+    description: Names the objects before and after.
+options:
+  kubeconfig:
+    description: Path of a kubeconfig that may delete nodes.
+    type: path
+    required: true
+  nodes:
+    description: Names of the nodes.
+    type: list
+    elements: str
+    required: true
+  timeout:
+    description: Seconds to wait for each answer of the API.
+    type: int
+    default: 10
+requirements:
+  - PyYAML
+notes:
+  - Runs on the controller.
+seealso:
+  - module: hardway.kubernetes.reset
+"""
+
+EXAMPLES = r"""
+- name: Take the node out of the cluster
+  hardway.kubernetes.reset_nodes:
+    kubeconfig: clusters/kubernetes/admin.kubeconfig
+    nodes: [node3]
+  delegate_to: localhost
+  run_once: true
+"""
+
+RETURN = r"""
+deleted:
+  description: Nodes that were deleted (in check mode, that would be).
+  returned: always
+  type: list
+  elements: str
+  sample: [node3]
+skipped_nodes:
+  description: Nodes whose objects could not be deleted, and stay in the cluster if there still is one.
+  returned: always
+  type: list
+  elements: str
+  sample: []
+"""
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible_collections.hardway.kubernetes.plugins.module_utils.api import YAML_IMPORT_ERROR, Api, ApiError, ApiUnreachable, KubeconfigError
+
+NODES = "/api/v1/nodes"
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "kubeconfig": {"type": "path", "required": True},
+            "nodes": {"type": "list", "elements": "str", "required": True},
+            "timeout": {"type": "int", "default": 10},
+        },
+        supports_check_mode=True,
+    )
+    if YAML_IMPORT_ERROR:
+        module.fail_json(msg=missing_required_lib("PyYAML"), exception=YAML_IMPORT_ERROR)
+    deleted: list[str] = []
+    skipped: list[str] = []
+    try:
+        api = Api.from_kubeconfig(module.params["kubeconfig"], timeout=module.params["timeout"], agent="hardway-reset")
+        for name in module.params["nodes"]:
+            path = f"{NODES}/{name}"
+            if api.find(path) if module.check_mode else api.delete(path):
+                deleted.append(name)
+    except (ApiUnreachable, ApiError, KubeconfigError) as error:
+        skipped = [name for name in module.params["nodes"] if name not in deleted]
+        module.warn(f"{', '.join(skipped)} not taken out of the cluster: {str(error).rstrip('.')}. If the cluster lives on: kubectl delete node {' '.join(skipped)}")
+    before = "".join(f"node {name}\n" for name in deleted)
+    module.exit_json(changed=bool(deleted), deleted=deleted, skipped_nodes=skipped, diff={"before": before, "after": ""})
+
+
+if __name__ == "__main__":
+    main()
