@@ -84,7 +84,8 @@ def page(runs: dict[str, list[lab.Run]], lowest: float) -> str:
     lines = [
         '# Benchmark', '',
         f'Written by `make bench`: seven machines of the sandbox on one computer of {os.cpu_count()} processors (load {os.getloadavg()[2]:.1f}), '
-        f'Kubernetes {version()}, artifacts in the cache, {time.strftime("%Y-%m-%d")}. Median of {len(next(iter(runs.values())))} runs (lowest to highest).', '',
+        f'Kubernetes {version()}, artifacts in the cache, {time.strftime("%Y-%m-%d")}. '
+        f'Median of {len(next(iter(runs.values())))} runs (lowest to highest).', '',
         '| what | seconds | goal | tasks per host (run and skipped) | changed |',
         '| --- | --- | --- | --- | --- |',
     ]

@@ -133,7 +133,7 @@ def _request(url: str, offset: int, timeout: float) -> t.Any:
     request = urllib.request.Request(url, headers={"User-Agent": "hardway.kubernetes"})
     if offset:
         request.add_header("Range", f"bytes={offset}-")
-    return urllib.request.urlopen(request, timeout=timeout)
+    return urllib.request.build_opener().open(request, timeout=timeout)
 
 
 def _chunks(answer: t.Any) -> t.Iterator[bytes]:

@@ -247,7 +247,7 @@ def check_identity(site: Site) -> Iterator[Problem]:
             seen.setdefault(value, host.name)
         for host in site.readable:
             if not host.facts[fact]:
-                yield Problem(kind, host.place, f"It has no {noun.split(' ')[0]}.", mend)
+                yield Problem(kind, host.place, f"It has no {noun.split(' ', maxsplit=1)[0]}.", mend)
 
 
 def check_clocks(site: Site) -> Iterator[Problem]:
@@ -304,7 +304,7 @@ def check_space(site: Site) -> Iterator[Problem]:
                     sharing = needed.setdefault(found["device"], {})
                     sharing[path] = max(sharing.get(path, 0), whole(mib))
         for paths in needed.values():
-            found = host.facts["filesystems"][next(iter(paths))]
+            found = host.facts["filesystems"][min(paths)]
             if found["free_mib"] < sum(paths.values()):
                 yield Problem(
                     "little-space",

@@ -101,7 +101,7 @@ def _check_space(booting: int) -> Iterator[str]:
 
 def _check_memory(booting: int) -> Iterator[str]:
     lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    available = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    available = next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), 0)
     needed = booting * settings.MACHINE_MEMORY
     if available < needed:
         yield (

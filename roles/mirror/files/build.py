@@ -189,7 +189,7 @@ def select(jobs: list[Job], wanted: Iterable[str]) -> list[Job]:
     """The jobs for `component` (newest version) or `component=version`; all components in their newest version if nothing is named."""
     chosen = []
     for request in list(wanted) or list(RECIPES):
-        component, _, version = request.partition("=")
+        component, _equals, version = request.partition("=")
         candidates = [job for job in jobs if job.component == component]
         if not candidates:
             raise BuildError(f"unknown component {component!r}; there are: {', '.join(RECIPES)}")

@@ -104,7 +104,7 @@ class Host:
         return artifacts.install(entry, str(self.install_dir), str(self.bin_dir), timeout=5, **arguments)
 
     def leftovers(self) -> list[Path]:
-        return [path for path in self.root.rglob(".hardway-new-*")]
+        return list(self.root.rglob(".hardway-new-*"))
 
 
 @pytest.fixture

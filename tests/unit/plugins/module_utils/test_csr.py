@@ -24,8 +24,8 @@ NODES = rules.read_nodes(
 )
 BOOTSTRAP = {"username": "system:bootstrap:abc123", "groups": ["system:bootstrappers", "system:authenticated"]}
 ITSELF = {"username": "system:node:node1", "groups": ["system:nodes", "system:authenticated"]}
-CLIENT_USAGES = ["digital signature", "client auth"]
-SERVING_USAGES = ["digital signature", "server auth"]
+CLIENT_USAGES = ("digital signature", "client auth")
+SERVING_USAGES = ("digital signature", "server auth")
 
 
 def make_pem(
@@ -69,10 +69,10 @@ def damaged_signature() -> bytes:
 @pytest.mark.parametrize(
     "verdict",
     [
-        pytest.param(lambda: client(), id="first client certificate"),
+        pytest.param(client, id="first client certificate"),
         pytest.param(lambda: client(usages=[*CLIENT_USAGES, "key encipherment"]), id="with an RSA key"),
         pytest.param(lambda: client(who=ITSELF), id="renewal"),
-        pytest.param(lambda: serving(), id="name and address"),
+        pytest.param(serving, id="name and address"),
         pytest.param(lambda: serving(usages=[*SERVING_USAGES, "key encipherment"]), id="serving with an RSA key"),
         pytest.param(lambda: serving(addresses=["10.0.0.31"]), id="address alone"),
         pytest.param(lambda: serving(dns=["NODE1", "node1.example.org"], addresses=["fd00:0:0::31"]), id="other spellings"),
