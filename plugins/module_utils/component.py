@@ -147,6 +147,11 @@ class Change:
     before: str = ''
     after: str = ''
 
+    @property
+    def shown(self):
+        """What a diff shows of it: what has no text of its own (a start, a version, a mode) is told in words."""
+        return self.after if self.before != self.after else f'{self.before}{self.action}\n'
+
     def __str__(self):
         return f'{self.what}: {self.action}'
 
@@ -365,9 +370,8 @@ class _Run:
             'restart': self.restart,
             'deferred': False,
             'diff': [
-                {'before_header': change.what, 'after_header': change.what, 'before': change.before, 'after': change.after}
+                {'before_header': change.what, 'after_header': change.what, 'before': change.before, 'after': change.shown}
                 for change in self.changes
-                if change.before != change.after
             ],
         }
 

@@ -146,7 +146,10 @@ def test_a_changed_file_restarts_with_the_reason(systemd, server):
     path = path_of(server, "server")
     assert result["restart"] == f"{path} changed"
     assert result["changes"] == [f"{path}: changed", f"{SERVICE}: restarted, because {path} changed"]
-    assert result["diff"] == [{"before_header": path, "after_header": path, "before": "a: 1\n", "after": "a: 2\n"}]
+    assert result["diff"] == [
+        {"before_header": path, "after_header": path, "before": "a: 1\n", "after": "a: 2\n"},
+        {"before_header": SERVICE, "after_header": SERVICE, "before": "", "after": f"restarted, because {path} changed\n"},
+    ]
     assert systemd.services[SERVICE].process.pid != first
     assert not subject.reconcile(changed)["changed"]
 
