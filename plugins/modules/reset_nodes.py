@@ -93,7 +93,8 @@ def main() -> None:
                 deleted.append(name)
     except (ApiUnreachable, ApiError, KubeconfigError) as error:
         skipped = [name for name in module.params["nodes"] if name not in deleted]
-        module.warn(f"{', '.join(skipped)} not taken out of the cluster: {str(error).rstrip('.')}. If the cluster lives on: kubectl delete node {' '.join(skipped)}")
+        mend = f"If the cluster lives on: kubectl delete node {' '.join(skipped)}"
+        module.warn(f"{', '.join(skipped)} not taken out of the cluster: {str(error).rstrip('.')}. {mend}")
     before = "".join(f"node {name}\n" for name in deleted)
     module.exit_json(changed=bool(deleted), deleted=deleted, skipped_nodes=skipped, diff={"before": before, "after": ""})
 

@@ -48,7 +48,7 @@ def make_tarball(tmp_path_factory):
         if (ROOT / name).is_file():
             (checkout / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, checkout / name, follow_symlinks=False)
-    for junk in ("clusters/sandbox/pki/ca-key.pem", ".venv/bin/python", ".ansible/x", "tests/output/x", "plugins/modules/__pycache__/x.pyc", "old-0.0.1.tar.gz"):
+    for junk in ("clusters/x/pki/ca-key.pem", ".venv/bin/python", ".ansible/x", "tests/output/x", "plugins/modules/__pycache__/x.pyc", "old.tar.gz"):
         (checkout / junk).parent.mkdir(parents=True, exist_ok=True)
         (checkout / junk).write_text("junk")
     out = tmp_path_factory.mktemp("built")
