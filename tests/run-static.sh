@@ -24,9 +24,10 @@ check() { # NAME COMMAND...: run it with its output kept, and say how it ended a
 # pslint: there is no PowerShell.
 echo "ansible-lint (profile production) and ansible-test sanity (Python 3.11)"
 check ansible-lint ansible-lint --nocolor &
+lint=$!
 check sanity tests/ansible_test.sh sanity --local --python 3.11 --color no --skip-test pslint &
+sanity=$!
 check yamllint yamllint --strict . || failed=1
-for _job in 1 2; do
-  wait -n || failed=1
-done
+wait "$lint" || failed=1
+wait "$sanity" || failed=1
 exit "$failed"
