@@ -22,6 +22,13 @@ PACKAGES = {
     "systemd-container": "systemd-nspawn",
     "util-linux": "unshare",
 }
+# What building the artifacts needs besides Go: a command, or a file.
+BUILD_PACKAGES = {
+    "gcc": "gcc",
+    "libc6-dev": "/usr/include/stdio.h",
+    "libseccomp-dev": "/usr/include/seccomp.h",
+    "pkg-config": "pkg-config",
+}
 INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
 SAVED_INOTIFY = settings.STATE / "max_user_instances"
 
@@ -33,7 +40,7 @@ def require_root() -> None:
 
 def install_packages(progress: Progress) -> None:
     """Install the host's packages that are missing."""
-    missing = _missing_packages()
+    missing = _missing(PACKAGES) + _missing(BUILD_PACKAGES)
     if not missing:
         progress.say("host: all packages are installed")
         return
@@ -70,12 +77,12 @@ def restore_inotify() -> None:
         SAVED_INOTIFY.unlink()
 
 
-def _missing_packages() -> list[str]:
-    return [package for package, command in PACKAGES.items() if not shutil.which(command)]
+def _missing(packages: dict[str, str]) -> list[str]:
+    return [package for package, sign in packages.items() if not (Path(sign).exists() if sign.startswith("/") else shutil.which(sign))]
 
 
 def _check_packages(_booting: int) -> Iterator[str]:
-    missing = _missing_packages()
+    missing = _missing(PACKAGES)
     if missing:
         yield f"packages are not installed: {', '.join(missing)}. Run: sandbox/machines.py setup"
 
