@@ -18,6 +18,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
+import fcntl
 import fnmatch
 import glob
 import ipaddress
@@ -54,6 +55,8 @@ FSTAB = "/etc/fstab"
 FSTAB_BEFORE = "/etc/fstab.before-hardway"
 STOP_TIMEOUT = 120  # longer than the units' TimeoutStopSec, after which systemd kills
 GONE_TIMEOUT = 10
+#: A component waits about as long for its health.
+UNDISTURBED_TIMEOUT = 180
 
 
 class ResetError(Exception):
@@ -201,6 +204,33 @@ def reset(request: Request, check_mode: bool = False) -> dict[str, t.Any]:
     for path in (request.install_dir, request.bin_dir):
         if os.path.normpath(path) != path or not os.path.isabs(path):
             raise ResetError(f"{path!r} is not an absolute path in its plain form: correct cluster_install_dir or cluster_bin_dir")
+    if check_mode:
+        return _reset(request, check_mode)
+    with undisturbed():
+        return _reset(request, check_mode)
+
+
+@contextlib.contextmanager
+def undisturbed(seconds: float = UNDISTURBED_TIMEOUT) -> t.Iterator[None]:
+    """Wait for what a controller that was killed has left at work on this host, and keep it from beginning anew."""
+    with contextlib.ExitStack() as held:
+        for path in sorted(glob.glob(f"{component.STATE_DIR}/*.lock")):
+            stream = held.enter_context(open(path, "a", encoding="utf-8"))
+            if not until(lambda stream=stream: _lock(stream), seconds):
+                name = os.path.basename(path)[: -len(".lock")]
+                raise ResetError(f"another run is at work on {name} on this host ({path} is locked): let it end, or end it, then run this again")
+        yield
+
+
+def _lock(stream: t.IO[str]) -> bool:
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _reset(request: Request, check_mode: bool) -> dict[str, t.Any]:
     scope = Scope(request, read_components())
     paths = Paths(scope)
     traces: list[Trace] = [
@@ -278,11 +308,14 @@ def run_json(*argv: str) -> list[dict[str, t.Any]]:
         return []
 
 
-def until(gone: t.Callable[[], bool], seconds: float = GONE_TIMEOUT) -> None:
-    """Wait for something that is about to end."""
+def until(holds: t.Callable[[], bool], seconds: float = GONE_TIMEOUT) -> bool:
+    """Wait for something that is about to be so; whether it is."""
     end = time.monotonic() + seconds
-    while not gone() and time.monotonic() < end:
+    while not holds():
+        if time.monotonic() >= end:
+            return False
         time.sleep(0.05)
+    return True
 
 
 # --- services
@@ -456,7 +489,7 @@ class Cgroups:
         if any(item.target.endswith(".slice") for item in items):
             run("systemctl", "stop", "kubepods.slice")
         # A cgroup can go as soon as the kernel is done with its last process.
-        until(lambda: not any([_remove_cgroup(item.target) for item in items]), seconds=3)
+        until(lambda: not sum(_remove_cgroup(item.target) for item in items), seconds=3)
 
 
 def _remove_cgroup(top: str) -> bool:
