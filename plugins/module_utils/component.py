@@ -517,7 +517,7 @@ class _Run:
         known = dict(record.get('inputs', {}))
         if not host.check_mode:
             record.update(inputs={key: known[key] for key in known if key == running} | {digest: inputs})
-        if not host.check_mode and (unit_changed or unit.needs_daemon_reload):
+        if not host.check_mode and (unit_changed or unit.refresh().needs_daemon_reload):
             host.change(['systemctl', 'daemon-reload'])
             unit.refresh()
         if not unit.enabled:
