@@ -408,19 +408,20 @@ class _Run:
         paths.update(f'{item.get("link_dir", component.bin_dir)}/{name}' for item in component.artifacts + component.tools for name in item.get('install', {}))
         record.update(owns={
             'paths': sorted(paths.union(owned.get('paths', []))),
+            'user': owned.get('user') or self._user_to_make(),
             'service': component.service or owned.get('service'),
             'unit': bool(component.unit),
         })
 
+    def _user_to_make(self):
+        user = self.component.user
+        return user if user and user not in {entry.pw_name for entry in pwd.getpwall()} else None
+
     # what is on the disk
 
     def _user(self):
-        user = self.component.user
-        if not user or user == 'root':
-            return
-        try:
-            pwd.getpwnam(user)
-        except KeyError:
+        user = self._user_to_make()
+        if user:
             self.changes.append(Change(f'user {user}', 'created'))
             self.host.change(['useradd', '--system', '--user-group', '--no-create-home', '--home-dir', '/nonexistent', '--shell', '/usr/sbin/nologin', user])
 
