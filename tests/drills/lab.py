@@ -133,6 +133,8 @@ def processes(machines: list[str]) -> dict[str, dict[str, str]]:
         'for stat in /proc/[0-9]*/stat; do read -r line < "$stat" || continue; name=${line#*(}; name=${name%)*}; rest=${line##*) }; '
         'set -- $rest; echo "$name/${line%% *} ${20}"; done 2>/dev/null'
     )
+    # Verify's own pods may still be ending; nobody restarted those.
+    wait_for(lambda: not kubectl('get', 'namespace', 'hardway-verify', '--ignore-not-found'), 90, "verify's namespace is gone")
     found = {}
     for machine in machines:
         lines = (line.rsplit(' ', 1) for line in ssh(machine, script).splitlines())
