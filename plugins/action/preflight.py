@@ -217,7 +217,7 @@ class ActionModule(ActionBase):
         first, and end the run with the first wrong one.
         """
         paths = sorted(glob.glob(os.path.join(ROLES, "*", "defaults", "main.yml"))) + sorted(glob.glob(os.path.join(ROLES, "cluster", "vars", "main", "*.yml")))
-        variables: dict = {"cluster_role_path": os.path.join(ROLES, "cluster")}
+        variables: dict = {}
         for path in paths:
             variables.update(self._loader.load_from_file(path, cache="all", trusted_as_template=True) or {})
         return variables
