@@ -31,6 +31,7 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.pki_request imp
 LOCK = ".lock"
 DIRECTORY_MODE = 0o700
 MISSING = "there was none"
+RENEWAL = "renewal was asked for"
 ROTATE = (
     "An authority is never replaced silently, for everything below it would lose its trust. Ask for what stands there,"
     " take it over with 'adopt', or rotate: add a new authority beside it, trust both in a bundle, reissue, then drop the old one."
@@ -177,7 +178,7 @@ class _Planner:
         certificates = [self._plan_certificate(wanted, standing[wanted.name]) for wanted in self.request.certificates]
         self._require_issuers_keys([*self.authorities.values(), *certificates])
         keys = [self._plan_key(wanted) for wanted in self.request.keys]
-        bundles = [self._plan_bundle(wanted) for wanted in self.request.bundles]
+        bundles = [self._plan_bundle(wanted, keys) for wanted in self.request.bundles]
         if self.problems:
             raise Refused(self.problems, list(self.mends))
         return Plan(
@@ -402,7 +403,8 @@ class _Planner:
             return [standing.certificate_fault]
         if standing.certificate is None:
             return [MISSING]
-        return certs.differences(standing.certificate, step.wanted, step.issuer, self.now, self.request.renew_before)
+        renewal = [RENEWAL] if step.wanted.name in self.request.renew else []
+        return certs.differences(standing.certificate, step.wanted, step.issuer, self.now, self.request.renew_before) + renewal
 
     @staticmethod
     def _key_reasons(step: Step) -> list[str]:
@@ -464,18 +466,20 @@ class _Planner:
             step.reasons.append("its public key was missing" if public is None else "its public key did not match")
         return step
 
-    def _plan_bundle(self, wanted: WantedBundle) -> BundleStep:
+    def _plan_bundle(self, wanted: WantedBundle, keys: list[KeyStep]) -> BundleStep:
         step = BundleStep(wanted, None)
         step.standing = self._read(f"{wanted.name}.pem", files.PUBLIC, step.wrong_modes)
         if step.standing is None:
             step.reasons.append(MISSING)
             return step
         authorities = [self.authorities[name] for name in wanted.authorities]
-        certificates = [authority.certificate or authority.standing.certificate for authority in authorities]
-        if None in certificates or any(authority.reasons and not authority.copied for authority in authorities):
+        pairs = [key for name in wanted.keys for key in keys if key.wanted.name == name]
+        if any(authority.certificate is None and (authority.reasons or authority.standing.certificate is None) for authority in authorities):
             step.reasons.append("an authority in it is issued anew")
-        elif bundle_pem(certificates) != step.standing:
-            step.reasons.append(f"its authorities were not {', '.join(wanted.authorities)}")
+        elif any(pair.key is None for pair in pairs):
+            step.reasons.append("a key in it is made anew")
+        elif bundle_pem(authorities, pairs) != step.standing:
+            step.reasons.append(f"its {'authorities' if authorities else 'keys'} were not {', '.join(wanted.authorities or wanted.keys)}")
         return step
 
     def _unwanted(self, present: list[str]) -> list[str]:
@@ -492,8 +496,10 @@ def _random_size(data: bytes) -> int | None:
         return None
 
 
-def bundle_pem(certificates: list) -> bytes:
-    return b"".join(dict.fromkeys(certs.certificate_pem(certificate) for certificate in certificates))
+def bundle_pem(authorities: list[Step], pairs: list[KeyStep]) -> bytes:
+    """Each once, whatever its names; a bundle of one is the very file of that one."""
+    certificates = [certs.certificate_pem(step.certificate or step.standing.certificate) for step in authorities]
+    return b"".join(dict.fromkeys([*certificates, *(certs.public_pem(step.key) for step in pairs)]))
 
 
 class _Writer:
@@ -523,10 +529,11 @@ class _Writer:
             list(pool.map(self._put, changed))
         for step in self.plan.keys:
             self._key(step)
+        authorities = {step.wanted.name: step for step in self.plan.authorities}
+        keys = {step.wanted.name: step for step in self.plan.keys}
         for step in self.plan.bundles:
             if step.reasons:
-                authorities = {authority.wanted.name: authority for authority in self.plan.authorities}
-                data = bundle_pem([authorities[name].certificate or authorities[name].standing.certificate for name in step.wanted.authorities])
+                data = bundle_pem([authorities[name] for name in step.wanted.authorities], [keys[name] for name in step.wanted.keys])
                 files.write(self._file(f"{step.wanted.name}.pem"), data, files.PUBLIC)
         if self.plan.purge:
             for name in self.plan.unwanted:
@@ -663,7 +670,7 @@ def diff(path: str, plan: Plan, now: datetime | None = None) -> list[dict]:
 
 def _kind(step: KeyStep | BundleStep) -> str:
     if isinstance(step, BundleStep):
-        return f"bundle of {', '.join(step.wanted.authorities)}"
+        return f"bundle of {', '.join(step.wanted.authorities or step.wanted.keys)}"
     if step.wanted.type == "random":
         return f"{step.wanted.size} random bytes"
     return f"{step.wanted.key_type} key"

@@ -8,6 +8,7 @@ Nothing here touches a file or needs a library. ``parse_request`` either returns
 """
 from __future__ import annotations
 
+import fnmatch
 import ipaddress
 import re
 from dataclasses import dataclass, field
@@ -141,8 +142,11 @@ class WantedKey:
 
 @dataclass(frozen=True)
 class WantedBundle:
+    """Several authorities' certificates, or several keys' public halves, in one file."""
+
     name: str
-    authorities: tuple[str, ...]
+    authorities: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -152,6 +156,7 @@ class Request:
     keys: tuple[WantedKey, ...] = ()
     bundles: tuple[WantedBundle, ...] = ()
     renew_before: timedelta = timedelta(hours=720)
+    renew: frozenset[str] = frozenset()  # names of the certificates that are issued anew in any case
     renew_keys: bool = False
     purge: bool = False
 
@@ -260,6 +265,7 @@ class _Parser:
         keys = [self._key(entry) for entry in self._entries("keys")]
         bundles = [self._bundle(entry) for entry in self._entries("bundles")]
         renew_before = self._duration("renew_before", self.arguments.get("renew_before") or "720h", timedelta())
+        renew = self._renew(certificates)
         self._unique_files(authorities, certificates, keys, bundles)
         ordered = self._issuers_first(authorities)
         if self.problems.found:
@@ -270,6 +276,7 @@ class _Parser:
             keys=tuple(keys),
             bundles=tuple(bundles),
             renew_before=renew_before,
+            renew=renew,
             renew_keys=bool(self.arguments.get("renew_keys")),
             purge=bool(self.arguments.get("purge")),
         )
@@ -409,12 +416,26 @@ class _Parser:
     def _bundle(self, entry: dict) -> WantedBundle:
         name = self._name("bundles", entry)
         where = f"bundles[{name}]"
-        authorities = entry.get("authorities") or []
-        if not authorities:
-            self.problems.add(f"{where}.authorities", "is empty; a bundle holds at least one authority")
+        authorities, keys = entry.get("authorities") or [], entry.get("keys") or []
+        if not authorities and not keys:
+            self.problems.add(where, "is empty; name at least one of authorities, or of keys")
+        elif authorities and keys:
+            self.problems.add(where, "authorities and keys exclude each other; a bundle holds certificates or public keys")
         for authority in authorities:
             self._known_authority(f"{where}.authorities", authority)
-        return WantedBundle(name, tuple(authorities))
+        for key in keys:
+            self._known_key_pair(f"{where}.keys", key)
+        return WantedBundle(name, tuple(authorities), tuple(keys))
+
+    def _renew(self, certificates: list[Wanted]) -> frozenset[str]:
+        names = [certificate.name for certificate in certificates]
+        renewed: set[str] = set()
+        for pattern in self._entries("renew"):
+            matching = fnmatch.filter(names, str(pattern))
+            if not matching:
+                self.problems.add("renew", f"'{pattern}' matches no certificate of this call (authorities are rotated, not renewed)")
+            renewed.update(matching)
+        return frozenset(renewed)
 
     def _name(self, kind: str, entry: dict) -> str:
         name = str(entry.get("name") or "")
@@ -427,6 +448,13 @@ class _Parser:
     def _known_authority(self, where: str, name: str) -> None:
         if name not in self.authority_names:
             self.problems.add(where, f"'{name}' is not an authority of this call; there are {', '.join(self.authority_names) or 'none'}")
+
+    def _known_key_pair(self, where: str, name: str) -> None:
+        types = {str(entry.get("name")): entry.get("type") or "ecdsa" for entry in self._entries("keys")}
+        if name not in types:
+            self.problems.add(where, f"'{name}' is not a key of this call; there are {', '.join(types) or 'none'}")
+        elif types[name] == "random":
+            self.problems.add(where, f"'{name}' is random bytes, which have no public key")
 
     def _subject(self, where: str, subject: object) -> Subject:
         if not isinstance(subject or {}, dict):

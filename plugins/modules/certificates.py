@@ -142,7 +142,9 @@ options:
         description: Bits as for a certificate's key; for V(random) the number of bytes, 32 without it.
         type: int
   bundles:
-    description: Files C(NAME.pem) with the certificates of several authorities.
+    description:
+      - Files C(NAME.pem) with the certificates of several authorities, or with the public keys of several entries of O(keys).
+        A bundle of one is byte for byte the file of that one.
     type: list
     elements: dict
     default: []
@@ -155,11 +157,23 @@ options:
         description: Names of the authorities, in order.
         type: list
         elements: str
-        required: true
+        default: []
+      keys:
+        description: Names of the entries of O(keys), in order; V(ecdsa) and V(rsa) alone. Not beside O(bundles[].authorities).
+        type: list
+        elements: str
+        default: []
   renew_before:
     description: How long before its end a certificate is issued anew; never more than a third of its lifetime.
     type: str
     default: 720h
+  renew:
+    description:
+      - Shell patterns of names of O(certificates) that are issued anew in any case, for instance V(["*"]).
+        Authorities are never renewed. A pattern that matches nothing is an error.
+    type: list
+    elements: str
+    default: []
   renew_keys:
     description: Whether a certificate that is issued anew gets a new key too.
     type: bool
@@ -352,10 +366,12 @@ def argument_spec() -> dict:
             "default": [],
             "options": {
                 "name": {"type": "str", "required": True},
-                "authorities": {"type": "list", "elements": "str", "required": True},
+                "authorities": {"type": "list", "elements": "str", "default": []},
+                "keys": {"type": "list", "elements": "str", "default": [], "no_log": False},
             },
         },
         "renew_before": {"type": "str", "default": "720h"},
+        "renew": {"type": "list", "elements": "str", "default": []},
         "renew_keys": {"type": "bool", "default": False, "no_log": False},
         "purge": {"type": "bool", "default": False},
     }

@@ -46,7 +46,7 @@ REQUEST = {
         {"name": "nameless", "authority": "ca", "profile": "server", "hosts": ["a.example.org"], "key": {"type": "ecdsa", "size": 384}},
     ],
     "keys": [{"name": "service-account", "type": "rsa"}, {"name": "encryption", "type": "random"}],
-    "bundles": [{"name": "client-ca", "authorities": ["ca", "etcd-ca"]}],
+    "bundles": [{"name": "client-ca", "authorities": ["ca", "etcd-ca"]}, {"name": "service-account-bundle", "keys": ["service-account"]}],
 }
 
 
@@ -96,7 +96,7 @@ def openssl(*arguments: str, directory: Path) -> str:
 def test_all_files_are_there_with_their_modes(made):
     modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in made.iterdir()}
     names = ["ca", "etcd-ca", "apiserver", "admin", "etcd", "nameless", "service-account"]
-    expected = {f"{name}.pem": 0o644 for name in [*names, "client-ca"]}
+    expected = {f"{name}.pem": 0o644 for name in [*names, "client-ca", "service-account-bundle"]}
     expected |= {f"{name}-key.pem": 0o600 for name in names} | {"encryption.key": 0o600, ".lock": 0o600}
     assert modes == expected
     assert stat.S_IMODE(made.stat().st_mode) == 0o700
@@ -296,6 +296,19 @@ def test_renewal_before_the_end(directory):
     assert not reconcile(directory, REQUEST, now=NOW + timedelta(days=336))["changed"]
 
 
+def test_renewal_that_is_asked_for(directory):
+    request = {**REQUEST, "renew": ["a*"]}
+    before = contents(directory)
+    asked = {"apiserver": "renewal was asked for", "admin": "renewal was asked for"}
+    assert changes(reconcile(directory, request, check_mode=True)) == changes(reconcile(directory, request)) == asked
+    assert {name for name, content in contents(directory).items() if content != before[name]} == {"admin.pem", "apiserver.pem"}
+    assert not reconcile(directory, REQUEST)["changed"]
+    (directory / "admin.pem").unlink()
+    assert changes(reconcile(directory, request)) == {**asked, "admin": "there was none"}
+    reconcile(directory, {**request, "renew_keys": True})
+    assert sorted(name for name, key in contents(directory).items() if key != before[name] and "-key" in name) == ["admin-key.pem", "apiserver-key.pem"]
+
+
 def test_an_expired_certificate_is_never_ok(directory):
     request = {**REQUEST, "renew_before": "0h"}
     assert not reconcile(directory, request, now=NOW + timedelta(days=364))["changed"]
@@ -428,6 +441,36 @@ def test_one_authority_under_several_names(tmp_path):
     assert (path / "ca.pem").read_bytes() == (path / "kubelet-ca.pem").read_bytes() == (path / "client-ca.pem").read_bytes()
     assert (path / "ca-key.pem").read_bytes() == (path / "kubelet-ca-key.pem").read_bytes()
     assert not reconcile(path, request)["changed"]
+
+
+# Bundles
+
+
+def test_a_bundle_of_one_is_the_file_of_that_one(tmp_path):
+    request = copy.deepcopy(REQUEST)
+    request["bundles"] = [{"name": "ca-bundle", "authorities": ["ca"]}, {"name": "service-account-bundle", "keys": ["service-account"]}]
+    path = tmp_path / "pki"
+    reconcile(path, request)
+    for name in ("ca", "service-account"):
+        assert (path / f"{name}-bundle.pem").read_bytes() == (path / f"{name}.pem").read_bytes()
+
+
+def test_a_bundle_of_public_keys(directory):
+    """As rotated: a second generation beside the first, then alone."""
+    request = copy.deepcopy(REQUEST)
+    request["keys"].append({"name": "service-account-2"})
+    request["bundles"][1]["keys"].append("service-account-2")
+    anew = {"service-account-2": "there was none", "service-account-bundle": "a key in it is made anew"}
+    assert changes(reconcile(directory, request, check_mode=True)) == anew
+    assert list(changes(reconcile(directory, request))) == ["service-account-2", "service-account-bundle"]
+    first, second = ((directory / f"{name}.pem").read_bytes() for name in ("service-account", "service-account-2"))
+    assert (directory / "service-account-bundle.pem").read_bytes() == first + second
+    (directory / "service-account-bundle.pem").write_bytes(second + first)
+    assert changes(reconcile(directory, request)) == {"service-account-bundle": "its keys were not service-account, service-account-2"}
+    assert not reconcile(directory, request)["changed"]
+    request["bundles"][1]["keys"].remove("service-account")
+    assert changes(reconcile(directory, request)) == {"service-account-bundle": "its keys were not service-account-2"}
+    assert (directory / "service-account-bundle.pem").read_bytes() == second
 
 
 # Adoption

@@ -60,7 +60,12 @@ FAULTS = {
     "unknown issuer": ((*AUTHORITY, "issuer"), "root", "authorities[ca].issuer: 'root'"),
     "half an adoption": ((*AUTHORITY, "adopt"), {"certificate": "/x"}, "authorities[ca].adopt: needs the paths of both"),
     "path length": ((*AUTHORITY, "path_length"), -1, "authorities[ca].path_length"),
-    "empty bundle": (("bundles", 0, "authorities"), [], "bundles[client-ca].authorities: is empty"),
+    "empty bundle": (("bundles", 0, "authorities"), [], "bundles[client-ca]: is empty"),
+    "bundle of both": (("bundles", 0, "keys"), ["service-account"], "bundles[client-ca]: authorities and keys exclude each other"),
+    "unknown key in bundle": (("bundles", 0, "keys"), ["service"], "bundles[client-ca].keys: 'service' is not a key"),
+    "random bytes in bundle": (("bundles", 0, "keys"), ["encryption"], "bundles[client-ca].keys: 'encryption' is random bytes"),
+    "renew nothing": (("renew",), ["etcd", "etc-*"], "renew: 'etc-*' matches no certificate"),
+    "renew an authority": (("renew",), ["ca"], "renew: 'ca' matches no certificate"),
     "unknown in bundle": (("bundles", 0, "authorities"), ["cb"], "bundles[client-ca].authorities: 'cb'"),
     "key size": (("keys", 0, "size"), 1024, "keys[service-account].size: '1024'"),
     "too few random bytes": (("keys", 1, "size"), 8, "keys[encryption].size: '8'"),
@@ -153,6 +158,13 @@ def test_a_profile_may_name_its_validity_alone():
     certificate = parse_request(request).certificates[0]
     assert certificate.validity == timedelta(days=365)
     assert certificate.extended_key_usages == {pki_request.EXTENDED_KEY_USAGES["server auth"], pki_request.EXTENDED_KEY_USAGES["client auth"]}
+
+
+def test_patterns_name_the_certificates_to_renew():
+    request = copy.deepcopy(GOOD)
+    request["certificates"] += [{"name": name, "authority": "ca", "subject": {"CN": name}} for name in ("etcd-1", "etcd-2", "admin")]
+    assert parse_request(request).renew == frozenset()
+    assert parse_request({**request, "renew": ["etcd-*", "ad?in"]}).renew == {"etcd-1", "etcd-2", "admin"}
 
 
 def test_only_rsa_keys_encipher():

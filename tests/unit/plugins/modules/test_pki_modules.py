@@ -45,6 +45,20 @@ def test_certificates(call, request_arguments):
     assert [entry["name"] for entry in again["certificates"]] == ["ca", "admin"]
 
 
+def test_renewal_and_bundles(call, request_arguments):
+    request_arguments |= {
+        "keys": [{"name": "service-account"}],
+        "bundles": [{"name": "ca-bundle", "authorities": ["ca"]}, {"name": "service-account-bundle", "keys": ["service-account"]}],
+        "renew": ["adm*"],
+    }
+    planned = call(certificates, **request_arguments, _ansible_check_mode=True, _ansible_diff=True)
+    assert [entry["reason"] for entry in planned["bundles"]] == ["there was none", "there was none"]
+    call(certificates, **request_arguments)
+    result = call(certificates, **request_arguments)
+    assert {entry["name"]: entry["reason"] for entry in result["certificates"]} == {"ca": "", "admin": "renewal was asked for"}
+    assert not any(entry["changed"] for entry in result["bundles"] + result["keys"])
+
+
 def test_an_invalid_request_writes_nothing(call, request_arguments):
     request_arguments["certificates"][0] |= {"profile": "clint", "hosts": ["10.0.0.256"]}
     result = call(certificates, **request_arguments)
