@@ -4,9 +4,17 @@
 """From the inventory to the arguments of the module ``certificates``: documented in the files beside this one."""
 from __future__ import annotations
 
+import dataclasses
+import os
 from collections.abc import Iterable, Mapping
 
 from ansible.errors import AnsibleFilterError
+
+try:
+    from cryptography import x509
+    from cryptography.exceptions import InvalidSignature
+except ImportError:
+    x509 = None
 
 try:
     import netaddr
@@ -14,8 +22,10 @@ except ImportError:
     netaddr = None
 
 LOOPBACK = ["127.0.0.1", "localhost"]
-# The files of the authorities and what their common names end in.
-AUTHORITIES = {"ca": "ca", "etcd-ca": "etcd-ca", "front-proxy-ca": "front-proxy-ca", "kubelet-ca": "kubelet-ca"}
+# Each is also the name of its files, and what its common name ends in.
+AUTHORITIES = ("ca", "etcd-ca", "front-proxy-ca", "kubelet-ca")
+KEYS = ("service-account", "encryption")
+ROTATING = (*AUTHORITIES, *KEYS)
 
 
 def members(hosts: Iterable[str], hostvars: Mapping) -> list[dict]:
@@ -62,11 +72,13 @@ def pki(
     apiserver_hosts: Iterable[str] = (),
     etcd_hosts: Iterable[str] = (),
     certificates: Iterable[Mapping] = (),
+    generations: Mapping | None = None,
 ) -> dict:
     """All that a cluster's directory is to hold; see pki.yml for the arguments."""
     unknown = sorted(set(adopt or {}) - set(AUTHORITIES))
     if unknown:
         raise AnsibleFilterError(f"pki: adopt names {', '.join(unknown)}; the authorities are {', '.join(AUTHORITIES)}")
+    lines = {name: Line.of(name, generations, single) for name in ROTATING}
     names = _apiserver_names(endpoint_address, endpoint_name, service_network, dns_domain, apiserver_hosts)
     leaves = [
         *_etcd(groups.get("etcd") or [], etcd_hosts),
@@ -77,27 +89,91 @@ def pki(
     common = {name: value for name, value in (subject or {}).items() if name in ("C", "ST", "L", "OU")}
     defaults = {"validity": certificate_validity, "key": dict(key or {})}
     lasting_key = dict(authority_key or key or {})
+    described = [
+        {**defaults, **leaf, "subject": {**common, **leaf["subject"]}} for leaf in leaves
+    ] + [{**defaults, **extra} for extra in certificates]
     return {
-        "authorities": _authorities(cluster_name, dict(subject or {}), lasting_key, authority_validity, single, adopt or {}),
-        "certificates": [{**defaults, **leaf, "subject": {**common, **leaf["subject"]}} for leaf in leaves]
-        + [{**defaults, **extra} for extra in certificates],
-        "keys": [{"name": "service-account", **lasting_key}, {"name": "encryption", "type": "random", "size": 32}],
-        "bundles": [{"name": "client-ca", "authorities": ["ca", "kubelet-ca"]}],
+        "authorities": [
+            _authority(line, generation, cluster_name, dict(subject or {}), lasting_key, authority_validity, single, adopt or {})
+            for line in map(lines.get, AUTHORITIES)
+            for generation in line.trusted
+        ],
+        "certificates": [{**leaf, "authority": lines[leaf["authority"]].active_file if leaf["authority"] in lines else leaf["authority"]} for leaf in described],
+        "keys": [_key(lines["service-account"], generation, lasting_key) for generation in lines["service-account"].trusted]
+        + [_key(lines["encryption"], generation, {"type": "random", "size": 32}) for generation in lines["encryption"].trusted],
+        "bundles": [
+            *({"name": f"{name}-bundle", "authorities": lines[name].files} for name in AUTHORITIES),
+            {"name": "client-ca", "authorities": lines["ca"].files + lines["kubelet-ca"].files},
+            {"name": "service-account-bundle", "keys": lines["service-account"].files},
+        ],
     }
 
 
-def _authorities(cluster_name: str, subject: dict, key: dict, validity: str, single: bool, adopt: Mapping) -> list[dict]:
-    entries = []
-    for name, suffix in AUTHORITIES.items():
-        if adopt.get(name):
-            entries.append({"name": name, "adopt": dict(adopt[name])})
-        elif single and name != "ca":
-            entries.append({"name": name, "same_as": "ca"})
-        else:
-            common_name = subject.get("CN") if name == "ca" and subject.get("CN") else f"{cluster_name}-{suffix}"
-            # No intermediates: none is ever signed below them, so a stolen leaf or a mistake cannot make one.
-            entries.append({"name": name, "subject": {**subject, "CN": common_name}, "key": key, "validity": validity, "path_length": 0})
-    return entries
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """The generations of an authority or a key: those that are trusted, in ascending order, and the one that is used."""
+
+    name: str
+    trusted: tuple[int, ...]
+    active: int
+
+    @classmethod
+    def of(cls, name: str, generations: Mapping | None, single: bool = False) -> Line:
+        known = (generations or {}).get("ca" if single and name in AUTHORITIES else name) or {"trusted": [1], "active": 1}
+        return cls(name, tuple(known["trusted"]), known["active"])
+
+    def file(self, generation: int) -> str:
+        """The first has the documents' name."""
+        return self.name if generation == 1 else f"{self.name}-{generation}"
+
+    @property
+    def files(self) -> list[str]:
+        return [self.file(generation) for generation in self.trusted]
+
+    @property
+    def active_file(self) -> str:
+        return self.file(self.active)
+
+
+def generation_names(generations: Mapping, single: bool = False) -> dict:
+    """For each authority and key the names of its files without their ends: the one in use, and all that are trusted."""
+    lines = [Line.of(name, generations, single) for name in ROTATING]
+    return {line.name: {"active": line.active_file, "trusted": line.files} for line in lines}
+
+
+def _authority(line: Line, generation: int, cluster_name: str, subject: dict, key: dict, validity: str, single: bool, adopt: Mapping) -> dict:
+    name = line.file(generation)
+    if generation != line.trusted[-1]:
+        # The settings tell what the newest is; an older one is what it is.
+        return {"name": name, "existing": True}
+    if single and line.name != "ca":
+        return {"name": name, "same_as": Line("ca", line.trusted, line.active).file(generation)}
+    if adopt.get(line.name):
+        return {"name": name, "adopt": dict(adopt[line.name])}
+    common_name = subject.get("CN") if line.name == "ca" and subject.get("CN") else f"{cluster_name}-{line.name}"
+    # Names of their own for later generations: some verifiers look an issuer up by its name alone.
+    distinct = common_name if generation == 1 else f"{common_name}-{generation}"
+    # No intermediates: none is ever signed below them, so a stolen leaf or a mistake cannot make one.
+    return {"name": name, "subject": {**subject, "CN": distinct}, "key": key, "validity": validity, "path_length": 0}
+
+
+def _key(line: Line, generation: int, settings: dict) -> dict:
+    return {"name": line.file(generation), **settings, **({} if generation == line.trusted[-1] else {"existing": True})}
+
+
+def issued_by(certificate: str, authority: str) -> bool:
+    """Whether a certificate (PEM) was signed by an authority (path of its PEM file); false where the file is missing."""
+    if x509 is None:
+        raise AnsibleFilterError("issued_by: needs the Python library cryptography on the controller")
+    if not certificate or not os.path.exists(authority):
+        return False
+    with open(authority, "rb") as stream:
+        above = x509.load_pem_x509_certificate(stream.read())
+    try:
+        x509.load_pem_x509_certificate(certificate.encode()).verify_directly_issued_by(above)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
 
 
 def _apiserver_names(endpoint_address: str, endpoint_name: str, service_network: str, dns_domain: str, extra: Iterable[str]) -> list[str]:
@@ -146,4 +222,4 @@ def _clients() -> list[dict]:
 
 class FilterModule:
     def filters(self) -> dict:
-        return {"members": members, "nth_address": nth_address, "pki": pki}
+        return {"generation_names": generation_names, "issued_by": issued_by, "members": members, "nth_address": nth_address, "pki": pki}

@@ -240,6 +240,8 @@ class _Planner:
         if len(self.problems) == before:
             if wanted.adopt is not None:
                 self._plan_adopted(step, where)
+            elif wanted.existing:
+                self._plan_existing(step, where)
             elif wanted.same_as is not None:
                 self._plan_copy(step, where)
             else:
@@ -251,7 +253,7 @@ class _Planner:
         elif wanted.same_as in self.issuers:
             above = self.issuers[wanted.same_as]
             self.issuers[wanted.name] = certs.Issuer(wanted.name, above.subject, above.public_key, above.key_identifier, above.not_before, above.not_after)
-        elif wanted.adopt is None:
+        elif wanted.adopt is None and not wanted.existing:
             self.issuers[wanted.name] = certs.planned_issuer(wanted, step.standing.key, step.issuer, self.now)
 
     def _judge_lifetime(self, certificate, step: Step, where: str) -> None:
@@ -312,6 +314,13 @@ class _Planner:
                 f"{step.wanted.name}.pem and {step.wanted.name}-key.pem are gone, but certificates that they signed are here"
                 f" ({', '.join(orphans[:5])}{', ...' if len(orphans) > 5 else ''}); restore both from a backup, or remove those certificates to begin anew",
             )
+
+    def _plan_existing(self, step: Step, where: str) -> None:
+        """Its key may be gone: what it signed is still to be trusted."""
+        if step.standing.certificate is None:
+            self._refuse(where, f"{step.wanted.name}.pem is not there, and 'existing' makes none; restore it from a backup")
+        elif step.standing.key is not None and not step.standing.matches:
+            self._refuse(where, f"{step.wanted.name}-key.pem is not the key of {step.wanted.name}.pem; restore the pair from a backup")
 
     def _plan_adopted(self, step: Step, where: str) -> None:
         adopt, standing = step.wanted.adopt, step.standing
@@ -442,8 +451,8 @@ class _Planner:
         if wanted.type == "random":
             data = self._read(f"{wanted.name}.key", files.SECRET, step.wrong_modes)
             if data is None:
-                step.reasons.append(MISSING)
-            elif _random_size(data) != wanted.size:
+                self._plan_missing_key(step, where, f"{wanted.name}.key")
+            elif not wanted.existing and _random_size(data) != wanted.size:
                 self._refuse(where, f"{wanted.name}.key is not the base64 of {wanted.size} bytes", KEEP)
             return step
         public_name, key_name = file_names(wanted)
@@ -452,7 +461,7 @@ class _Planner:
         if data is None:
             if public is not None:
                 self._refuse(where, f"{key_name} is gone, but {public_name} is here; restore it from a backup, or remove that too to begin anew")
-            step.reasons.append(MISSING)
+            self._plan_missing_key(step, where, key_name)
             return step
         try:
             step.key = certs.load_key(data)
@@ -460,11 +469,16 @@ class _Planner:
             self._refuse(where, f"{key_name} {error}; restore it from a backup")
             return step
         key_type = certs.key_type_of(step.key.public_key())
-        if key_type != wanted.key_type:
+        if not wanted.existing and key_type != wanted.key_type:
             self._refuse(where, f"{key_name} is {key_type}, asked is {wanted.key_type}", KEEP)
         elif public != certs.public_pem(step.key):
             step.reasons.append("its public key was missing" if public is None else "its public key did not match")
         return step
+
+    def _plan_missing_key(self, step: KeyStep, where: str, file: str) -> None:
+        if step.wanted.existing:
+            self._refuse(where, f"{file} is not there, and 'existing' makes none; restore it from a backup")
+        step.reasons.append(MISSING)
 
     def _plan_bundle(self, wanted: WantedBundle, keys: list[KeyStep]) -> BundleStep:
         step = BundleStep(wanted, None)

@@ -122,6 +122,7 @@ class Wanted:
     path_length: int | None = None
     adopt: Adoption | None = None
     same_as: str | None = None
+    existing: bool = False  # stands already, and stays what it is
     names: frozenset[tuple[str, str]] = frozenset()
     key_usages: frozenset[str] = frozenset()
     extended_key_usages: frozenset[str] = frozenset()
@@ -134,6 +135,7 @@ class WantedKey:
     name: str
     type: str
     size: int
+    existing: bool = False  # stands already, and stays what it is
 
     @property
     def key_type(self) -> KeyType:
@@ -328,7 +330,8 @@ class _Parser:
         if same_as is not None:
             self._known_authority(f"{where}.same_as", same_as)
         adopt = self._adoption(where, entry.get("adopt"))
-        taken_over = [word for word, value in (("issuer", issuer), ("same_as", same_as), ("adopt", adopt)) if value]
+        existing = bool(entry.get("existing"))
+        taken_over = [word for word, value in (("issuer", issuer), ("same_as", same_as), ("adopt", adopt), ("existing", existing)) if value]
         if len(taken_over) > 1:
             self.problems.add(where, f"{' and '.join(taken_over)} exclude each other")
         path_length = entry.get("path_length")
@@ -336,7 +339,7 @@ class _Parser:
             self.problems.add(f"{where}.path_length", f"'{path_length}' is not a number from 0 to 32")
             path_length = None
         subject = Subject(())
-        if same_as is None and adopt is None:
+        if same_as is None and adopt is None and not existing:
             subject = self._subject(where, entry.get("subject"))
             if not subject.attributes:
                 # RFC 5280, 4.1.2.6: the subject of an authority is never empty.
@@ -351,6 +354,7 @@ class _Parser:
             path_length=path_length,
             adopt=adopt,
             same_as=same_as,
+            existing=existing,
             key_usages=frozenset({"key_cert_sign", "crl_sign"}),
         )
 
@@ -406,12 +410,12 @@ class _Parser:
             if not _is_number(size) or not 16 <= int(size) <= 1024:
                 self.problems.add(f"{where}.size", f"'{size}' is not a number of bytes from 16 to 1024")
                 size = 32
-            return WantedKey(name, "random", int(size))
+            return WantedKey(name, "random", int(size), bool(entry.get("existing")))
         if kind not in KEY_SIZES:
             self.problems.add(f"{where}.type", f"'{kind}' is not a type of key; there are rsa, ecdsa and random")
             kind = "ecdsa"
         key_type = self._key_type(where, {"type": kind, "size": entry.get("size")})
-        return WantedKey(name, key_type.type, key_type.size)
+        return WantedKey(name, key_type.type, key_type.size, bool(entry.get("existing")))
 
     def _bundle(self, entry: dict) -> WantedBundle:
         name = self._name("bundles", entry)

@@ -80,6 +80,12 @@ options:
       same_as:
         description: Name of another authority that this one is a copy of, under files of its own name.
         type: str
+      existing:
+        description:
+          - It stands already and stays what it is, whatever that is; it is never made. Its key may be absent when it signs nothing new.
+          - For an older authority that is still trusted while a newer one takes its place.
+        type: bool
+        default: false
   profiles:
     description:
       - What certificates are for, as in the documents' C(ca-config.json) - a dictionary from a profile's name to C(usages)
@@ -141,6 +147,10 @@ options:
       size:
         description: Bits as for a certificate's key; for V(random) the number of bytes, 32 without it.
         type: int
+      existing:
+        description: It stands already and stays what it is; it is never made, and its size is not judged.
+        type: bool
+        default: false
   bundles:
     description:
       - Files C(NAME.pem) with the certificates of several authorities, or with the public keys of several entries of O(keys).
@@ -332,6 +342,7 @@ def argument_spec() -> dict:
                     },
                 },
                 "same_as": {"type": "str"},
+                "existing": {"type": "bool", "default": False},
             },
         },
         "profiles": {"type": "dict", "default": {}},
@@ -358,6 +369,7 @@ def argument_spec() -> dict:
                 "name": {"type": "str", "required": True},
                 "type": {"type": "str", "choices": ["ecdsa", "rsa", "random"], "default": "ecdsa"},
                 "size": {"type": "int"},
+                "existing": {"type": "bool", "default": False},
             },
         },
         "bundles": {

@@ -71,7 +71,8 @@ def test_the_arguments_are_a_valid_request():
         "flannel",
         "admin",
     ]
-    assert arguments["bundles"] == [{"name": "client-ca", "authorities": ["ca", "kubelet-ca"]}]
+    assert by_name(arguments["bundles"])["client-ca"]["authorities"] == ["ca", "kubelet-ca"]
+    assert by_name(arguments["bundles"])["service-account-bundle"]["keys"] == ["service-account"]
 
 
 def test_an_api_server_answers_under_every_name_of_the_api():

@@ -1,0 +1,113 @@
+"""What a rotation does to the controller's directory: the filter's words for each stage, reconciled for real."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("cryptography")
+from cryptography import x509  # noqa: E402
+
+from ansible_collections.hardway.kubernetes.plugins.filter.pki import generation_names, issued_by  # noqa: E402
+from ansible_collections.hardway.kubernetes.plugins.filter.pki import pki as describe  # noqa: E402
+from ansible_collections.hardway.kubernetes.plugins.module_utils import pki  # noqa: E402
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki_request import parse_request  # noqa: E402
+
+MASTER = [{"name": "master1", "address": "10.33.0.11"}]
+ALL = ("ca", "etcd-ca", "front-proxy-ca", "kubelet-ca", "service-account", "encryption")
+TRUST = {"trusted": [1, 2], "active": 1}
+REISSUE = {"trusted": [1, 2], "active": 2}
+DROP = {"trusted": [2], "active": 2}
+
+
+def request(stage: dict | None = None, names=ALL, **settings) -> dict:
+    return describe(
+        {"etcd": MASTER, "kube_master": MASTER}, "10.33.0.100", "10.96.0.0/16", "cluster.local",
+        generations={name: stage for name in names} if stage else {}, **settings,
+    )
+
+
+def reconcile(path, wanted: dict) -> dict[str, str]:
+    """What changed, and why."""
+    result = pki.result(str(path), pki.reconcile(str(path), parse_request(wanted)))
+    entries = result["certificates"] + result["keys"] + result["bundles"]
+    return {entry["name"]: entry["reason"] for entry in entries if entry["changed"]}
+
+
+@pytest.fixture
+def directory(tmp_path):
+    reconcile(tmp_path / "pki", request())
+    return tmp_path / "pki"
+
+
+def test_each_stage_changes_its_own(directory):
+    leaves = {entry["name"] for entry in request()["certificates"]}
+    authorities = {"ca-2", "etcd-ca-2", "front-proxy-ca-2", "kubelet-ca-2"}
+    bundles = {"ca-bundle", "etcd-ca-bundle", "front-proxy-ca-bundle", "kubelet-ca-bundle", "client-ca", "service-account-bundle"}
+
+    assert set(reconcile(directory, request(TRUST))) == authorities | bundles | {"service-account-2", "encryption-2"}
+    assert reconcile(directory, request(TRUST)) == {}
+    before = (directory / "ca-bundle.pem").read_bytes()
+
+    reissued = reconcile(directory, request(REISSUE))
+    assert set(reissued) == leaves
+    assert all("issued by" in reason for reason in reissued.values())
+    assert (directory / "ca-bundle.pem").read_bytes() == before, "those that trust need no restart"
+
+    assert set(reconcile(directory, request(DROP))) == bundles
+    assert (directory / "ca-bundle.pem").read_bytes() == (directory / "ca-2.pem").read_bytes()
+    assert reconcile(directory, request(DROP)) == {}
+
+
+def test_one_generation_is_the_file_itself(directory):
+    """Clusters from before bundles see the same bytes, so nothing restarts."""
+    for name in ("ca", "etcd-ca", "front-proxy-ca", "kubelet-ca", "service-account"):
+        assert (directory / f"{name}-bundle.pem").read_bytes() == (directory / f"{name}.pem").read_bytes()
+
+
+def test_the_new_one_is_what_the_settings_say_and_the_old_one_what_it_is(directory):
+    other = {"authority_key": {"type": "rsa", "size": 2048}, "subject": {"O": "k8s"}}
+    with pytest.raises(pki.Refused):
+        reconcile(directory, request(**other))
+    reconcile(directory, request(TRUST, **other))
+    reconcile(directory, request(REISSUE, **other))
+    new = x509.load_pem_x509_certificate((directory / "ca-2.pem").read_bytes())
+    assert new.public_key().key_size == 2048
+    assert "O=k8s" in new.subject.rfc4514_string()
+
+
+def test_the_old_one_must_be_there(directory):
+    (directory / "etcd-ca.pem").unlink()
+    (directory / "encryption.key").unlink()
+    with pytest.raises(pki.Refused) as refused:
+        reconcile(directory, request(TRUST))
+    assert [problem.split(" is not there")[0] for problem in refused.value.problems] == ["authorities[etcd-ca]: etcd-ca.pem", "keys[encryption]: encryption.key"]
+
+
+def test_the_old_key_may_be_offline_once_it_signs_nothing(directory):
+    reconcile(directory, request(TRUST))
+    (directory / "ca-key.pem").unlink()
+    assert "kube-apiserver-master1" in reconcile(directory, request(REISSUE))
+
+
+def test_one_authority_for_all(tmp_path):
+    path = tmp_path / "pki"
+    reconcile(path, request(single=True))
+    reconcile(path, request(TRUST, names=["ca"], single=True))
+    reconcile(path, request(REISSUE, names=["ca"], single=True))
+    assert (path / "etcd-ca-2.pem").read_bytes() == (path / "ca-2.pem").read_bytes() != (path / "ca.pem").read_bytes()
+    assert issued_by((path / "etcd-master1.pem").read_text(), str(path / "ca-2.pem"))
+
+
+def test_names_of_the_files():
+    names = generation_names({"ca": REISSUE, "encryption": TRUST})
+    assert names["ca"] == {"active": "ca-2", "trusted": ["ca", "ca-2"]}
+    assert names["encryption"] == {"active": "encryption", "trusted": ["encryption", "encryption-2"]}
+    assert names["etcd-ca"] == {"active": "etcd-ca", "trusted": ["etcd-ca"]}
+
+
+def test_issued_by(directory):
+    leaf = (directory / "admin.pem").read_text()
+    assert issued_by(leaf, str(directory / "ca.pem"))
+    assert not issued_by(leaf, str(directory / "etcd-ca.pem"))
+    assert not issued_by(leaf, str(directory / "nowhere.pem"))
+    assert not issued_by("", str(directory / "ca.pem"))
