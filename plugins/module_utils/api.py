@@ -36,6 +36,12 @@ IDEMPOTENT = frozenset(("GET", "HEAD", "PUT", "DELETE", "PATCH"))
 CLOSED_EARLY = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError, ConnectionAbortedError, ssl.SSLEOFError)
 MOST_RETRIES = 8
 LONGEST_RETRY_AFTER = 10.0
+LONGEST_REQUEST = 10.0
+# what passes while masters restart or etcd elects a leader: too many requests, and errors of the server's side
+TEMPORARY = frozenset((429, 500, 502, 503, 504))
+PAUSE = 0.5
+
+T = t.TypeVar("T")
 
 
 class KubeconfigError(Exception):
@@ -56,6 +62,28 @@ class ApiError(Exception):
         self.reason = str(details.get("reason", ""))
         self.message = str(details.get("message", "") or body.strip() or "no message")
         super().__init__(f"{request} at {server} answered {status}: {self.message}")
+
+
+def is_temporary(error: Exception) -> bool:
+    """Whether a request that met *error* may well succeed a moment later."""
+    return isinstance(error, ApiUnreachable) or (isinstance(error, ApiError) and error.status in TEMPORARY)
+
+
+def insist(call: t.Callable[[], T], timeout: float) -> T:
+    """What *call* returns; tried again for *timeout* seconds while its error is temporary. Only for what may be sent twice."""
+    end = time.monotonic() + timeout
+    while True:
+        try:
+            return call()
+        except (ApiError, ApiUnreachable) as error:
+            if not is_temporary(error) or time.monotonic() >= end:
+                raise
+        time.sleep(PAUSE)
+
+
+def argument_spec(**options: t.Any) -> dict[str, t.Any]:
+    """A module's *options* with those of the documentation fragment C(api)."""
+    return {"kubeconfig": {"type": "path", "required": True}, "timeout": {"type": "int", "default": 120}, **options}
 
 
 def _status_object(body: str) -> dict[str, t.Any]:
@@ -226,6 +254,11 @@ class Api:
     def from_kubeconfig(cls, path: str, timeout: float = 10.0, agent: str = "hardway") -> Api:
         return cls(load_kubeconfig(path), timeout, agent)
 
+    @classmethod
+    def of_module(cls, params: t.Mapping[str, t.Any], agent: str) -> Api:
+        """The API that the options of the documentation fragment C(api) name."""
+        return cls.from_kubeconfig(params["kubeconfig"], min(LONGEST_REQUEST, params["timeout"]), agent)
+
     def get(self, path: str, query: t.Mapping[str, t.Any] | None = None, timeout: float | None = None) -> dict[str, t.Any]:
         return self._object("GET", path, query, timeout=timeout)
 
@@ -255,6 +288,10 @@ class Api:
 
     def replace(self, path: str, body: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         return self._object("PUT", path, None, body)
+
+    def patch(self, path: str, body: t.Mapping[str, t.Any], manager: str = FIELD_MANAGER) -> dict[str, t.Any]:
+        """Merges *body* into the object at *path* (RFC 7396)."""
+        return self._object("PATCH", path, {"fieldManager": manager}, body, content_type="application/merge-patch+json")
 
     def apply(self, path: str, body: t.Mapping[str, t.Any], manager: str = FIELD_MANAGER) -> dict[str, t.Any]:
         """Server-side apply of *body* to the object at *path*; fields that another manager owns are taken over."""

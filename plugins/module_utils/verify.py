@@ -20,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlencode, urlsplit
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.api import Api, ApiError, ApiUnreachable, describe, tls_context
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pods import condition, is_ready, pod_cause
 
 WEBSOCKET_IMPORT_ERROR: str | None = None
 try:
@@ -226,11 +227,6 @@ def namespace_object(run: str) -> dict[str, t.Any]:
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": labels}}
 
 
-def condition(item: t.Mapping[str, t.Any], kind: str) -> dict[str, t.Any]:
-    found = (entry for entry in item.get("status", {}).get("conditions") or [] if entry.get("type") == kind)
-    return next(found, {})
-
-
 def node_problems(nodes: t.Mapping[str, t.Mapping[str, t.Any]], names: t.Iterable[str]) -> list[str]:
     """Which of the named nodes are not there or not Ready, and why."""
     problems = []
@@ -248,23 +244,6 @@ def version_problems(nodes: t.Mapping[str, t.Mapping[str, t.Any]], names: t.Iter
     running = {name: nodes[name].get("status", {}).get("nodeInfo", {}).get("kubeletVersion", "") for name in names if name in nodes}
     return [f"{name} runs kubelet {found or 'of no known version'} instead of v{version.lstrip('v')}" for name, found in running.items()
             if version and found.lstrip("v") != version.lstrip("v")]
-
-
-def pod_cause(item: t.Mapping[str, t.Any] | None) -> str:
-    """Why a pod does not run."""
-    if item is None:
-        return "it has no pod"
-    status = item.get("status", {})
-    for container in status.get("containerStatuses") or []:
-        state = container.get("state", {})
-        for kind in ("waiting", "terminated"):
-            if kind in state:
-                return f"its container is {kind}: {state[kind].get('reason', '')} {state[kind].get('message', '')}".strip()
-    for kind in ("PodScheduled", "Ready"):
-        entry = condition(item, kind)
-        if entry.get("status") == "False" and entry.get("message"):
-            return str(entry["message"])
-    return f"its pod is {status.get('phase', 'unknown')}"
 
 
 class Verifier:
@@ -368,7 +347,7 @@ class Verifier:
         while True:
             items = self.api.items(f"/api/v1/namespaces/{NAMESPACE}/pods", {"labelSelector": f"{RUN_LABEL}={self.run}"})
             by_node = {pod_node(item): item for item in items}
-            ready = {node: item for node, item in by_node.items() if condition(item, "Ready").get("status") == "True"}
+            ready = {node: item for node, item in by_node.items() if is_ready(item)}
             missing = [node for node in self.settings.nodes if node not in ready]
             if not missing or time.monotonic() >= end:
                 pods = [Pod(item["metadata"]["name"], node, item["status"]["podIP"]) for node, item in sorted(ready.items())]
