@@ -58,7 +58,8 @@ class Writers:
         while not self._done.is_set():
             for name in self.counts:
                 found = self.api.get(f"{SECRETS}/{name}")
-                found.setdefault("metadata", {}).setdefault("annotations", {})["count"] = str(self.counts[name] + 1)
+                annotations = found["metadata"].setdefault("annotations", {})
+                annotations["count"] = str(int(annotations.get("count", 0)) + 1)
                 try:
                     self.api.replace(f"{SECRETS}/{name}", found)
                     self.counts[name] += 1
