@@ -160,11 +160,9 @@ class ActionModule(ActionBase):
         """What the PKI would reissue, known in check mode from the call that described it: path -> reason."""
         planned = self._task_vars.get('ca_pki') or {}
         directory = self._variable('cluster_pki')
-        return {
-            os.path.join(directory, f'{item["name"]}.pem'): item.get('reason') or 'reissued'
-            for item in planned.get('certificates', [])
-            if item.get('changed')
-        }
+        files = [(item, f'{item["name"]}.pem') for kind in ('certificates', 'bundles') for item in planned.get(kind, [])]
+        files += [(item, item['name'] + end) for item in planned.get('keys', []) for end in ('.pem', '-key.pem', '.key')]
+        return {os.path.join(directory, name): item.get('reason') or 'reissued' for item, name in files if item.get('changed')}
 
     def _render(self, template, variables=None):
         source = self._find_needle('templates', template)

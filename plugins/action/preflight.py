@@ -294,7 +294,7 @@ class ActionModule(ActionBase):
             needs=needs_of(arguments["needs"]),
         )
         if truth(arguments["probe_endpoint"]) and plan.setting("cluster_lb") != "external":
-            authority = os.path.join(plan.controller.cluster_dir, "pki", "ca.pem")
+            authority = os.path.join(plan.controller.cluster_dir, "pki", "ca-bundle.pem")
             site.probe = probe(plan.setting("cluster_endpoint_address"), plan.settings.get("cluster_endpoint_port"), authority)
         return site
 

@@ -5,16 +5,9 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Iterable, Mapping
 
 from ansible.errors import AnsibleFilterError
-
-try:
-    from cryptography import x509
-    from cryptography.exceptions import InvalidSignature
-except ImportError:
-    x509 = None
 
 try:
     import netaddr
@@ -161,21 +154,6 @@ def _key(line: Line, generation: int, settings: dict) -> dict:
     return {"name": line.file(generation), **settings, **({} if generation == line.trusted[-1] else {"existing": True})}
 
 
-def issued_by(certificate: str, authority: str) -> bool:
-    """Whether a certificate (PEM) was signed by an authority (path of its PEM file); false where the file is missing."""
-    if x509 is None:
-        raise AnsibleFilterError("issued_by: needs the Python library cryptography on the controller")
-    if not certificate or not os.path.exists(authority):
-        return False
-    with open(authority, "rb") as stream:
-        above = x509.load_pem_x509_certificate(stream.read())
-    try:
-        x509.load_pem_x509_certificate(certificate.encode()).verify_directly_issued_by(above)
-    except (ValueError, TypeError, InvalidSignature):
-        return False
-    return True
-
-
 def _apiserver_names(endpoint_address: str, endpoint_name: str, service_network: str, dns_domain: str, extra: Iterable[str]) -> list[str]:
     networks = [network.strip() for network in str(service_network).split(",") if network.strip()]
     return [
@@ -222,4 +200,4 @@ def _clients() -> list[dict]:
 
 class FilterModule:
     def filters(self) -> dict:
-        return {"generation_names": generation_names, "issued_by": issued_by, "members": members, "nth_address": nth_address, "pki": pki}
+        return {"generation_names": generation_names, "members": members, "nth_address": nth_address, "pki": pki}

@@ -357,8 +357,9 @@ class _Run:
         self.unit: Unit | None = None
         #: of the files that the process reloads: what it has loaded
         self.loaded: dict[str, str] = {}
-        #: files that were not as this collection had written them, though the process has our digest
-        self.foreign: set[str] = set()
+        #: why the process must start anew though it may have our digest: files that were not as this collection had written
+        #: them, and files that are removed
+        self.owed: set[str] = set()
         self._noted: dict = {}
         #: invocation of the process that this run restarts
         self.left: str | None = None
@@ -528,9 +529,8 @@ class _Run:
         if not unit.active:
             self.changes.append(Change(component.service, 'started'))
             self._interrupt(['systemctl', 'start', '--no-block', component.service], unit)
-        elif running != digest or self.foreign:
-            foreign = ', '.join(f'{path} had been changed on the host' for path in sorted(self.foreign))
-            self.restart = foreign if running == digest else reason(known.get(running), inputs)
+        elif running != digest or self.owed:
+            self.restart = ', '.join(sorted(self.owed)) if running == digest else reason(known.get(running), inputs)
             self.interrupts = True
             self.changes.append(Change(component.service, f'restarted, because {self.restart}'))
             self._interrupt(['systemctl', 'restart', '--no-block', component.service], unit)
@@ -580,11 +580,13 @@ class _Run:
         reloads = self._inputs('reload')
         loaded = {path: _as_loaded(on_disk(path), noted.get('loaded', {}).get(path), wanted) for path, wanted in reloads.items()}
         self.loaded = {path: digest for path, digest in loaded.items() if digest}
-        self.foreign = set(noted.get('foreign', []))
+        self.owed = set(noted.get('owed', []))
         if self.unit.running_inputs == digest_of(self._inputs('restart')):
-            self.foreign.update(self._changed_on_host())
-        self._noted = {'invocation': invocation, 'loaded': self.loaded, 'foreign': sorted(self.foreign)}
-        if self.loaded or self.foreign or 'runs' in record.data:
+            self.owed.update(f'{path} had been changed on the host' for path in self._changed_on_host())
+        removed = [item.path for item in self.component.files if item.absent and item.on_change == 'restart']
+        self.owed.update(f'{path} was removed' for path in removed if os.path.lexists(path))
+        self._noted = {'invocation': invocation, 'loaded': self.loaded, 'owed': sorted(self.owed)}
+        if self.loaded or self.owed or 'runs' in record.data:
             record.update(runs=self._noted)
 
     def _changed_on_host(self):

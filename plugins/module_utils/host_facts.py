@@ -220,14 +220,15 @@ def selinux_mode() -> str:
 def certificate(path: str) -> dict:
     """Whether a certificate is there and when it ends. A file that holds its key too is fine: the first certificate is read."""
     if not path or not os.path.isfile(path):
-        return {"path": path, "present": False, "not_after": 0, "expired": False}
+        return {"path": path, "present": False, "not_after": 0, "expired": False, "pem": ""}
     try:
         import ssl  # only here: its import costs more than the rest of this module
 
         ends = ssl.cert_time_to_seconds(ssl._ssl._test_decode_cert(path)["notAfter"])
+        pem = re.search(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n?", read_text(path), re.DOTALL).group()
     except Exception:  # whatever a damaged file raises, the answer is the same: no usable certificate
-        return {"path": path, "present": True, "not_after": 0, "expired": True}
-    return {"path": path, "present": True, "not_after": int(ends), "expired": ends < time.time()}
+        return {"path": path, "present": True, "not_after": 0, "expired": True, "pem": ""}
+    return {"path": path, "present": True, "not_after": int(ends), "expired": ends < time.time(), "pem": pem}
 
 
 def kernel_feature(name: str, release: str) -> str:

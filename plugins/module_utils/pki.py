@@ -14,7 +14,7 @@ import os
 import secrets
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Iterator
 
@@ -56,8 +56,11 @@ class Standing:
 
     certificate: object | None = None
     key: object | None = None
+    data: bytes = b""  # the whole file of the certificate
+    passphrase: str | None = field(default=None, repr=False)  # the key's; None: it stands in the clear
     certificate_fault: str = ""
     key_fault: str = ""
+    key_locked: bool = False
     wrong_modes: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -74,6 +77,11 @@ class Step:
     issuer: certs.Issuer | None = None
     reasons: list[str] = field(default_factory=list)
     new_key: bool = False
+    # Why a file is written again although what it holds, the certificate or the key, stays.
+    form_reason: str = ""
+    passphrase_reason: str = ""
+    # The authorities whose certificates follow in the same file.
+    chain: list[Step] = field(default_factory=list)
     # A pair that is taken over as it is, instead of being issued here.
     copied: tuple[object, object] | None = None
     certificate: object | None = None
@@ -81,12 +89,17 @@ class Step:
 
     @property
     def changed(self) -> bool:
-        return bool(self.reasons or self.standing.wrong_modes)
+        return bool(self.reasons or self.form_reason or self.passphrase_reason or self.standing.wrong_modes)
 
     @property
     def reason(self) -> str:
         modes = [f"{name} had mode {mode:04o}" for name, mode in sorted(self.standing.wrong_modes.items())]
-        return "; ".join([*self.reasons, *modes])
+        return "; ".join([*self.reasons, *filter(None, (self.form_reason, self.passphrase_reason)), *modes])
+
+    @property
+    def known(self) -> object | None:
+        """Its certificate, the one to come where that is known already; None where it is still to be issued."""
+        return self.certificate or (None if self.reasons else self.standing.certificate)
 
 
 @dataclass
@@ -176,6 +189,7 @@ class _Planner:
         for wanted in self.request.authorities:
             self._plan_authority(wanted, standing)
         certificates = [self._plan_certificate(wanted, standing[wanted.name]) for wanted in self.request.certificates]
+        self._warn_of_ends([*self.authorities.values(), *certificates])
         self._require_issuers_keys([*self.authorities.values(), *certificates])
         keys = [self._plan_key(wanted) for wanted in self.request.keys]
         bundles = [self._plan_bundle(wanted, keys) for wanted in self.request.bundles]
@@ -219,12 +233,14 @@ class _Planner:
         key = self._read(key_name, files.SECRET, standing.wrong_modes)
         try:
             standing.certificate = certs.load_certificate(certificate) if certificate is not None else None
+            standing.data = certificate or b""
         except certs.Unreadable as error:
             standing.certificate_fault = f"{certificate_name} {error}"
         try:
-            standing.key = certs.load_key(key) if key is not None else None
+            standing.key, standing.passphrase = certs.open_key(key, _passphrases(wanted)) if key is not None else (None, None)
         except certs.Unreadable as error:
             standing.key_fault = f"{key_name} {error}"
+            standing.key_locked = isinstance(error, certs.Locked)
         return standing
 
     # Authorities
@@ -234,9 +250,12 @@ class _Planner:
         self.authorities[wanted.name] = step
         where = f"authorities[{wanted.name}]"
         before = len(self.problems)
-        for fault in (step.standing.certificate_fault, step.standing.key_fault):
-            if fault:
-                self._refuse(where, f"{fault}; restore it from a backup")
+        if step.standing.certificate_fault:
+            self._refuse(where, f"{step.standing.certificate_fault}; restore it from a backup")
+        if step.standing.key_locked:
+            self._refuse(f"{where}.passphrase", f"{step.standing.key_fault}; give the one that it has, as old_passphrase where it is to have another or none")
+        elif step.standing.key_fault:
+            self._refuse(where, f"{step.standing.key_fault}; restore it from a backup")
         if len(self.problems) == before:
             if wanted.adopt is not None:
                 self._plan_adopted(step, where)
@@ -246,13 +265,14 @@ class _Planner:
                 self._plan_copy(step, where)
             else:
                 self._plan_own(step, where, leaves)
+            self._plan_passphrase(step)
         certificate = step.certificate or step.standing.certificate
         if certificate is not None:
-            self.issuers[wanted.name] = certs.Issuer.of(wanted.name, certificate)
+            self._plan_form(step)
+            self.issuers[wanted.name] = certs.Issuer.of(wanted.name, certificate, step.issuer)
             self._judge_lifetime(certificate, step, where)
         elif wanted.same_as in self.issuers:
-            above = self.issuers[wanted.same_as]
-            self.issuers[wanted.name] = certs.Issuer(wanted.name, above.subject, above.public_key, above.key_identifier, above.not_before, above.not_after)
+            self.issuers[wanted.name] = replace(self.issuers[wanted.same_as], name=wanted.name)
         elif wanted.adopt is None and not wanted.existing:
             self.issuers[wanted.name] = certs.planned_issuer(wanted, step.standing.key, step.issuer, self.now)
 
@@ -265,8 +285,35 @@ class _Planner:
         elif step.wanted.same_as is None:
             self.warnings.append(f"The authority {step.wanted.name} {reasons[0]}, and every certificate below it no later. Rotate it before")
 
+    @staticmethod
+    def _plan_passphrase(step: Step) -> None:
+        """The key is written again, and stays the one it is."""
+        standing, asked = step.standing, step.wanted.passphrase
+        if standing.key is None or standing.passphrase == asked:
+            return
+        had = "stood in the clear" if standing.passphrase is None else "had a passphrase" if asked is None else "had another passphrase"
+        step.passphrase_reason = f"its key {had}, asked is {'none' if asked is None else 'a passphrase' if standing.passphrase is None else 'the new one'}"
+
+    @staticmethod
+    def _plan_form(step: Step) -> None:
+        """Its file holds the certificate, what follows it where that is asked for, and nothing else."""
+        if step.reasons:
+            return
+        chain = [authority.known for authority in step.chain]
+        if None in chain:
+            step.form_reason = "its chain is issued anew"
+        elif step.standing.data != _pem([step.standing.certificate, *chain]):
+            standing = certs.load_chain(step.standing.data)
+            if standing is None or standing[1:] == chain:
+                step.form_reason = f"{step.wanted.name}.pem held more than certificates"
+            else:
+                step.form_reason = f"the certificate was followed by {_listed(standing[1:])}, asked is {_listed(chain)}"
+
     def _plan_own(self, step: Step, where: str, leaves: dict[str, Standing]) -> None:
         standing, wanted = step.standing, step.wanted
+        if step.issuer is not None and step.issuer.below == 0:
+            # RFC 5280, 4.2.1.9: verifiers would refuse it, and all that it signs.
+            self._refuse(f"{where}.issuer", f"the path length of {wanted.issuer}, or of one above it, allows no authority below it")
         if standing.key is not None and certs.key_type_of(standing.key.public_key()) != wanted.key:
             self._refuse(f"{where}.key", f"its key is {certs.key_type_of(standing.key.public_key())}, asked is {wanted.key}", ROTATE)
         if standing.certificate is None:
@@ -312,7 +359,7 @@ class _Planner:
             self._refuse(
                 where,
                 f"{step.wanted.name}.pem and {step.wanted.name}-key.pem are gone, but certificates that they signed are here"
-                f" ({', '.join(orphans[:5])}{', ...' if len(orphans) > 5 else ''}); restore both from a backup, or remove those certificates to begin anew",
+                f" ({_some(orphans)}); restore both from a backup, or remove those certificates to begin anew",
             )
 
     def _plan_existing(self, step: Step, where: str) -> None:
@@ -357,9 +404,10 @@ class _Planner:
             self._refuse(f"{where}.adopt.certificate", f"{adopt.certificate} {error}")
             return None
         try:
-            key = certs.load_key(contents[1])
+            # One passphrase is enough to say where it is the same.
+            key, passphrase = certs.open_key(contents[1], [adopt.passphrase, step.wanted.passphrase])
         except certs.Unreadable as error:
-            self._refuse(f"{where}.adopt.key", f"{adopt.key} {error}")
+            self._refuse(f"{where}.adopt.{'passphrase' if isinstance(error, certs.Locked) else 'key'}", f"{adopt.key} {error}")
             return None
         if not certs.is_authority(certificate):
             self._refuse(f"{where}.adopt.certificate", f"{adopt.certificate} is no authority's certificate (basic constraints, key usage)")
@@ -404,7 +452,20 @@ class _Planner:
         step.new_key = bool(key_reasons) or bool(step.reasons and self.request.renew_keys) or standing.key is None
         if standing.certificate is not None and standing.key is not None and not key_reasons and not standing.matches:
             step.reasons.append("it does not match its key")
+        step.chain = intermediates(self.authorities, wanted.issuer) if wanted.chain else []
+        self._plan_form(step)
         return step
+
+    def _warn_of_ends(self, steps: list[Step]) -> None:
+        """No certificate outlives its issuer; where that takes a part of the asked lifetime away, it is said when it happens."""
+        cut: dict[str, list[str]] = {}
+        for step in steps:
+            if step.reasons and not step.copied and step.wanted.same_as is None and step.issuer is not None:
+                if certs.capped(step.wanted, step.issuer, *certs.validity_period(step.wanted, step.issuer, self.now)):
+                    cut.setdefault(step.wanted.issuer, []).append(step.wanted.name)
+        for name, shortened in cut.items():
+            end = certs.format_time(self.issuers[name].not_after)
+            self.warnings.append(f"The authority {name} ends on {end}, and with it, before the lifetime asked for: {_some(shortened)}")
 
     def _reasons(self, step: Step) -> list[str]:
         standing = step.standing
@@ -432,11 +493,8 @@ class _Planner:
             if step.reasons and not step.copied and step.wanted.same_as is None and step.wanted.issuer in self.authorities:
                 unsigned.setdefault(step.wanted.issuer, []).append(step.wanted.name)
         for name, waiting in unsigned.items():
-            if not self._can_sign(self.authorities[name]):
-                self._refuse(
-                    f"authorities[{name}]",
-                    f"{name}-key.pem is not here, and it is to sign {', '.join(waiting[:5])}{', ...' if len(waiting) > 5 else ''}; put it back for this run",
-                )
+            if not self.authorities[name].standing.key_fault and not self._can_sign(self.authorities[name]):
+                self._refuse(f"authorities[{name}]", f"{name}-key.pem is not here, and it is to sign {_some(waiting)}; put it back for this run")
 
     def _can_sign(self, step: Step) -> bool:
         if step.wanted.same_as is not None and step.standing.key is None:
@@ -488,7 +546,7 @@ class _Planner:
             return step
         authorities = [self.authorities[name] for name in wanted.authorities]
         pairs = [key for name in wanted.keys for key in keys if key.wanted.name == name]
-        if any(authority.certificate is None and (authority.reasons or authority.standing.certificate is None) for authority in authorities):
+        if any(authority.known is None for authority in authorities):
             step.reasons.append("an authority in it is issued anew")
         elif any(pair.key is None for pair in pairs):
             step.reasons.append("a key in it is made anew")
@@ -500,7 +558,38 @@ class _Planner:
         wanted = {LOCK}
         for entry in (*self.request.authorities, *self.request.certificates, *self.request.keys, *self.request.bundles):
             wanted.update(file_names(entry))
-        return [name for name in present if name not in wanted and name.endswith((".pem", ".key"))]
+        return [name for name in present if name not in wanted and name.endswith((".pem", ".key")) and not files.is_directory(self._file(name))]
+
+
+def _passphrases(wanted: Wanted) -> list[str | None]:
+    """What may open a key that stands there, the asked one first."""
+    return [wanted.passphrase, wanted.old_passphrase, wanted.adopt.passphrase if wanted.adopt is not None else None]
+
+
+def intermediates(authorities: dict[str, Step], name: str | None) -> list[Step]:
+    """From an authority up to the root, without the root, which whoever verifies has already."""
+    found = []
+    while name in authorities:
+        step = authorities[name]
+        if step.wanted.same_as is None:
+            made_elsewhere = step.wanted.adopt is not None or step.wanted.existing
+            if (step.known is None or certs.is_root(step.known)) if made_elsewhere else step.wanted.issuer is None:
+                break
+            found.append(step)
+        name = step.wanted.same_as or step.wanted.issuer
+    return found
+
+
+def _pem(certificates: list) -> bytes:
+    return b"".join(map(certs.certificate_pem, certificates))
+
+
+def _listed(certificates: list) -> str:
+    return " and ".join(certs.format_subject(certificate.subject) for certificate in certificates) or "nothing"
+
+
+def _some(names: list[str]) -> str:
+    return f"{', '.join(names[:5])}{f' and {len(names) - 5} more' if len(names) > 5 else ''}"
 
 
 def _random_size(data: bytes) -> int | None:
@@ -535,12 +624,9 @@ class _Writer:
         self._make_keys()
         for step in self.plan.authorities:
             self._authority(step)
-        changed = [step for step in self.plan.certificates if step.reasons]
-        for step in changed:
-            step.issuer, issuer_key = self.signers[step.wanted.issuer]
-            step.certificate = certs.issue(step.wanted, step.key, step.issuer, issuer_key, self.now)
+        self._issue([step for step in self.plan.certificates if step.reasons])
         with ThreadPoolExecutor(self.THREADS) as pool:
-            list(pool.map(self._put, changed))
+            list(pool.map(self._put, [step for step in self.plan.certificates if step.changed]))
         for step in self.plan.keys:
             self._key(step)
         authorities = {step.wanted.name: step for step in self.plan.authorities}
@@ -568,15 +654,23 @@ class _Writer:
             os.chmod(self._file(name), files.SECRET if name.endswith(("-key.pem", ".key")) else files.PUBLIC)
 
     def _make_keys(self) -> None:
-        """All keys that are to be new, certificates' and others, in one go."""
-        needing: list[Step | KeyStep] = [step for step in (*self.plan.authorities, *self.plan.certificates) if step.reasons and step.new_key]
+        """All keys that are to be new, but those of certificates, which are made with them."""
+        needing: list[Step | KeyStep] = [step for step in self.plan.authorities if step.reasons and step.new_key]
         needing += [step for step in self.plan.keys if step.reasons and step.key is None and step.wanted.type != "random"]
         types = [step.wanted.key_type if isinstance(step, KeyStep) else step.wanted.key for step in needing]
         for step, key in zip(needing, certs.generate_keys(types)):
             step.key = key
-        for step in (*self.plan.authorities, *self.plan.certificates):
+        for step in self.plan.authorities:
             if step.key is None:
                 step.key = step.standing.key
+
+    def _issue(self, steps: list[Step]) -> None:
+        jobs = []
+        for step in steps:
+            step.issuer, issuer_key = self.signers[step.wanted.issuer]
+            jobs.append(certs.Job(step.wanted, None if step.new_key else step.standing.key, step.issuer, issuer_key))
+        for step, made in zip(steps, certs.issue_all(jobs, self.now)):
+            step.key, step.certificate = made
 
     def _authority(self, step: Step) -> None:
         if step.wanted.same_as is not None and step.reasons:
@@ -588,17 +682,21 @@ class _Writer:
         elif step.reasons:
             step.issuer, issuer_key = self.signers.get(step.wanted.issuer or "", (None, None))
             step.certificate = certs.issue(step.wanted, step.key, step.issuer, issuer_key, self.now)
-        if step.reasons:
-            self._put(step)
+        self._put(step)
         self.signers[step.wanted.name] = (certs.Issuer.of(step.wanted.name, step.certificate or step.standing.certificate), step.key)
 
     def _put(self, step: Step) -> None:
         """A kept key is not touched. A new one goes in between: first the old certificate leaves, then the key changes,
         then the new certificate comes, so that at any kill no certificate stands beside a key that is not its own."""
         certificate_name, key_name = file_names(step.wanted)
-        certificate = files.stage(self._file(certificate_name), certs.certificate_pem(step.certificate), files.PUBLIC)
-        if step.new_key and step.key is not None:
-            key = files.stage(self._file(key_name), certs.key_pem(step.key), files.SECRET)
+        if step.passphrase_reason:
+            files.write(self._file(key_name), certs.key_pem(step.key, step.wanted.passphrase), files.SECRET)
+        if not step.reasons and not step.form_reason:
+            return
+        following = [authority.certificate or authority.standing.certificate for authority in step.chain]
+        certificate = files.stage(self._file(certificate_name), _pem([step.certificate or step.standing.certificate, *following]), files.PUBLIC)
+        if step.reasons and step.new_key and step.key is not None:
+            key = files.stage(self._file(key_name), certs.key_pem(step.key, step.wanted.passphrase), files.SECRET)
             files.remove(self._file(certificate_name))
             os.rename(key, self._file(key_name))
         os.rename(certificate, self._file(certificate_name))
@@ -638,7 +736,7 @@ def _reason(step: KeyStep | BundleStep) -> str:
 
 
 def _described(step: Step, kind: str, now: datetime) -> dict:
-    certificate = step.certificate or (step.standing.certificate if not step.reasons else None)
+    certificate = step.known
     if certificate is not None:
         described = certs.describe(certificate, now)
         not_before, not_after = certificate.not_valid_before_utc, certificate.not_valid_after_utc
@@ -650,10 +748,15 @@ def _described(step: Step, kind: str, now: datetime) -> dict:
         "name": step.wanted.name,
         "type": kind,
         **described,
+        "chain": _chain_subjects(step),
         "capped_by": step.wanted.issuer if capped else None,
         "changed": step.changed,
         "reason": step.reason,
     }
+
+
+def _chain_subjects(step: Step) -> list[str]:
+    return [certs.format_subject(authority.known.subject) if authority.known is not None else str(authority.wanted.subject) for authority in step.chain]
 
 
 _DIFF_FIELDS = ("subject", "issuer", "names", "usages", "key", "not_before", "not_after", "fingerprint")
@@ -669,6 +772,7 @@ def diff(path: str, plan: Plan, now: datetime | None = None) -> list[dict]:
         if step.reasons:
             before = certs.describe(step.standing.certificate, now) if step.standing.certificate is not None else {}
             entries.append(_diff_entry(os.path.join(path, f"{step.wanted.name}.pem"), _diff_text(before), _diff_text(_described(step, "", now), step)))
+        entries += _form_entries(path, step)
     for step in (*plan.keys, *plan.bundles):
         if step.reasons:
             file = os.path.join(path, file_names(step.wanted)[0])
@@ -688,6 +792,21 @@ def _kind(step: KeyStep | BundleStep) -> str:
     if step.wanted.type == "random":
         return f"{step.wanted.size} random bytes"
     return f"{step.wanted.key_type} key"
+
+
+def _form_entries(path: str, step: Step) -> list[dict]:
+    """Files that are written again with the same certificate or key in them."""
+    entries = []
+    if step.form_reason:
+        chain = certs.load_chain(step.standing.data) or [step.standing.certificate]
+        before = [certs.format_subject(certificate.subject) for certificate in chain]
+        after = [certs.format_subject(step.standing.certificate.subject), *_chain_subjects(step), f"# reason: {step.form_reason}"]
+        entries.append(_diff_entry(os.path.join(path, f"{step.wanted.name}.pem"), "\n".join([*before, ""]), "\n".join([*after, ""])))
+    if step.passphrase_reason:
+        before, after = ("in the clear" if passphrase is None else "with a passphrase" for passphrase in (step.standing.passphrase, step.wanted.passphrase))
+        after += f"\n# reason: {step.passphrase_reason}"
+        entries.append(_diff_entry(os.path.join(path, f"{step.wanted.name}-key.pem"), f"{before}\n", f"{after}\n"))
+    return entries
 
 
 def _mode_entries(path: str, wrong_modes: dict[str, int]) -> list[dict]:

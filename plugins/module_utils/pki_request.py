@@ -11,14 +11,15 @@ from __future__ import annotations
 import fnmatch
 import ipaddress
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 SUBJECT_FIELDS = ("C", "ST", "L", "O", "OU", "CN")
 # Upper bounds of RFC 5280, appendix A.1 (ub-common-name and its siblings).
 SUBJECT_LENGTHS = {"C": 2, "ST": 128, "L": 128, "O": 64, "OU": 64, "CN": 64}
 
-KEY_SIZES = {"rsa": (2048, 3072, 4096), "ecdsa": (256, 384, 521)}
+KEY_SIZES = {"rsa": tuple(range(2048, 4097, 256)), "ecdsa": (256, 384, 521)}
+_SIZES_IN_WORDS = {"rsa": "2048 to 4096 in steps of 256", "ecdsa": "256, 384 and 521"}
 DEFAULT_KEY_SIZE = {"rsa": 2048, "ecdsa": 256}
 
 # cfssl's words (config.KeyUsage and config.ExtKeyUsage of github.com/cloudflare/cfssl) and what RFC 5280 calls them.
@@ -29,6 +30,8 @@ KEY_USAGES = {
     "key encipherment": "key_encipherment",
     "key agreement": "key_agreement",
     "data encipherment": "data_encipherment",
+    "encipher only": "encipher_only",
+    "decipher only": "decipher_only",
 }
 # RFC 5280, 4.2.1.3: keyCertSign needs cA, and here cA is what `authorities` are for.
 AUTHORITY_USAGES = ("cert sign", "crl sign")
@@ -44,9 +47,15 @@ EXTENDED_KEY_USAGES = {
     "ipsec user": "1.3.6.1.5.5.7.3.7",
     "timestamping": "1.3.6.1.5.5.7.3.8",
     "ocsp signing": "1.3.6.1.5.5.7.3.9",
+    "microsoft sgc": "1.3.6.1.4.1.311.10.3.3",
+    "netscape sgc": "2.16.840.1.113730.4.1",
 }
-# RFC 5480 and RFC 8813: an elliptic curve key enciphers nothing.
-RSA_ONLY_USAGES = frozenset({"key_encipherment", "data_encipherment"})
+# What the other type of key has no use for. RFC 5480 and RFC 8813: an elliptic curve key enciphers nothing;
+# RFC 3279, 2.3.1: an RSA key agrees on nothing.
+UNFIT_USAGES = {
+    "ecdsa": frozenset({"key_encipherment", "data_encipherment"}),
+    "rsa": frozenset({"key_agreement", "encipher_only", "decipher_only"}),
+}
 
 DEFAULT_VALIDITY = "87600h"
 DEFAULT_PROFILES = {
@@ -60,11 +69,26 @@ SHORTEST_VALIDITY = timedelta(hours=1)
 LONGEST_VALIDITY = timedelta(hours=876000)
 DURATION_UNITS = {"s": timedelta(seconds=1), "m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "y": timedelta(days=365)}
 
+# The library that encrypts keys takes no more.
+LONGEST_PASSPHRASE = 1023
+
+OPTIONS = {
+    "authorities": frozenset({"name", "subject", "key", "validity", "issuer", "path_length", "passphrase", "old_passphrase", "adopt", "same_as", "existing"}),
+    "certificates": frozenset({"name", "authority", "profile", "subject", "hosts", "key", "validity", "chain"}),
+    "keys": frozenset({"name", "type", "size", "existing"}),
+    "bundles": frozenset({"name", "authorities", "keys"}),
+}
+# cfssl calls it expiry.
+PROFILE_OPTIONS = frozenset({"usages", "validity", "expiry"})
+ADOPT_OPTIONS = frozenset({"certificate", "key", "passphrase"})
+KEY_OPTIONS = frozenset({"type", "size"})
+
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
-_DURATION = re.compile(r"(?:\d+[smhdy])+")
+_DURATION = re.compile(r"(?:[0-9]{1,12}[smhdy])+")
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s]+|urn:[^\s:]+:[^\s]+")
-_EMAIL = re.compile(r"[^\s@/:]+@[^\s@/:]+")
+_ATOM = r"[A-Za-z0-9!#$%&'*+=?^_`{|}~-]+"  # RFC 5322, 3.2.3
+_EMAIL = re.compile(rf"{_ATOM}(?:\.{_ATOM})*@([^@*]+)")
 
 
 class InvalidRequest(Exception):
@@ -107,6 +131,7 @@ class Adoption:
 
     certificate: str
     key: str
+    passphrase: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -120,12 +145,15 @@ class Wanted:
     issuer: str | None  # None: signed by itself
     is_authority: bool = False
     path_length: int | None = None
+    passphrase: str | None = field(default=None, repr=False)  # None: the key stands in the clear
+    old_passphrase: str | None = field(default=None, repr=False)
     adopt: Adoption | None = None
     same_as: str | None = None
     existing: bool = False  # stands already, and stays what it is
     names: frozenset[tuple[str, str]] = frozenset()
     key_usages: frozenset[str] = frozenset()
     extended_key_usages: frozenset[str] = frozenset()
+    chain: bool = False  # whether its file goes on with the intermediates above it
 
 
 @dataclass(frozen=True)
@@ -195,9 +223,13 @@ def classify_host(host: object) -> tuple[str, str]:
     Unlike cfssl, what only looks like an address (10.0.0.300, 10.0.0.1/24, 10.0.0.1:6443) is refused
     instead of becoming a DNS name or a URI that nothing will ever match.
     """
-    text = str(host).strip()
+    if not isinstance(host, str):
+        raise ValueError(f"'{host}' is not a text")
+    text = host.strip()
     if not text:
         raise ValueError("an empty host")
+    if any(ord(character) < 32 or ord(character) == 127 for character in text):
+        raise ValueError(f"{text!r} holds control characters")
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
@@ -205,7 +237,8 @@ def classify_host(host: object) -> tuple[str, str]:
     else:
         if "%" in text:
             raise ValueError(f"'{text}' carries a zone; a certificate holds plain addresses")
-        return ("IP", str(address))
+        # As Go does, and with it cfssl: an address of IPv4 in IPv6's clothes is one of IPv4.
+        return ("IP", str(getattr(address, "ipv4_mapped", None) or address))
     if re.fullmatch(r"[0-9.]+", text):
         raise ValueError(f"'{text}' is not an IP address")
     if re.fullmatch(r"[0-9a-fA-F:.]+/\d+", text):
@@ -218,9 +251,11 @@ def classify_host(host: object) -> tuple[str, str]:
         raise ValueError(f"'{text}' carries brackets or a port; name the address or the DNS name alone")
     if ":" in text:
         raise ValueError(f"'{text}' is neither an IP address, a DNS name nor a URI")
-    if _EMAIL.fullmatch(text):
-        if not text.isascii():
-            raise ValueError(f"the mail address '{text}' holds characters beyond ASCII")
+    if "@" in text:
+        mail = _EMAIL.fullmatch(text)
+        if mail is None:
+            raise ValueError(f"'{text}' is not a mail address")
+        _dns_name(mail[1])
         return ("email", text)
     return ("DNS", _dns_name(text))
 
@@ -257,15 +292,18 @@ class _Parser:
         self.arguments = arguments
         self.problems = _Problems()
         self.profiles: dict[str, _Profile] = {}
+        self.entries: dict[str, list[dict]] = {}
+        self.nameless: set[str] = set()
         self.authority_names: list[str] = []
 
     def parse(self) -> Request:
-        self.authority_names = [str(entry.get("name")) for entry in self._entries("authorities")]
+        self.entries = {kind: self._entries(kind) for kind in OPTIONS}
+        self.authority_names = [str(entry.get("name")) for entry in self.entries["authorities"]]
         self.profiles = self._profiles()
-        authorities = [self._authority(entry) for entry in self._entries("authorities")]
-        certificates = [self._certificate(entry) for entry in self._entries("certificates")]
-        keys = [self._key(entry) for entry in self._entries("keys")]
-        bundles = [self._bundle(entry) for entry in self._entries("bundles")]
+        authorities = [self._authority(entry) for entry in self.entries["authorities"]]
+        certificates = [self._certificate(entry) for entry in self.entries["certificates"]]
+        keys = [self._key(entry) for entry in self.entries["keys"]]
+        bundles = [self._bundle(entry) for entry in self.entries["bundles"]]
         renew_before = self._duration("renew_before", self.arguments.get("renew_before") or "720h", timedelta())
         renew = self._renew(certificates)
         self._unique_files(authorities, certificates, keys, bundles)
@@ -283,19 +321,42 @@ class _Parser:
             purge=bool(self.arguments.get("purge")),
         )
 
+    def _list(self, where: str, value: object) -> list:
+        if value is None or isinstance(value, (list, tuple)):
+            return list(value or [])
+        self.problems.add(where, "is not a list")
+        return []
+
     def _entries(self, kind: str) -> list[dict]:
-        return self.arguments.get(kind) or []
+        entries = []
+        for number, entry in enumerate(self._list(kind, self.arguments.get(kind)), 1):
+            if not isinstance(entry, dict):
+                self.problems.add(f"{kind}[number {number}]", "is not a mapping")
+                continue
+            if entry.get("name") in (None, ""):
+                self.problems.add(f"{kind}[number {number}].name", "is missing")
+                entry = {**entry, "name": f"number {number}"}
+                self.nameless.add(entry["name"])
+            self._known_options(f"{kind}[{entry['name']}]", entry, OPTIONS[kind])
+            entries.append(entry)
+        return entries
+
+    def _known_options(self, where: str, entry: dict, options: frozenset[str]) -> None:
+        for unknown in sorted(str(option) for option in entry if option not in options):
+            self.problems.add(f"{where}.{unknown}", f"is not an option; there are {', '.join(sorted(options))}")
 
     def _profiles(self) -> dict[str, _Profile]:
         given = self.arguments.get("profiles") or {}
+        if not isinstance(given, dict):
+            self.problems.add("profiles", "is not a mapping from a profile's name to 'usages' and 'validity'")
+            given = {}
         profiles = {}
-        for name, settings in {**DEFAULT_PROFILES, **given}.items():
+        for name, settings in {**DEFAULT_PROFILES, **{str(name): settings for name, settings in given.items()}}.items():
             where = f"profiles[{name}]"
             if not isinstance(settings, dict):
                 self.problems.add(where, "is not a mapping with 'usages' and 'validity'")
                 continue
-            for unknown in sorted(set(settings) - {"usages", "validity", "expiry"}):
-                self.problems.add(f"{where}.{unknown}", "is not a setting of a profile; there are usages and validity")
+            self._known_options(where, settings, PROFILE_OPTIONS)
             # A profile that has only another validity keeps the usages that its name stands for.
             usages = settings.get("usages") or DEFAULT_PROFILES.get(name, {}).get("usages")
             validity = settings.get("validity") or settings.get("expiry") or DEFAULT_VALIDITY
@@ -308,7 +369,7 @@ class _Parser:
             self.problems.add(f"{where}.usages", "is not a list of usages such as 'signing', 'server auth', 'client auth'")
             return frozenset(), frozenset()
         key_usages, extended = set(), set()
-        for usage in usages:
+        for usage in map(str, usages):
             if usage in KEY_USAGES:
                 key_usages.add(KEY_USAGES[usage])
             elif usage in EXTENDED_KEY_USAGES:
@@ -318,24 +379,27 @@ class _Parser:
             else:
                 known = ", ".join([*KEY_USAGES, *EXTENDED_KEY_USAGES])
                 self.problems.add(f"{where}.usages", f"'{usage}' is not a usage; there are {known}")
+        # RFC 5280, 4.2.1.3: without keyAgreement these two mean nothing.
+        if key_usages & {"encipher_only", "decipher_only"} and "key_agreement" not in key_usages:
+            self.problems.add(f"{where}.usages", "'encipher only' and 'decipher only' need 'key agreement' beside them")
         return frozenset(key_usages), frozenset(extended)
 
     def _authority(self, entry: dict) -> Wanted:
         name = self._name("authorities", entry)
         where = f"authorities[{name}]"
-        issuer = entry.get("issuer") or None
-        if issuer is not None:
-            self._known_authority(f"{where}.issuer", issuer)
-        same_as = entry.get("same_as") or None
-        if same_as is not None:
-            self._known_authority(f"{where}.same_as", same_as)
+        issuer = self._above(f"{where}.issuer", entry.get("issuer"))
+        same_as = self._above(f"{where}.same_as", entry.get("same_as"))
+        passphrase = self._passphrase(f"{where}.passphrase", entry.get("passphrase"))
+        old_passphrase = self._passphrase(f"{where}.old_passphrase", entry.get("old_passphrase"))
+        if same_as is not None and (passphrase or old_passphrase):
+            self.problems.add(f"{where}.passphrase", f"is that of '{same_as}', of which this is a copy; give it there")
         adopt = self._adoption(where, entry.get("adopt"))
-        existing = bool(entry.get("existing"))
+        existing = self._flag(f"{where}.existing", entry.get("existing"))
         taken_over = [word for word, value in (("issuer", issuer), ("same_as", same_as), ("adopt", adopt), ("existing", existing)) if value]
         if len(taken_over) > 1:
             self.problems.add(where, f"{' and '.join(taken_over)} exclude each other")
         path_length = entry.get("path_length")
-        if path_length is not None and (not isinstance(path_length, int) or not 0 <= path_length <= 32):
+        if path_length is not None and (not _is_number(path_length) or int(path_length) > 32):
             self.problems.add(f"{where}.path_length", f"'{path_length}' is not a number from 0 to 32")
             path_length = None
         subject = Subject(())
@@ -351,7 +415,9 @@ class _Parser:
             validity=self._duration(f"{where}.validity", entry.get("validity") or DEFAULT_VALIDITY),
             issuer=issuer,
             is_authority=True,
-            path_length=path_length,
+            path_length=int(path_length) if path_length is not None else None,
+            passphrase=passphrase,
+            old_passphrase=old_passphrase,
             adopt=adopt,
             same_as=same_as,
             existing=existing,
@@ -364,23 +430,54 @@ class _Parser:
         if not isinstance(adopt, dict) or not adopt.get("certificate") or not adopt.get("key"):
             self.problems.add(f"{where}.adopt", "needs the paths of both, certificate and key")
             return None
-        return Adoption(str(adopt["certificate"]), str(adopt["key"]))
+        self._known_options(f"{where}.adopt", adopt, ADOPT_OPTIONS)
+        passphrase = self._passphrase(f"{where}.adopt.passphrase", adopt.get("passphrase"))
+        return Adoption(str(adopt["certificate"]), str(adopt["key"]), passphrase)
+
+    def _above(self, where: str, name: object) -> str | None:
+        if name in (None, ""):
+            return None
+        self._known_authority(where, str(name))
+        return str(name)
+
+    def _passphrase(self, where: str, passphrase: object) -> str | None:
+        """The value itself is in no message."""
+        if passphrase is None:
+            return None
+        if not isinstance(passphrase, (str, int)) or isinstance(passphrase, bool):
+            self.problems.add(where, "is not a text")
+            return None
+        if passphrase == "":
+            self.problems.add(where, "is empty; leave it out where the key is to stand in the clear")
+            return None
+        if not _is_encodable(str(passphrase)):
+            self.problems.add(where, "holds characters that UTF-8 does not have")
+            return None
+        if len(str(passphrase).encode()) > LONGEST_PASSPHRASE:
+            self.problems.add(where, f"is longer than {LONGEST_PASSPHRASE} bytes")
+        return str(passphrase)
+
+    def _flag(self, where: str, value: object) -> bool:
+        if value is not None and not isinstance(value, bool):
+            self.problems.add(where, f"'{value}' is neither true nor false")
+        return value is True
 
     def _certificate(self, entry: dict) -> Wanted:
         name = self._name("certificates", entry)
         where = f"certificates[{name}]"
-        authority = entry.get("authority")
-        if not authority:
+        authority = self._above(f"{where}.authority", entry.get("authority"))
+        if authority is None:
             self.problems.add(f"{where}.authority", "is missing; name the authority that signs it")
-        else:
-            self._known_authority(f"{where}.authority", authority)
-        profile = self._profile(where, entry.get("profile") or "kubernetes")
+        profile = self._profile(where, str(entry.get("profile") or "kubernetes"))
         subject = self._subject(where, entry.get("subject"))
         names = self._hosts(where, entry.get("hosts"))
         if not subject.attributes and not names:
             self.problems.add(where, "has neither a subject nor hosts; give it at least subject.CN or one host")
         key = self._key_type(f"{where}.key", entry.get("key"))
-        key_usages = profile.key_usages if key.type == "rsa" else profile.key_usages - RSA_ONLY_USAGES
+        key_usages = profile.key_usages - UNFIT_USAGES[key.type]
+        if profile.key_usages and not key_usages:
+            # Without any the extension would be left out, which allows every usage.
+            self.problems.add(f"{where}.profile", f"none of its key usages fits the key, {key}; give it 'signing', or the certificate another type of key")
         validity = profile.validity
         if entry.get("validity"):
             validity = self._duration(f"{where}.validity", entry["validity"])
@@ -393,6 +490,7 @@ class _Parser:
             names=names,
             key_usages=key_usages,
             extended_key_usages=profile.extended_key_usages,
+            chain=self._flag(f"{where}.chain", entry.get("chain")),
         )
 
     def _profile(self, where: str, name: str) -> _Profile:
@@ -404,23 +502,24 @@ class _Parser:
     def _key(self, entry: dict) -> WantedKey:
         name = self._name("keys", entry)
         where = f"keys[{name}]"
-        kind = entry.get("type") or "ecdsa"
+        kind = str(entry.get("type") or "ecdsa")
+        existing = self._flag(f"{where}.existing", entry.get("existing"))
         if kind == "random":
             size = entry.get("size") or 32
             if not _is_number(size) or not 16 <= int(size) <= 1024:
                 self.problems.add(f"{where}.size", f"'{size}' is not a number of bytes from 16 to 1024")
                 size = 32
-            return WantedKey(name, "random", int(size), bool(entry.get("existing")))
+            return WantedKey(name, "random", int(size), existing)
         if kind not in KEY_SIZES:
             self.problems.add(f"{where}.type", f"'{kind}' is not a type of key; there are rsa, ecdsa and random")
             kind = "ecdsa"
         key_type = self._key_type(where, {"type": kind, "size": entry.get("size")})
-        return WantedKey(name, key_type.type, key_type.size, bool(entry.get("existing")))
+        return WantedKey(name, key_type.type, key_type.size, existing)
 
     def _bundle(self, entry: dict) -> WantedBundle:
         name = self._name("bundles", entry)
         where = f"bundles[{name}]"
-        authorities, keys = entry.get("authorities") or [], entry.get("keys") or []
+        authorities, keys = (list(map(str, self._list(f"{where}.{option}", entry.get(option)))) for option in ("authorities", "keys"))
         if not authorities and not keys:
             self.problems.add(where, "is empty; name at least one of authorities, or of keys")
         elif authorities and keys:
@@ -434,7 +533,7 @@ class _Parser:
     def _renew(self, certificates: list[Wanted]) -> frozenset[str]:
         names = [certificate.name for certificate in certificates]
         renewed: set[str] = set()
-        for pattern in self._entries("renew"):
+        for pattern in self._list("renew", self.arguments.get("renew")):
             matching = fnmatch.filter(names, str(pattern))
             if not matching:
                 self.problems.add("renew", f"'{pattern}' matches no certificate of this call (authorities are rotated, not renewed)")
@@ -442,7 +541,9 @@ class _Parser:
         return frozenset(renewed)
 
     def _name(self, kind: str, entry: dict) -> str:
-        name = str(entry.get("name") or "")
+        name = str(entry["name"])
+        if name in self.nameless:
+            return name
         if not _NAME.fullmatch(name):
             self.problems.add(f"{kind}[{name}].name", f"'{name}' cannot be a file's name; use letters, digits, '.', '_' and '-', not first '.' or '-'")
         elif len(name) > 200:
@@ -454,7 +555,7 @@ class _Parser:
             self.problems.add(where, f"'{name}' is not an authority of this call; there are {', '.join(self.authority_names) or 'none'}")
 
     def _known_key_pair(self, where: str, name: str) -> None:
-        types = {str(entry.get("name")): entry.get("type") or "ecdsa" for entry in self._entries("keys")}
+        types = {str(entry.get("name")): entry.get("type") or "ecdsa" for entry in self.entries["keys"]}
         if name not in types:
             self.problems.add(where, f"'{name}' is not a key of this call; there are {', '.join(types) or 'none'}")
         elif types[name] == "random":
@@ -485,8 +586,13 @@ class _Parser:
         text = str(value)
         if any(ord(character) < 32 or ord(character) == 127 for character in text):
             self.problems.add(where, "holds control characters")
+        if not _is_encodable(text):
+            self.problems.add(where, "holds characters that UTF-8 does not have")
         if name == "C" and not re.fullmatch(r"[A-Z]{2}", text):
             self.problems.add(where, f"'{text}' is not a country's two capital letters (ISO 3166)")
+        elif name == "CN" and len(text) <= SUBJECT_LENGTHS[name] < len(text.encode(errors="replace")):
+            # The RFC counts characters, the library that issues counts bytes.
+            self.problems.add(where, f"'{text}' has {len(text.encode(errors='replace'))} bytes in UTF-8; there may be {SUBJECT_LENGTHS[name]}")
         elif len(text) > SUBJECT_LENGTHS[name]:
             self.problems.add(where, f"'{text[:40]}...' has {len(text)} characters; RFC 5280 allows {SUBJECT_LENGTHS[name]}")
         return text
@@ -508,14 +614,14 @@ class _Parser:
             self.problems.add(where, "is not a mapping of type and size")
             return DEFAULT_KEY
         settings = key or {}
-        kind = settings.get("type") or "ecdsa"
+        self._known_options(where, settings, KEY_OPTIONS)
+        kind = str(settings.get("type") or "ecdsa")
         if kind not in KEY_SIZES:
             self.problems.add(f"{where}.type", f"'{kind}' is not a type of key; there are rsa and ecdsa")
             return DEFAULT_KEY
         size = settings.get("size") or DEFAULT_KEY_SIZE[kind]
         if not _is_number(size) or int(size) not in KEY_SIZES[kind]:
-            sizes = ", ".join(str(size) for size in KEY_SIZES[kind])
-            self.problems.add(f"{where}.size", f"'{size}' is not a size of {kind} keys; there are {sizes}")
+            self.problems.add(f"{where}.size", f"'{size}' is not a size of {kind} keys; there are {_SIZES_IN_WORDS[kind]}")
             return DEFAULT_KEY
         return KeyType(kind, int(size))
 
@@ -554,24 +660,21 @@ class _Parser:
                     return authorities
                 line.append(current.name)
                 current = by_name.get(current.issuer or current.same_as or "")
-            ordered.update((name, by_name[name]) for name in reversed(line))
-            self._path_length(authority, by_name)
+            ordered.update((name, self._like_its_original(by_name[name], ordered)) for name in reversed(line))
         return list(ordered.values())
 
-    def _path_length(self, authority: Wanted, by_name: dict[str, Wanted]) -> None:
-        """RFC 5280, 4.2.1.9: pathLenConstraint bounds the intermediates that may follow."""
-        below = 0
-        issuer = by_name.get(authority.issuer or "")
-        while issuer is not None and below < len(by_name):
-            if issuer.path_length is not None and issuer.path_length <= below:
-                self.problems.add(f"authorities[{authority.name}].issuer", f"'{issuer.name}' has path_length {issuer.path_length}, so it cannot stand above it")
-                return
-            below += 1
-            issuer = by_name.get(issuer.issuer or "")
+    @staticmethod
+    def _like_its_original(authority: Wanted, ordered: dict[str, Wanted]) -> Wanted:
+        original = ordered.get(authority.same_as or "")
+        return replace(authority, passphrase=original.passphrase, old_passphrase=original.old_passphrase) if original is not None else authority
 
 
 def _is_number(value: object) -> bool:
-    return not isinstance(value, bool) and re.fullmatch(r"\d{1,6}", str(value)) is not None
+    return not isinstance(value, bool) and re.fullmatch(r"[0-9]{1,6}", str(value)) is not None
+
+
+def _is_encodable(text: str) -> bool:
+    return not any(0xD800 <= ord(character) < 0xE000 for character in text)
 
 
 def file_names(entry: Wanted | WantedKey | WantedBundle) -> tuple[str, ...]:

@@ -218,7 +218,7 @@ ansible_facts:
           type: bool
           returned: when readable
         kubelet_certificate:
-          description: C(path), C(present), C(not_after) (seconds since 1970), C(expired).
+          description: C(path), C(present), C(not_after) (seconds since 1970), C(expired), and C(pem), the certificate without its key.
           type: dict
           returned: when readable
 """

@@ -12,12 +12,14 @@ The machines must be up (`make machines`). Each drill leaves a healthy cluster, 
 from __future__ import annotations
 
 import argparse
+import base64
 import dataclasses
 import inspect
 import json
 import os
 import pathlib
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -27,6 +29,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 import lab  # noqa: E402
 from lab import DrillFailed, require  # noqa: E402
+from cryptography import x509  # noqa: E402
 from watch import Watch, good, render  # noqa: E402
 
 MAX_GAP = 2.0
@@ -130,6 +133,104 @@ def drill_rolling_change(options: Options) -> str:
     figures = watched(watch.report())
     nothing_to_do()
     return f'there {run.seconds:.0f} s and back {back.seconds:.0f} s: {figures}'
+
+
+def through(*steps: tuple[str, t.Callable[[], lab.Run]]) -> tuple[str, list[lab.Run]]:
+    """Runs under the eyes of all watchers: the API's, web servers in pods, clients of the API in pods."""
+    runs = []
+    with lab.Pods() as pods:
+        with Watch(str(lab.KUBECONFIG), web=[lab.Pods.WEB], writes=True) as watch:
+            time.sleep(2)
+            for text, step in steps:
+                watch.mark(text)
+                runs.append(step())
+            time.sleep(2)
+    return f'{watched(watch.report())}, {pods.figures()}', runs
+
+
+def serials() -> dict[str, str]:
+    """Serial numbers of all certificates on the controller, and of those that the kubelets have."""
+    found = {path.name: x509.load_pem_x509_certificate(path.read_bytes()).serial_number for path in (lab.CLUSTER / 'pki').glob('*.pem') if is_certificate(path)}
+    for machine in [name for name in lab.MACHINES if name not in lab.BALANCERS]:
+        for kind in ('client', 'server'):
+            found[f'{machine} {kind}'] = lab.ssh(machine, f'readlink /var/lib/kubelet/pki/kubelet-{kind}-current.pem').strip()
+    return found
+
+
+def is_certificate(path: pathlib.Path) -> bool:
+    return b'BEGIN CERTIFICATE' in path.read_bytes() and 'bundle' not in path.name
+
+
+def drill_renew(options: Options) -> str:
+    """renew.yml: every certificate below the authorities anew, rolling; no failed request, changed=0 after it."""
+    before = serials()
+    figures, runs = through(('renew', lambda: lab.play('renew.yml').succeed()))
+    after = serials()
+    kept = sorted(name for name in before if before[name] == after[name])
+    require(kept == ['ca.pem', 'client-ca.pem', 'etcd-ca.pem', 'front-proxy-ca.pem', 'kubelet-ca.pem'], f'kept: {kept}')
+    nothing_to_do()
+    return f'{runs[0].seconds:.0f} s, {len(before) - len(kept)} certificates: {figures}'
+
+
+def refused(certificate: pathlib.Path) -> bool:
+    """Whether the API knows the holder of a copied admin certificate no more."""
+    done = subprocess.run(
+        [str(pathlib.Path(sys.executable).parent / 'kubectl'), f'--server=https://{lab.VIRTUAL_ADDRESS}:6443', '--insecure-skip-tls-verify', 'get', 'nodes',
+         f'--client-certificate={certificate / "admin.pem"}', f'--client-key={certificate / "admin-key.pem"}', '--kubeconfig=/dev/null'],
+        capture_output=True, text=True, check=False,
+    )
+    return done.returncode != 0 and ('Unauthorized' in done.stderr or 'logged in' in done.stderr)
+
+
+def drill_rotate_ca(options: Options) -> str:
+    """rotate-ca.yml: stopped after its first stage, killed in the second, finished by the same command; the old admin is refused at the end."""
+    with tempfile.TemporaryDirectory() as directory:
+        old = pathlib.Path(directory)
+        for name in ('admin.pem', 'admin-key.pem'):
+            shutil.copy(lab.CLUSTER / 'pki' / name, old)
+        require(not refused(old), 'the admin certificate is refused before anything was rotated')
+        before = json.loads((lab.CLUSTER / 'rotation.json').read_text()) if (lab.CLUSTER / 'rotation.json').exists() else {'generations': {}}
+        killed = []
+
+        def kill() -> lab.Run:
+            killed.append(lab.play_killed(lab.random_moments(1, 60, options.seed)[0], 'rotate-ca.yml'))
+            return lab.play('site.yml', '--check').succeed()
+
+        figures, runs = through(
+            ('trust', lambda: lab.play('rotate-ca.yml', '-e', 'rotation_until=trust').succeed()),
+            ('killed', kill),
+            ('finished', lambda: lab.play('rotate-ca.yml').succeed()),
+        )
+        state = json.loads((lab.CLUSTER / 'rotation.json').read_text())
+        for name in ('ca', 'etcd-ca', 'front-proxy-ca', 'kubelet-ca'):
+            newest = before['generations'].get(name, {'active': 1})['active'] + 1
+            require(state['generations'][name] == {'trusted': [newest], 'active': newest}, f'{name}: {state}')
+        require(refused(old), 'the old admin certificate is still accepted')
+    nothing_to_do()
+    return f'{runs[0].seconds:.0f} s to trust, {runs[2].seconds:.0f} s from the kill to the end: {figures}'
+
+
+def drill_rotate_keys(options: Options) -> str:
+    """rotate-keys.yml: other keys sign tokens and encrypt, what was stored is encrypted anew, tokens from before are refused at the end."""
+    token = lab.kubectl('create', 'token', 'default', '--namespace=default', '--duration=24h').strip()
+    lab.kubectl('apply', '--filename=-', text='{apiVersion: v1, kind: Secret, metadata: {name: hardway-drill, namespace: default}, stringData: {word: kept}}')
+
+    def known() -> bool:
+        review = {'apiVersion': 'authentication.k8s.io/v1', 'kind': 'TokenReview', 'spec': {'token': token}}
+        answer = json.loads(lab.kubectl('create', '--filename=-', '--output=json', text=json.dumps(review)))
+        return bool(answer['status'].get('authenticated'))
+
+    require(known(), 'a fresh token is not known')
+    figures, runs = through(('rotate', lambda: lab.play('rotate-keys.yml').succeed()))
+    require(not known(), 'a token that the old key signed is still known')
+    active = json.loads((lab.CLUSTER / 'rotation.json').read_text())['generations']['encryption']['active']
+    stored = lab.ssh('master1', '. /etc/profile.d/etcdctl.sh; etcdctl get --prefix /registry/secrets/ --print-value-only | grep -ao "k8s:enc:[a-z]*:v1:key[0-9]*" | sort | uniq -c')
+    require(stored.split()[1:] == [f'k8s:enc:secretbox:v1:key{active}'], f'stored under {stored}')
+    word = lab.kubectl('get', 'secret', 'hardway-drill', '--namespace=default', '--output=jsonpath={.data.word}')
+    require(base64.b64decode(word) == b'kept', f'the Secret reads {word}')
+    lab.kubectl('delete', 'secret', 'hardway-drill', '--namespace=default')
+    nothing_to_do()
+    return f'{runs[0].seconds:.0f} s, {stored.split()[0]} Secrets encrypted anew: {figures}'
 
 
 def drill_add_node_reset(options: Options) -> str:

@@ -11,6 +11,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -192,11 +193,60 @@ def wait_for(condition, seconds: float, text: str) -> float:
     raise DrillFailed(f'not within {seconds:g} s: {text}')
 
 
-def kubectl(*arguments: str) -> str:
+def kubectl(*arguments: str, text: str | None = None) -> str:
     binary = pathlib.Path(sys.executable).parent / 'kubectl'
-    done = subprocess.run([str(binary), '--kubeconfig', str(KUBECONFIG), *arguments], capture_output=True, text=True, check=False)
+    done = subprocess.run([str(binary), '--kubeconfig', str(KUBECONFIG), *arguments], input=text, capture_output=True, text=True, check=False)
     require(done.returncode == 0, f'kubectl {" ".join(arguments)}: {done.stderr}')
     return done.stdout
+
+
+class Pods:
+    """The pods of pods.yml as a context manager; what their clients asked and what failed is told by `figures()`.
+
+    A client that is replaced takes its log along, so logs are collected all the time.
+    """
+
+    WEB = 'http://10.33.0.31:30180/hostname'
+
+    def __init__(self) -> None:
+        self.logs: dict[str, str] = {}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._collect, daemon=True)
+
+    def __enter__(self) -> Pods:
+        nodes = json.loads(kubectl('get', 'nodes', '--output=json'))['items']
+        images = {name for node in nodes for image in node['status']['images'] for name in image['names'] if '/agnhost:' in name}
+        require(images, 'no node has the image agnhost')
+        kubectl('apply', '--filename=-', text=(pathlib.Path(__file__).parent / 'pods.yml').read_text(encoding='utf-8').replace('IMAGE', images.pop()))
+        for name in ('web', 'client'):
+            kubectl('--namespace=hardway-drill', 'rollout', 'status', f'deployment/{name}', '--timeout=90s')
+        self._thread.start()
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        kubectl('delete', 'namespace', 'hardway-drill', '--wait=true')
+
+    def _collect(self) -> None:
+        while True:
+            last = self._stop.wait(2)
+            try:
+                for name in kubectl('--namespace=hardway-drill', 'get', 'pods', '--selector=app=client', '--output=name').split():
+                    self.logs[name] = kubectl('--namespace=hardway-drill', 'logs', name) or self.logs.get(name, '')
+            except DrillFailed:
+                pass  # a pod that is gone
+            if last:
+                return
+
+    def figures(self) -> str:
+        """After the drill. Fails where a client of the API failed in its pod."""
+        lines = [line for log in self.logs.values() for line in log.splitlines()]
+        failed = [line for line in lines if 'error checking' in line]
+        asked = sum('calling /healthz' in line for line in lines)
+        require(asked, f'the clients in pods asked nothing: {lines[-3:]}')
+        require(not failed, f'{len(failed)} of {asked} requests of clients in pods failed: {failed[:5]}')
+        return f'{len(self.logs)} clients in pods {asked} asked, 0 failed'
 
 
 def nodes_ready(count: int) -> bool:

@@ -29,6 +29,7 @@ import datetime
 import http.client
 import itertools
 import json
+import os
 import secrets
 import signal
 import sys
@@ -128,11 +129,37 @@ class Wrong(Exception):
     """An answer that is not the right one."""
 
 
+class Access:
+    """Where to ask and as whom. A kubeconfig is read again when it has changed, as clients do that outlive a rotation of certificates."""
+
+    def __init__(self, kubeconfig: str = "", credentials: api.Credentials | None = None) -> None:
+        self.kubeconfig = kubeconfig
+        self._lock = threading.Lock()
+        self._seen = self._state()
+        self.credentials = credentials or api.load_kubeconfig(kubeconfig)
+        self.tls = api.tls_context(self.credentials)
+
+    def _state(self) -> tuple[int, int] | None:
+        if not self.kubeconfig:
+            return None
+        found = os.stat(self.kubeconfig)
+        return found.st_ino, found.st_mtime_ns
+
+    def current(self) -> tuple[api.Credentials, t.Any]:
+        with self._lock:
+            state = self._state()
+            if state != self._seen:
+                self.credentials = api.load_kubeconfig(self.kubeconfig)
+                self.tls = api.tls_context(self.credentials)
+                self._seen = state
+            return self.credentials, self.tls
+
+
 @dataclasses.dataclass(frozen=True)
 class Target:
     """What is asked, and what a right answer is."""
 
-    credentials: api.Credentials
+    access: Access
     path: str
     kind: str = ""  # of the object in the answer
 
@@ -160,10 +187,8 @@ class Client:
         self.headers = {"Accept": "application/json" if target.kind else "*/*", "User-Agent": f"hardway-watch-{record.name}"}
         if not kept:
             self.headers["Connection"] = "close"
-        if target.credentials.token:
-            self.headers["Authorization"] = f"Bearer {target.credentials.token}"
-        self._tls = api.tls_context(target.credentials)
         self._connection: api.Connection | None = None
+        self._connected_as: api.Credentials | None = None
 
     def ask(self, method: str = "GET", path: str = "", body: bytes | None = None, content_type: str = "application/json") -> bool:
         """One request with what HTTP's rules ask for after it; whether it got a right answer."""
@@ -197,11 +222,17 @@ class Client:
             time.sleep(float(after))
 
     def _send(self, began: float, method: str, path: str, body: bytes | None, content_type: str) -> tuple[http.client.HTTPResponse, bytes]:
+        credentials, tls = self.target.access.current()
+        if self._connection is not None and self._connected_as is not credentials:
+            self._connection.close()
+            self._connection = None
         connection = self._connection
         left = max(0.05, began + self.timeout - time.monotonic())
         if connection is None:
-            connection = api.Connection(self.target.credentials, self._tls, left)
+            connection = api.Connection(credentials, tls, left)
         headers = {**self.headers, "Content-Type": content_type} if body is not None else self.headers
+        if credentials.token:
+            headers = {**headers, "Authorization": f"Bearer {credentials.token}"}
         partial = False
         try:
             connection.timeout = left
@@ -218,7 +249,7 @@ class Client:
                 raise Wrong("the connection was closed in the middle of an answer") from error
             raise
         if self.kept:
-            self._connection = connection
+            self._connection, self._connected_as = connection, credentials
         else:
             connection.close()
         return response, answer
@@ -302,7 +333,7 @@ class Watch:
         timeout: float = 10.0,
         most: int = 200_000,
     ) -> None:
-        self.credentials = api.load_kubeconfig(kubeconfig)
+        self.access = Access(kubeconfig)
         self.timeout = timeout
         self.rate = rate
         self.write_rate = write_rate
@@ -320,19 +351,19 @@ class Watch:
 
     def __enter__(self) -> Watch:
         """Asks once first: a watch that cannot begin raises api.ApiUnreachable or api.ApiError."""
-        admin = api.Api(self.credentials, self.timeout, "hardway-watch")
+        admin = self._admin()
         admin.get(PATH)
         self.began = datetime.datetime.now(datetime.timezone.utc)
         self.start = time.monotonic()
-        target = Target(self.credentials, PATH, "Namespace")
+        target = Target(self.access, PATH, "Namespace")
         if self._writes_wanted:
-            self._writes = Writes(Client(Target(self.credentials, PATH, "ConfigMap"), self._record("writes"), self.timeout, kept=True), admin)
+            self._writes = Writes(Client(Target(self.access, PATH, "ConfigMap"), self._record("writes"), self.timeout, kept=True), admin)
             self._writes.prepare()
         self._thread(self._run_pool, Client(target, self._record("new"), self.timeout, kept=False))
         self._thread(self._run_kept, Client(target, self._record("kept"), self.timeout, kept=True))
         for url in self.web:
             address = urlsplit(url)
-            web = Target(api.Credentials(f"{address.scheme}://{address.netloc}", verify=False), address.path or "/")
+            web = Target(Access(credentials=api.Credentials(f"{address.scheme}://{address.netloc}", verify=False)), address.path or "/")
             self._thread(self._run_pool, Client(web, self._record(f"web {url}"), self.timeout, kept=False))
         if self._writes:
             self._thread(self._run_writes, self._writes)
@@ -345,10 +376,14 @@ class Watch:
             thread.join(2 * self.timeout + 1)
         if self._writes:
             try:
+                self._writes.api = self._admin()
                 self.lost = self._writes.read_back()
                 self._writes.clean()
             except (api.ApiError, api.ApiUnreachable) as error:
                 self.trouble = f"the acknowledged writes could not be read back: {error}"
+
+    def _admin(self) -> api.Api:
+        return api.Api(self.access.current()[0], self.timeout, "hardway-watch")
 
     def mark(self, text: str) -> None:
         """Notes what is being done to the cluster now; the report has the gaps and failures from here to the next mark."""
@@ -385,7 +420,7 @@ class Watch:
         """Everything, for JSON. While the watch runs: so far."""
         seconds = self.seconds or time.monotonic() - self.start
         result: dict[str, t.Any] = {
-            "server": self.credentials.server,
+            "server": self.access.credentials.server,
             "began": self.began.isoformat(timespec="milliseconds"),
             "seconds": round(seconds, 2),
             "clients": {name: record.report(seconds) for name, record in self.records.items()},

@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 
 pytest.importorskip("cryptography")
+from ansible.errors import AnsibleFilterError  # noqa: E402
 from cryptography import x509  # noqa: E402
 
-from ansible_collections.hardway.kubernetes.plugins.filter.pki import generation_names, issued_by  # noqa: E402
+from ansible_collections.hardway.kubernetes.plugins.filter.pki import generation_names  # noqa: E402
 from ansible_collections.hardway.kubernetes.plugins.filter.pki import pki as describe  # noqa: E402
 from ansible_collections.hardway.kubernetes.plugins.module_utils import pki  # noqa: E402
 from ansible_collections.hardway.kubernetes.plugins.module_utils.pki_request import parse_request  # noqa: E402
+from ansible_collections.hardway.kubernetes.plugins.test.usable import usable  # noqa: E402
 
 MASTER = [{"name": "master1", "address": "10.33.0.11"}]
 ALL = ("ca", "etcd-ca", "front-proxy-ca", "kubelet-ca", "service-account", "encryption")
@@ -95,7 +97,7 @@ def test_one_authority_for_all(tmp_path):
     reconcile(path, request(TRUST, names=["ca"], single=True))
     reconcile(path, request(REISSUE, names=["ca"], single=True))
     assert (path / "etcd-ca-2.pem").read_bytes() == (path / "ca-2.pem").read_bytes() != (path / "ca.pem").read_bytes()
-    assert issued_by((path / "etcd-master1.pem").read_text(), str(path / "ca-2.pem"))
+    assert usable(found(path / "etcd-master1.pem"), str(path / "ca-2.pem"))
 
 
 def test_names_of_the_files():
@@ -105,9 +107,17 @@ def test_names_of_the_files():
     assert names["etcd-ca"] == {"active": "etcd-ca", "trusted": ["etcd-ca"]}
 
 
-def test_issued_by(directory):
-    leaf = (directory / "admin.pem").read_text()
-    assert issued_by(leaf, str(directory / "ca.pem"))
-    assert not issued_by(leaf, str(directory / "etcd-ca.pem"))
-    assert not issued_by(leaf, str(directory / "nowhere.pem"))
-    assert not issued_by("", str(directory / "ca.pem"))
+def found(path, **facts) -> dict:
+    """A certificate as host_facts tells it."""
+    return {"present": True, "expired": False, "pem": path.read_text() if path else "", **facts}
+
+
+def test_usable(directory):
+    leaf = found(directory / "admin.pem")
+    assert usable(leaf, str(directory / "ca.pem"))
+    assert not usable(leaf, str(directory / "etcd-ca.pem"))
+    assert not usable(leaf, str(directory / "nowhere.pem"))
+    assert not usable({**leaf, "expired": True}, str(directory / "ca.pem"))
+    assert not usable(found(None), str(directory / "ca.pem"))
+    with pytest.raises(AnsibleFilterError, match="takes a certificate of the facts"):
+        usable({}, str(directory / "ca.pem"))

@@ -117,7 +117,7 @@ def facts_of(name: str) -> dict:
         "commands": {"mount": "/usr/bin/mount"},
         "features": {"overlay": "present"},
         "inotify_free": 16,
-        "kubelet_certificate": {"path": "/var/lib/kubelet/pki/kubelet-client-current.pem", "present": False, "not_after": 0, "expired": False},
+        "kubelet_certificate": {"path": "/var/lib/kubelet/pki/kubelet-client-current.pem", "present": False, "not_after": 0, "expired": False, "pem": ""},
     }
 
 
