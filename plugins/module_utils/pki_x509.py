@@ -8,12 +8,13 @@ import ipaddress
 import multiprocessing
 import os
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.pki_request import (
     EXTENDED_KEY_USAGES,
-    RSA_ONLY_USAGES,
+    UNFIT_USAGES,
     KeyType,
     Subject,
     Wanted,
@@ -71,6 +72,10 @@ class Unreadable(Exception):
     """Bytes that are no certificate or no key; the message says why."""
 
 
+class Locked(Unreadable):
+    """A key that the passphrase, if there is one, does not open."""
+
+
 @dataclass(frozen=True)
 class Issuer:
     """What a certificate shows of the authority that signs it; no public key yet: the authority is still to be made."""
@@ -81,17 +86,29 @@ class Issuer:
     key_identifier: bytes | None
     not_before: datetime
     not_after: datetime
+    below: int | None = None  # how many authorities may follow, one below the other; None: any number
 
     @classmethod
-    def of(cls, name: str, certificate) -> Issuer:
+    def of(cls, name: str, certificate, above: Issuer | None = None) -> Issuer:
         return cls(
             name,
             certificate.subject,
             certificate.public_key(),
-            subject_key_identifier(certificate),
+            subject_key_identifier(certificate) or x509.SubjectKeyIdentifier.from_public_key(certificate.public_key()).digest,
             certificate.not_valid_before_utc,
             certificate.not_valid_after_utc,
+            _authorities_below(path_length(certificate), above),
         )
+
+
+@dataclass(frozen=True)
+class Job:
+    """A certificate to be issued; without a key one is made for it."""
+
+    wanted: Wanted
+    key: object | None
+    issuer: Issuer
+    issuer_key: object
 
 
 def load_certificate(data: bytes):
@@ -104,17 +121,43 @@ def load_certificate(data: bytes):
         raise Unreadable(f"is no certificate that can be read ({_first_line(error)})") from error
 
 
-def load_key(data: bytes):
+def load_chain(data: bytes) -> list | None:
+    """All certificates of a file; None where one of them cannot be read."""
     try:
-        # Keys of our own directory: validating the primes of an RSA key anew costs milliseconds each.
-        key = serialization.load_pem_private_key(data, None, unsafe_skip_rsa_key_validation=True)
-    except TypeError as error:
-        raise Unreadable("is a key with a passphrase, which is not supported; decrypt it first") from error
-    except Exception as error:  # pylint: disable=broad-exception-caught  # ValueError, UnsupportedAlgorithm and others, by version
-        raise Unreadable(f"is no private key that can be read ({_first_line(error)})") from error
+        return x509.load_pem_x509_certificates(data)
+    except ValueError:
+        return None
+
+
+def load_key(data: bytes):
+    return open_key(data, [])[0]
+
+
+def open_key(data: bytes, passphrases: Sequence[str | None]) -> tuple[object, str | None]:
+    """The key, and which of the passphrases opens it: None where it stands in the clear."""
+    key, opened_by = _try_key(data, None), None
+    given = [passphrase for passphrase in passphrases if passphrase is not None]
+    for passphrase in given:
+        if key is None:
+            key, opened_by = _try_key(data, passphrase), passphrase
+    if key is None:
+        raise Locked("cannot be opened with the passphrase given" if given else "is a key with a passphrase, and none was given")
     if key_type_of(key.public_key()) is None:
         raise Unreadable("is a key of an unknown type; there are RSA from 2048 bits and ECDSA P-256, P-384 and P-521")
-    return key
+    return key, opened_by
+
+
+def _try_key(data: bytes, passphrase: str | None):
+    """None: it is locked, and another passphrase is needed."""
+    try:
+        # Keys of our own directory: validating the primes of an RSA key anew costs milliseconds each.
+        return serialization.load_pem_private_key(data, passphrase.encode() if passphrase is not None else None, unsafe_skip_rsa_key_validation=True)
+    except TypeError:
+        return None
+    except Exception as error:  # pylint: disable=broad-exception-caught  # ValueError, UnsupportedAlgorithm and others, by version
+        if passphrase is not None and isinstance(error, ValueError):
+            return None
+        raise Unreadable(f"is no private key that can be read ({_first_line(error)})") from error
 
 
 def _first_line(error: Exception) -> str:
@@ -129,31 +172,67 @@ def key_type_of(public_key) -> KeyType | None:
     return None
 
 
+# Work for other processes is inherited, for a fork copies what pickling cannot.
+_inherited: list = []
+
+
 def generate_keys(types: list[KeyType]) -> list:
-    """Make keys, RSA ones on all cores: the library holds the interpreter's lock for as long as one takes."""
-    encoded = iter(_generate_rsa([key_type.size for key_type in types if key_type.type == "rsa"]))
-    return [next(encoded) if key_type.type == "rsa" else ec.generate_private_key(_CURVES[key_type.size]()) for key_type in types]
+    """Make keys, on all cores where that is worth it."""
+    several = sum(1 for key_type in types if key_type.type == "rsa")
+    return [_load_der(der) for der in _on_all_cores(_generate_der, types, several)]
 
 
-def _generate_rsa(sizes: list[int]) -> list:
-    workers = min(len(os.sched_getaffinity(0)), len(sizes) // 2)
+def issue_all(jobs: list[Job], now: datetime) -> list[tuple[object, object]]:
+    """The key and the certificate of each, made on all cores where that is worth it."""
+    several = sum(1 for job in jobs if job.key is None and job.wanted.key.type == "rsa") or len(jobs) // 100
+    made = _on_all_cores(_issue_der, [(job, now) for job in jobs], several)
+    return [(_load_der(key) if key is not None else job.key, x509.load_der_x509_certificate(certificate)) for job, (key, certificate) in zip(jobs, made)]
+
+
+def _on_all_cores(function, work: list, several: int) -> list:
+    """In processes: the library holds the interpreter's lock for as long as a key or a signature takes."""
+    workers = min(len(os.sched_getaffinity(0)), several)
     if workers > 1:
+        _inherited[:] = [(os.getpid(), function, item) for item in work]
         try:
             with multiprocessing.get_context("fork").Pool(workers) as pool:
-                return [serialization.load_der_private_key(der, None, unsafe_skip_rsa_key_validation=True) for der in pool.map(_rsa_der, sizes)]
+                return pool.map(_do_inherited, range(len(work)))
         except OSError:
             pass  # no shared memory, no processes: one core does it too
-    return [rsa.generate_private_key(65537, size) for size in sizes]
+        finally:
+            _inherited.clear()
+    return [function(item) for item in work]
 
 
-def _rsa_der(size: int) -> bytes:
-    key = rsa.generate_private_key(65537, size)
+def _do_inherited(number: int):
+    parent, function, item = _inherited[number]
+    if os.getppid() != parent:
+        os._exit(1)  # killed: what it still had to do, and its lock that came with the fork, end here
+    return function(item)
+
+
+def _generate_der(key_type: KeyType) -> bytes:
+    key = rsa.generate_private_key(65537, key_type.size) if key_type.type == "rsa" else ec.generate_private_key(_CURVES[key_type.size]())
     return key.private_bytes(serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
 
 
-def key_pem(key) -> bytes:
-    """As cfssl and the documents have it: BEGIN RSA PRIVATE KEY, BEGIN EC PRIVATE KEY."""
-    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption())
+def _load_der(der: bytes):
+    return serialization.load_der_private_key(der, None, unsafe_skip_rsa_key_validation=True)
+
+
+def _issue_der(work: tuple[Job, datetime]) -> tuple[bytes | None, bytes]:
+    job, now = work
+    made = _generate_der(job.wanted.key) if job.key is None else None
+    key = job.key if made is None else _load_der(made)
+    return made, issue(job.wanted, key, job.issuer, job.issuer_key, now).public_bytes(serialization.Encoding.DER)
+
+
+def key_pem(key, passphrase: str | None = None) -> bytes:
+    """As cfssl and the documents have it: BEGIN RSA PRIVATE KEY, BEGIN EC PRIVATE KEY; PKCS #8 where there is a passphrase."""
+    if passphrase is None:
+        return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption())
+    encryption = serialization.BestAvailableEncryption(passphrase.encode())
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
 
 
 def public_pem(key) -> bytes:
@@ -185,8 +264,21 @@ def is_authority(certificate) -> bool:
         return missing.oid == ExtensionOID.KEY_USAGE
 
 
+def is_root(certificate) -> bool:
+    return certificate.subject == certificate.issuer and signed_by(certificate, certificate.public_key())
+
+
 def path_length(certificate) -> int | None:
-    return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.path_length
+    try:
+        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.path_length
+    except x509.ExtensionNotFound:
+        return None
+
+
+def _authorities_below(own: int | None, above: Issuer | None) -> int | None:
+    """RFC 5280, 6.1.4 (l) and (m): each authority takes one of what is left, and may itself leave less."""
+    left = above.below - 1 if above is not None and above.below is not None else None
+    return min((length for length in (own, left) if length is not None), default=None)
 
 
 def x509_name(subject: Subject):
@@ -197,7 +289,9 @@ def planned_issuer(wanted: Wanted, key, above: Issuer | None, now: datetime) -> 
     """How an authority that is still to be made will look to those that it signs."""
     not_before, not_after = validity_period(wanted, above, now)
     identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key()).digest if key is not None else None
-    return Issuer(wanted.name, x509_name(wanted.subject), key.public_key() if key is not None else None, identifier, not_before, not_after)
+    public_key = key.public_key() if key is not None else None
+    below = _authorities_below(wanted.path_length, above)
+    return Issuer(wanted.name, x509_name(wanted.subject), public_key, identifier, not_before, not_after, below)
 
 
 def validity_period(wanted: Wanted, issuer: Issuer | None, now: datetime) -> tuple[datetime, datetime]:
@@ -224,11 +318,9 @@ def issue(wanted: Wanted, key, issuer: Issuer | None, issuer_key, now: datetime)
     )
     identifier = x509.SubjectKeyIdentifier.from_public_key(public_key)
     authority_identifier = issuer.key_identifier if issuer is not None else identifier.digest
-    for value, critical in _extensions(wanted):
+    extensions = [*_extensions(wanted), (identifier, False), (x509.AuthorityKeyIdentifier(authority_identifier, None, None), False)]
+    for value, critical in extensions:
         builder = builder.add_extension(value, critical)
-    builder = builder.add_extension(identifier, False)
-    if authority_identifier is not None:
-        builder = builder.add_extension(x509.AuthorityKeyIdentifier(authority_identifier, None, None), False)
     return builder.sign(issuer_key if issuer is not None else key, _hash_for((issuer_key if issuer is not None else key).public_key()))
 
 
@@ -358,7 +450,8 @@ def _usage_differences(certificate, wanted: Wanted) -> list[str]:
     key_type = key_type_of(certificate.public_key())
     if key_type is None or key_type.type != wanted.key.type:
         # Another type of key is a reason of its own, and these usages only follow from it.
-        standing, asked = (standing[0] - RSA_ONLY_USAGES, standing[1]), (asked[0] - RSA_ONLY_USAGES, asked[1])
+        depending = frozenset().union(*UNFIT_USAGES.values())
+        standing, asked = (standing[0] - depending, standing[1]), (asked[0] - depending, asked[1])
     if standing == asked:
         return []
     return [f"usages are {', '.join(format_usages(*standing)) or 'none'}, asked are {', '.join(format_usages(*asked)) or 'none'}"]
@@ -372,12 +465,12 @@ def _extension_differences(certificate, wanted: Wanted) -> list[str]:
         reasons.append("basic constraints are missing" if constraints is None else "it is an authority" if constraints.value.ca else "it is no authority")
     if ExtensionOID.SUBJECT_KEY_IDENTIFIER not in present:
         reasons.append("the subject key identifier is missing")
-    critical = {ExtensionOID.BASIC_CONSTRAINTS: True, ExtensionOID.KEY_USAGE: True, ExtensionOID.EXTENDED_KEY_USAGE: False}
+    critical = {ExtensionOID.BASIC_CONSTRAINTS: True, ExtensionOID.KEY_USAGE: True}
     critical[ExtensionOID.SUBJECT_ALTERNATIVE_NAME] = not wanted.subject.attributes
     for oid, extension in present.items():
         if oid not in _COMPARED_EXTENSIONS:
             reasons.append(f"carries an extension that was not asked for ({oid.dotted_string})")
-        elif oid in critical and extension.critical != critical[oid]:
+        elif extension.critical != critical.get(oid, False):
             reasons.append(f"the extension {oid.dotted_string} is {'' if extension.critical else 'not '}critical")
     return reasons
 
@@ -389,11 +482,12 @@ def _issuer_differences(certificate, issuer: Issuer) -> list[str]:
         return [f"issued by {format_subject(certificate.issuer)}, asked is {issuer.name} ({format_subject(issuer.subject)})"]
     if not signed_by(certificate, issuer.public_key):
         return [f"signed with another key than that of {issuer.name}"]
+    # Compared as a whole: other tools add the issuer's name and serial number, which its next certificate no longer has.
     try:
-        identifier = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
+        identifier = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value
     except x509.ExtensionNotFound:
         identifier = None
-    if issuer.key_identifier is not None and identifier != issuer.key_identifier:
+    if identifier != x509.AuthorityKeyIdentifier(issuer.key_identifier, None, None):
         return [f"the authority key identifier is not that of {issuer.name}"]
     if not isinstance(certificate.signature_hash_algorithm, (hashes.SHA256, hashes.SHA384, hashes.SHA512)):
         return [f"signed with {certificate.signature_hash_algorithm.name}"]

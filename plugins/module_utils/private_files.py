@@ -94,6 +94,11 @@ def names(directory: str) -> list[str]:
         return []
 
 
+def is_directory(path: str) -> bool:
+    """Whether it is one itself, not by a link."""
+    return os.path.isdir(path) and not os.path.islink(path)
+
+
 def check_directory(path: str) -> int | None:
     """The mode of a directory of our own, None where there is none; a link or a foreign one is refused."""
     try:

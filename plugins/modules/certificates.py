@@ -53,7 +53,7 @@ options:
             choices: [ecdsa, rsa]
             default: ecdsa
           size:
-            description: Bits; 256 (default), 384 or 521 for ECDSA, 2048 (default), 3072 or 4096 for RSA.
+            description: Bits; 256 (default), 384 or 521 for ECDSA, 2048 (default) to 4096 in steps of 256 for RSA.
             type: int
       validity:
         description: Lifetime in hours, days or years of 365 days, from C(1h) to C(876000h). What stands there is not reissued for it.
@@ -65,6 +65,17 @@ options:
       path_length:
         description: How many intermediates may follow; unlimited without it.
         type: int
+      passphrase:
+        description:
+          - Passphrase under which its key stands in the directory (PKCS#8, AES-256); without it the key stands in the clear.
+            A copy (O(authorities[].same_as)) has that of its original. What reads the key elsewhere must know it too,
+            and kube-controller-manager knows none.
+          - Another one, or none where there was one, is no new key, the same key is written again. The file's own passphrase
+            must be known to open it, as O(authorities[].old_passphrase).
+        type: str
+      old_passphrase:
+        description: Passphrase that the key may have so far. It may stay here once the key has the other one.
+        type: str
       adopt:
         description: Take over an authority that was made elsewhere, with cfssl for instance.
         type: dict
@@ -74,9 +85,12 @@ options:
             type: path
             required: true
           key:
-            description: Path of its key, in PEM, without a passphrase.
+            description: Path of its key, in PEM.
             type: path
             required: true
+          passphrase:
+            description: Passphrase of that file; O(authorities[].passphrase) is tried where it is left out. It says nothing of the key in the directory.
+            type: str
       same_as:
         description: Name of another authority that this one is a copy of, under files of its own name.
         type: str
@@ -127,8 +141,14 @@ options:
         default: {}
         suboptions: *key
       validity:
-        description: Lifetime, instead of the profile's. It never goes beyond that of the authority.
+        description: Lifetime, instead of the profile's. It never goes beyond that of the authority; a warning says where that cuts it short.
         type: str
+      chain:
+        description:
+          - Whether C(NAME.pem) goes on with the intermediate authorities up to the root, without the root, for verifiers that know the root alone.
+            Below a root it makes no difference.
+        type: bool
+        default: false
   keys:
     description: Keys without a certificate. They are made once and never replaced.
     type: list
@@ -272,6 +292,7 @@ certificates:
     not_after: {description: End of the validity (UTC)., type: str, sample: "2036-11-18T09:00:00Z"}
     days_left: {description: Whole days until then., type: int, sample: 3649}
     fingerprint: {description: SHA-256 of the certificate; null where it is still to be issued., type: str, sample: "9F:86:D0"}
+    chain: {description: Distinguished names of the intermediates that follow in its file., type: list, elements: str, sample: [CN=intermediate]}
     capped_by: {description: Name of the authority whose own end cut the lifetime short; null otherwise., type: str, sample: null}
     changed: {description: Whether it was issued anew., type: bool, sample: true}
     reason: {description: "Why, in words; empty where nothing changed.", type: str, sample: "names to add: IP:10.33.0.14"}
@@ -307,7 +328,9 @@ problems:
   sample: ["certificates[etcd].hosts: '10.0.0.300' is not an IP address"]
 """
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from typing import NoReturn
+
+from ansible.module_utils.basic import AnsibleModule, _load_params, missing_required_lib
 from ansible_collections.hardway.kubernetes.plugins.module_utils import pki
 from ansible_collections.hardway.kubernetes.plugins.module_utils.pki_request import InvalidRequest, parse_request
 from ansible_collections.hardway.kubernetes.plugins.module_utils.pki_x509 import CRYPTOGRAPHY_IMPORT_ERROR
@@ -334,11 +357,14 @@ def argument_spec() -> dict:
                 "validity": {"type": "str", "default": "87600h"},
                 "issuer": {"type": "str"},
                 "path_length": {"type": "int"},
+                "passphrase": {"type": "str", "no_log": True},
+                "old_passphrase": {"type": "str", "no_log": True},
                 "adopt": {
                     "type": "dict",
                     "options": {
                         "certificate": {"type": "path", "required": True},
                         "key": {"type": "path", "required": True, "no_log": False},
+                        "passphrase": {"type": "str", "no_log": True},
                     },
                 },
                 "same_as": {"type": "str"},
@@ -358,6 +384,7 @@ def argument_spec() -> dict:
                 "hosts": {"type": "list", "elements": "str", "default": []},
                 "key": key,
                 "validity": {"type": "str"},
+                "chain": {"type": "bool", "default": False},
             },
         },
         "keys": {
@@ -389,8 +416,31 @@ def argument_spec() -> dict:
     }
 
 
+class CertificatesModule(AnsibleModule):
+    def fail_json(self, msg, **kwargs) -> NoReturn:
+        """Where Ansible itself refuses an argument, it names the option but not the certificate; the request's own judgement does."""
+        if "problems" not in kwargs:
+            # Of a list Ansible keeps only what has the right type, so that what has not is seen in the arguments as they came.
+            found = _problems(self.params) or _problems(_load_params())
+            msg = _invalid(found) if found else msg
+            kwargs["problems"] = found or [msg]
+        super().fail_json(msg, **kwargs)
+
+
+def _problems(arguments: dict) -> list[str]:
+    try:
+        parse_request(arguments)
+    except InvalidRequest as error:
+        return error.problems
+    return []
+
+
+def _invalid(problems: list[str]) -> str:
+    return "\n".join(["The request is not valid, nothing was written:", *problems])
+
+
 def main() -> None:
-    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
+    module = CertificatesModule(argument_spec=argument_spec(), supports_check_mode=True)
     if CRYPTOGRAPHY_IMPORT_ERROR is not None:
         module.fail_json(msg=missing_required_lib("cryptography >= 42"), exception=CRYPTOGRAPHY_IMPORT_ERROR)
     path = module.params["path"].rstrip("/") or "/"
@@ -398,7 +448,7 @@ def main() -> None:
         request = parse_request(module.params)
         plan = pki.reconcile(path, request, module.check_mode)
     except InvalidRequest as error:
-        module.fail_json(msg=f"The request is not valid, nothing was written:\n{error}", problems=error.problems, path=path)
+        module.fail_json(msg=_invalid(error.problems), problems=error.problems, path=path)
     except pki.Refused as error:
         module.fail_json(msg=f"{path} stands against the request, nothing was written:\n{error}", problems=error.problems, path=path)
     except FileRefused as error:

@@ -23,7 +23,14 @@ pytest.importorskip("cryptography")
 from ansible_collections.hardway.kubernetes.plugins.module_utils import pki  # noqa: E402
 from ansible_collections.hardway.kubernetes.plugins.module_utils import pki_x509 as certs  # noqa: E402
 from ansible_collections.hardway.kubernetes.plugins.module_utils import private_files as files  # noqa: E402
-from ansible_collections.hardway.kubernetes.plugins.module_utils.pki_request import parse_request  # noqa: E402
+from ansible_collections.hardway.kubernetes.tests.unit.plugins.module_utils.pki_directory import (  # noqa: E402
+    changes,
+    contents,
+    described,
+    openssl,
+    pairs_match,
+    reconcile,
+)
 
 needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
 
@@ -63,11 +70,6 @@ def directory(made, tmp_path) -> Path:
     return Path(shutil.copytree(made, tmp_path / "pki"))
 
 
-def reconcile(path, request: dict, check_mode: bool = False, now: datetime | None = None) -> dict:
-    plan = pki.reconcile(str(path), parse_request(request), check_mode, now)
-    return {**pki.result(str(path), plan, now), "diff": pki.diff(str(path), plan, now), "warnings": plan.warnings}
-
-
 def changed_request(name: str, **settings) -> dict:
     request = copy.deepcopy(REQUEST)
     for kind in ("authorities", "certificates", "keys", "bundles"):
@@ -75,22 +77,6 @@ def changed_request(name: str, **settings) -> dict:
             if entry["name"] == name:
                 entry.update(settings)
     return request
-
-
-def changes(result: dict) -> dict[str, str]:
-    return {entry["name"]: entry["reason"] for kind in ("certificates", "keys", "bundles") for entry in result[kind] if entry["changed"]}
-
-
-def described(result: dict, name: str) -> dict:
-    return next(entry for entry in result["certificates"] if entry["name"] == name)
-
-
-def contents(path: Path) -> dict[str, bytes]:
-    return {file.name: file.read_bytes() for file in path.iterdir()}
-
-
-def openssl(*arguments: str, directory: Path) -> str:
-    return subprocess.run(["openssl", *arguments], cwd=directory, check=True, capture_output=True, text=True).stdout
 
 
 def test_all_files_are_there_with_their_modes(made):
@@ -602,59 +588,11 @@ def test_modes_hold_under_any_umask(tmp_path):
     assert all(stat.S_IMODE(file.stat().st_mode) == 0o600 for file in (tmp_path / "pki").glob("*-key.pem"))
 
 
-# Several runs, and runs that die
-
-SCRIPT = textwrap.dedent(
-    """
-    import json, sys
-    from ansible_collections.hardway.kubernetes.plugins.module_utils import pki
-    from ansible_collections.hardway.kubernetes.plugins.module_utils.pki_request import parse_request
-    print("ready", flush=True)
-    sys.stdin.readline()
-    plan = pki.reconcile(sys.argv[1], parse_request(json.loads(sys.argv[2])))
-    print("changed" if plan.changed else "ok", flush=True)
-    """
-)
-
-
-def start(path: Path, request: dict) -> subprocess.Popen:
-    """A process that is about to reconcile, and does once `go` is called."""
-    import json
-
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    process = subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, str(path), json.dumps(request)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
-    )
-    assert process.stdout.readline() == "ready\n"
-    return process
-
-
-def go(process: subprocess.Popen) -> None:
-    process.stdin.write("\n")
-    process.stdin.flush()
-
-
-def test_two_runs_wait_for_each_other(tmp_path):
-    # The directory is there, for making it is a change of its own, whichever run it is that then fills it.
-    (tmp_path / "pki").mkdir(0o700)
-    processes = [start(tmp_path / "pki", REQUEST) for number in range(2)]
-    for process in processes:
-        go(process)
-    assert sorted(process.communicate(timeout=60)[0] for process in processes) == ["changed\n", "ok\n"]
-    assert not reconcile(tmp_path / "pki", REQUEST)["changed"]
+# A new pair, step by step; runs that are really killed are in test_pki_kills.py
 
 
 class Killed(BaseException):
     """What no handler of errors expects."""
-
-
-def pairs_match(path: Path) -> bool:
-    for key in path.glob("*-key.pem"):
-        certificate = path / key.name.replace("-key", "")
-        if certificate.exists() and b"BEGIN CERTIFICATE" in certificate.read_bytes():
-            if certs.load_certificate(certificate.read_bytes()).public_key() != certs.load_key(key.read_bytes()).public_key():
-                return False
-    return True
 
 
 @pytest.mark.parametrize("step", range(3))
@@ -685,33 +623,3 @@ def test_each_step_of_a_new_pair(directory, monkeypatch, new_because, step):
     assert pairs_match(directory)
     assert list(changes(reconcile(directory, request))) == ["admin"]
     assert not reconcile(directory, request)["changed"]
-
-
-def test_a_kill_leaves_no_mixed_pair(tmp_path):
-    path = tmp_path / "pki"
-    many = {
-        "authorities": [{"name": "ca", "subject": {"CN": "ca"}}],
-        "certificates": [{"name": f"leaf{number}", "authority": "ca", "subject": {"CN": f"leaf{number}"}} for number in range(40)],
-        "keys": [{"name": "service-account"}],
-        "renew_keys": True,
-    }
-    began = time.monotonic()
-    reconcile(path, many)
-    lasts = time.monotonic() - began
-    dice = random.Random(7)
-    killed = 0
-    for turn in range(10):
-        request = copy.deepcopy(many)
-        for entry in request["certificates"]:
-            entry["validity"] = f"{turn + 2}y"
-        process = start(path, request)
-        go(process)
-        time.sleep(dice.uniform(0, lasts))
-        killed += process.poll() is None
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-        assert pairs_match(path)
-        reconcile(path, request)
-        assert not reconcile(path, request)["changed"]
-        assert files.names(str(path)) == sorted(os.listdir(path)), "what a killed run left is gone"
-    assert killed > 3
