@@ -1,0 +1,26 @@
+# Copyright: (c) 2026, the hardway.kubernetes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.hardway.kubernetes.plugins.module_utils.certificate_report import report
+
+
+def certificate_report(hosts: Mapping, controller: Mapping | None = None, warn_days: int = 30, fail_days: int = 0) -> dict:
+    return report(hosts, controller, days("warn_days", warn_days), days("fail_days", fail_days))
+
+
+def days(name: str, value) -> int:
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        raise AnsibleFilterError(f"certificate_report: {name} is '{value}', which is not a number of days") from None
+
+
+class FilterModule:
+    def filters(self) -> dict:
+        return {"certificate_report": certificate_report}
