@@ -1,25 +1,22 @@
 # Copyright: (c) the hardway.kubernetes contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Bootstrap tokens: the Secrets of kube-system, and the static token file of older installations.
+"""Bootstrap tokens, which are Secrets in kube-system.
 
-Sources: https://kubernetes.io/docs/reference/access-authn-authz/bootstrap-tokens/ and
-https://kubernetes.io/docs/reference/access-authn-authz/authentication/#static-token-file
+Source: https://kubernetes.io/docs/reference/access-authn-authz/bootstrap-tokens/
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-import csv
 import dataclasses
 import datetime
-import io
 import re
 import secrets
 import string
 import typing as t
 
-from ansible_collections.hardway.kubernetes.plugins.module_utils import private_files
+from ansible_collections.hardway.kubernetes.plugins.module_utils.api import Api, insist
 
 SECRETS = "/api/v1/namespaces/kube-system/secrets"
 SECRET_TYPE = "bootstrap.kubernetes.io/token"
@@ -34,7 +31,7 @@ TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
 
 class TokenError(ValueError):
-    """A value that a bootstrap token cannot have, or a token file that cannot be used: names it and what to do."""
+    """A value that a bootstrap token cannot have: names it and what to do."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,69 +162,33 @@ def reconcile(
     )
 
 
-@dataclasses.dataclass(frozen=True)
-class StaticToken:
-    """A line of a static token file."""
+class Tokens:
+    """The tokens of a cluster. *timeout* is for each call, in seconds."""
 
-    token: str = dataclasses.field(repr=False)
-    user: str = ""
-    uid: str = ""
-    groups: tuple[str, ...] = ()
+    def __init__(self, api: Api, timeout: float) -> None:
+        self.api = api
+        self.timeout = timeout
 
-    def line(self) -> str:
-        """The line as the documents write it: the groups in quotation marks."""
-        groups = ",".join(self.groups)
-        return f"{self.token},{self.user},{self.uid}" + (f',"{groups}"' if groups else "")
+    def all(self) -> list[Token]:
+        items = insist(lambda: self.api.items(SECRETS, {"fieldSelector": f"type={SECRET_TYPE}"}), self.timeout)
+        return [read_object(item) for item in items]
 
+    def find(self, token_id: str) -> tuple[Token | None, str]:
+        """The token and its version. Raises TokenError where a Secret of its name is something else."""
+        name = NAME_PREFIX + token_id
+        found = insist(lambda: self.api.find(f"{SECRETS}/{name}"), self.timeout)
+        if found and found.get("type") != SECRET_TYPE:
+            raise TokenError(f"id: kube-system's Secret {name} is no bootstrap token, and was left alone; remove it or choose another id")
+        return (read_object(found), found["metadata"]["resourceVersion"]) if found else (None, "")
 
-STATIC_FIELD = re.compile(r"[^\s,\"]+")
+    def write(self, token: Token, version: str) -> None:
+        """Makes the token, or where it has a *version*, puts it in the place of that one."""
+        body = token.to_object()
+        if not version:
+            self.api.create(SECRETS, body)
+            return
+        body["metadata"]["resourceVersion"] = version
+        insist(lambda: self.api.replace(f"{SECRETS}/{token.name}", body), self.timeout)
 
-
-def read_static(path: str) -> list[StaticToken]:
-    """The lines of the token file at *path*; none when it does not exist."""
-    try:
-        content = private_files.read(path)
-        rows = list(csv.reader(io.StringIO(content.data.decode(), newline=""))) if content else []
-    except (private_files.FileRefused, OSError, UnicodeDecodeError, csv.Error) as error:
-        raise TokenError(f"csv: {path}: {error}") from error
-    lines = []
-    for number, row in enumerate(rows, 1):
-        if not row or not any(row):
-            continue
-        if len(row) < 3 or not row[0] or not row[1]:
-            # never the line itself: it holds a token
-            raise TokenError(f"csv: {path}: line {number} is not token,user,uid,\"groups\"; mend or remove it")
-        groups = tuple(group.strip() for group in row[3].split(",") if group.strip()) if len(row) > 3 else ()
-        lines.append(StaticToken(row[0].strip(), row[1].strip(), row[2].strip(), groups))
-    return lines
-
-
-def reconcile_static(lines: t.Sequence[StaticToken], wanted: StaticToken) -> tuple[list[StaticToken], StaticToken]:
-    """The lines with *wanted* among them, and its line. An empty token means: keep the user's, or make one as the documents do."""
-    for field, value in (("csv_user", wanted.user), ("csv_uid", wanted.uid), *(("csv_groups", group) for group in wanted.groups)):
-        if not STATIC_FIELD.fullmatch(value):
-            raise TokenError(f"{field}: {value!r} cannot stand in a token file: no blank, comma or quotation mark")
-    if wanted.token and not STATIC_FIELD.fullmatch(wanted.token):
-        raise TokenError("secret: it cannot stand in a token file: no blank, comma or quotation mark")
-    kept = next((line for line in lines if line.user == wanted.user), None)
-    if not wanted.token:
-        wanted = dataclasses.replace(wanted, token=kept.token if kept else secrets.token_hex(16))
-    if any(line.token == wanted.token and line.user != wanted.user for line in lines):
-        raise TokenError(f"csv: another user than {wanted.user} has the same token")
-    if kept is None:
-        return [*lines, wanted], wanted
-    return [wanted if line is kept else line for line in lines if line is kept or line.user != wanted.user], wanted
-
-
-def render_static(lines: t.Iterable[StaticToken]) -> str:
-    out = io.StringIO()
-    for line in lines:
-        out.write(line.line() + "\n")
-    return out.getvalue()
-
-
-def write_static(path: str, lines: t.Iterable[StaticToken]) -> None:
-    try:
-        private_files.write(path, render_static(lines).encode(), private_files.SECRET)
-    except OSError as error:
-        raise TokenError(f"csv: {path}: {error.strerror}; its directory must exist and be writable") from error
+    def delete(self, token: Token) -> None:
+        insist(lambda: self.api.delete(f"{SECRETS}/{token.name}"), self.timeout)

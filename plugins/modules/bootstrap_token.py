@@ -6,25 +6,20 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: bootstrap_token
-short_description: Bootstrap tokens of a cluster, as Secrets or as a static token file
+short_description: Bootstrap tokens of a cluster
 version_added: 0.1.0
 author:
   - the hardway.kubernetes authors (@hardway)
 description:
   - Makes, extends, lists and revokes the tokens with which a kubelet asks for its first certificate.
-  - With O(kubeconfig) a token is the Secret C(bootstrap-token-ID) in C(kube-system), with an expiry.
-  - With O(csv) it is a line of a static token file (C(token,user,uid,"groups")), which is kept across runs. The API server reads that file when it starts.
+  - A token is the Secret C(bootstrap-token-ID) in C(kube-system), with an expiry.
+extends_documentation_fragment:
+  - hardway.kubernetes.api
 options:
-  kubeconfig:
-    description: Path of a kubeconfig that may manage Secrets in C(kube-system). Exclusive with O(csv).
-    type: path
-  csv:
-    description: Path of a static token file on the host where the module runs. Its directory must exist. Exclusive with O(kubeconfig).
-    type: path
   state:
     description:
       - V(present) makes or extends a token.
-      - V(absent) revokes the token O(id), or with O(expired) each one that has expired. In a token file it removes the line of O(csv_user).
+      - V(absent) revokes the token O(id), or with O(expired) each one that has expired.
       - V(listed) changes nothing, and lists all tokens without their secrets.
     type: str
     choices: [present, absent, listed]
@@ -36,7 +31,7 @@ options:
     type: str
   secret:
     description:
-      - The token's secret part, sixteen lower case letters and digits; in a token file the whole token.
+      - The token's secret part, sixteen lower case letters and digits.
       - When not given, an existing token keeps its own, and a new one gets a random one.
     type: str
   ttl:
@@ -68,21 +63,6 @@ options:
     description: With O(state=absent), revoke each token that has expired.
     type: bool
     default: false
-  csv_user:
-    description: The user of the line in the token file.
-    type: str
-    default: kubelet-bootstrap
-  csv_uid:
-    description: The user's uid in the token file.
-    type: str
-    default: "10001"
-  csv_groups:
-    description: The user's groups in the token file.
-    type: list
-    elements: str
-    default: ["system:kubelet-bootstrap"]
-requirements:
-  - PyYAML
 attributes:
   check_mode:
     support: full
@@ -93,6 +73,9 @@ attributes:
 notes:
   - RV(ignore:token) is a secret. Set C(no_log) on the task.
   - Ansible masks the value of O(secret) in all results, so RV(ignore:token) is of use only when O(secret) was not given.
+  - An API server remembers for 10 s whom it let in. So long a revoked token may still work.
+seealso:
+  - module: hardway.kubernetes.static_token
 """
 
 EXAMPLES = r"""
@@ -119,28 +102,22 @@ EXAMPLES = r"""
     kubeconfig: clusters/kubernetes/admin.kubeconfig
     state: absent
     expired: true
-
-- name: Keep a static token file
-  hardway.kubernetes.bootstrap_token:
-    csv: clusters/kubernetes/token.csv
-  register: bootstrap
-  no_log: true
 """
 
 RETURN = r"""
 token:
-  description: The token, C(ID.SECRET), or that of the line in the token file. Sensitive.
+  description: The token, C(ID.SECRET). Sensitive.
   returned: when state is present, and it exists
   type: str
   sample: 07401b.f395accd246ae52d
 id:
   description: Its public part.
-  returned: when state is present, with a Secret
+  returned: when state is present
   type: str
   sample: 07401b
 expires:
   description: When it expires (UTC), or V(never).
-  returned: when state is present, with a Secret
+  returned: when state is present
   type: str
   sample: "2026-11-21T10:30:00Z"
 tokens:
@@ -156,7 +133,7 @@ tokens:
       id: 07401b
       usages: [authentication]
 revoked:
-  description: Ids (in a token file, users) of the tokens that were revoked.
+  description: Ids of the tokens that were revoked.
   returned: when state is absent
   type: list
   elements: str
@@ -167,23 +144,23 @@ import datetime
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.hardway.kubernetes.plugins.module_utils.api import YAML_IMPORT_ERROR, Api, ApiError, ApiUnreachable, KubeconfigError
+from ansible_collections.hardway.kubernetes.plugins.module_utils.api import (
+    YAML_IMPORT_ERROR,
+    Api,
+    ApiError,
+    ApiUnreachable,
+    KubeconfigError,
+    argument_spec,
+)
 from ansible_collections.hardway.kubernetes.plugins.module_utils.bootstrap_token import (
-    NAME_PREFIX,
-    SECRET_TYPE,
-    SECRETS,
     USAGES,
-    StaticToken,
     Token,
     TokenError,
+    Tokens,
     check,
     random_word,
     read_duration,
-    read_object,
-    read_static,
     reconcile,
-    reconcile_static,
-    write_static,
 )
 
 
@@ -191,17 +168,10 @@ def shown(token: Token | None, now: datetime.datetime) -> dict[str, t.Any]:
     return token.report(now) if token else {}
 
 
-def all_tokens(api: Api) -> list[Token]:
-    return [read_object(item) for item in api.items(SECRETS, {"fieldSelector": f"type={SECRET_TYPE}"})]
-
-
-def make(api: Api, params: dict[str, t.Any], now: datetime.datetime, check_mode: bool) -> dict[str, t.Any]:
+def make(tokens: Tokens, params: dict[str, t.Any], now: datetime.datetime, check_mode: bool) -> dict[str, t.Any]:
     ttl, renew_before = read_duration("ttl", params["ttl"]), read_duration("renew_before", params["renew_before"])
     check(params["id"], params["secret"], params["usages"], params["groups"])
-    found = api.find(f"{SECRETS}/{NAME_PREFIX}{params['id']}") if params["id"] else None
-    if found and found.get("type") != SECRET_TYPE:
-        raise TokenError(f"id: kube-system has a Secret {NAME_PREFIX}{params['id']} that is not a bootstrap token; remove it or choose another id")
-    present = read_object(found) if found else None
+    present, version = tokens.find(params["id"]) if params["id"] else (None, "")
     wanted = Token(
         id=params["id"] or random_word(6),
         secret=params["secret"] or random_word(16),
@@ -215,89 +185,52 @@ def make(api: Api, params: dict[str, t.Any], now: datetime.datetime, check_mode:
     if present and token.secret != present.secret:
         result["diff"]["after"]["secret"] = "(another)"
     if changed and not check_mode:
-        if found is None:
-            api.create(SECRETS, token.to_object())
-        else:
-            body = token.to_object()
-            body["metadata"]["resourceVersion"] = found["metadata"]["resourceVersion"]
-            api.replace(f"{SECRETS}/{token.name}", body)
+        tokens.write(token, version)
     if not changed or not check_mode:
         result["token"] = token.text
     return {**result, "id": token.id, "expires": token.report(now)["expires"]}
 
 
-def revoke(api: Api, params: dict[str, t.Any], now: datetime.datetime, check_mode: bool) -> dict[str, t.Any]:
+def revoke(tokens: Tokens, params: dict[str, t.Any], now: datetime.datetime, check_mode: bool) -> dict[str, t.Any]:
     if params["expired"]:
-        doomed = [token for token in all_tokens(api) if shown(token, now)["expired"]]
+        doomed = [token for token in tokens.all() if shown(token, now)["expired"]]
     else:
         check(params["id"], None, USAGES, ())
-        found = api.find(f"{SECRETS}/{NAME_PREFIX}{params['id']}")
-        if found and found.get("type") != SECRET_TYPE:
-            raise TokenError(f"id: kube-system's Secret {NAME_PREFIX}{params['id']} is not a bootstrap token; it was left alone")
-        doomed = [read_object(found)] if found else []
+        doomed = list(filter(None, tokens.find(params["id"])[:1]))
     if not check_mode:
         for token in doomed:
-            api.delete(f"{SECRETS}/{token.name}")
+            tokens.delete(token)
     before = {token.id: shown(token, now) for token in doomed}
     return {"changed": bool(doomed), "revoked": sorted(before), "diff": {"before": before, "after": {}}}
 
 
-def static(params: dict[str, t.Any], check_mode: bool) -> dict[str, t.Any]:
-    def told(entries: t.Iterable[StaticToken]) -> list[dict[str, t.Any]]:
-        return [{"user": line.user, "uid": line.uid, "groups": list(line.groups)} for line in entries]
-
-    path, lines = params["csv"], read_static(params["csv"])
-    if params["state"] == "listed":
-        return {"changed": False, "tokens": told(lines)}
-    if params["state"] == "absent":
-        after = [line for line in lines if line.user != params["csv_user"]]
-        result: dict[str, t.Any] = {"revoked": [params["csv_user"]] if after != lines else []}
-    else:
-        wanted = StaticToken(params["secret"] or "", params["csv_user"], params["csv_uid"], tuple(params["csv_groups"]))
-        after, line = reconcile_static(lines, wanted)
-        result = {"token": line.token} if line in lines or not check_mode else {}
-    changed = after != lines
-    if changed and not check_mode:
-        write_static(path, after)
-    diff = {"before_header": path, "after_header": path, "before": {"users": told(lines)}, "after": {"users": told(after)}}
-    return {**result, "changed": changed, "diff": diff}
-
-
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={
-            "kubeconfig": {"type": "path"},
-            "csv": {"type": "path"},
-            "state": {"type": "str", "choices": ["present", "absent", "listed"], "default": "present"},
-            "id": {"type": "str"},
-            "secret": {"type": "str", "no_log": True},
-            "ttl": {"type": "str", "default": "1h"},
-            "renew_before": {"type": "str", "default": "0"},
-            "usages": {"type": "list", "elements": "str", "choices": list(USAGES), "default": ["authentication"]},
-            "groups": {"type": "list", "elements": "str", "default": []},
-            "description": {"type": "str", "default": ""},
-            "expired": {"type": "bool", "default": False},
-            "csv_user": {"type": "str", "default": "kubelet-bootstrap"},
-            "csv_uid": {"type": "str", "default": "10001"},
-            "csv_groups": {"type": "list", "elements": "str", "default": ["system:kubelet-bootstrap"]},
-        },
-        mutually_exclusive=[("kubeconfig", "csv"), ("id", "expired")],
-        required_one_of=[("kubeconfig", "csv")],
+        argument_spec=argument_spec(
+            state={"type": "str", "choices": ["present", "absent", "listed"], "default": "present"},
+            id={"type": "str"},
+            secret={"type": "str", "no_log": True},
+            ttl={"type": "str", "default": "1h"},
+            renew_before={"type": "str", "default": "0"},
+            usages={"type": "list", "elements": "str", "choices": list(USAGES), "default": ["authentication"]},
+            groups={"type": "list", "elements": "str", "default": []},
+            description={"type": "str", "default": ""},
+            expired={"type": "bool", "default": False},
+        ),
+        mutually_exclusive=[("id", "expired")],
         supports_check_mode=True,
     )
     if YAML_IMPORT_ERROR:
         module.fail_json(msg=missing_required_lib("PyYAML"), exception=YAML_IMPORT_ERROR)
     params, now = module.params, datetime.datetime.now(datetime.timezone.utc)
-    if params["kubeconfig"] and params["state"] == "absent" and not params["id"] and not params["expired"]:
+    if params["state"] == "absent" and not params["id"] and not params["expired"]:
         module.fail_json(msg="state is absent: give id, or expired: true")
     try:
-        if params["csv"]:
-            module.exit_json(**static(params, module.check_mode))
-        api = Api.from_kubeconfig(params["kubeconfig"], agent="hardway-bootstrap-token")
+        tokens = Tokens(Api.of_module(params, "hardway-bootstrap-token"), params["timeout"])
         if params["state"] == "listed":
-            module.exit_json(changed=False, tokens=[shown(token, now) for token in all_tokens(api)])
-        module.exit_json(**(make if params["state"] == "present" else revoke)(api, params, now, module.check_mode))
-    except (TokenError, KubeconfigError, ApiError, ApiUnreachable, OSError) as error:
+            module.exit_json(changed=False, tokens=[shown(token, now) for token in tokens.all()])
+        module.exit_json(**(make if params["state"] == "present" else revoke)(tokens, params, now, module.check_mode))
+    except (TokenError, KubeconfigError, ApiError, ApiUnreachable) as error:
         module.fail_json(msg=str(error))
 
 

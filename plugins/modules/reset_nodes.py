@@ -20,24 +20,14 @@ attributes:
   diff_mode:
     support: full
     description: Names the objects before and after.
+extends_documentation_fragment:
+  - hardway.kubernetes.api
 options:
-  kubeconfig:
-    description: Path of a kubeconfig that may delete nodes.
-    type: path
-    required: true
   nodes:
     description: Names of the nodes.
     type: list
     elements: str
     required: true
-  timeout:
-    description: Seconds to wait for each answer of the API.
-    type: int
-    default: 10
-requirements:
-  - PyYAML
-notes:
-  - Runs on the controller.
 seealso:
   - module: hardway.kubernetes.reset
 """
@@ -67,18 +57,21 @@ skipped_nodes:
 """
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.hardway.kubernetes.plugins.module_utils.api import YAML_IMPORT_ERROR, Api, ApiError, ApiUnreachable, KubeconfigError
+from ansible_collections.hardway.kubernetes.plugins.module_utils.api import (
+    YAML_IMPORT_ERROR,
+    Api,
+    ApiError,
+    ApiUnreachable,
+    KubeconfigError,
+    argument_spec,
+)
 
 NODES = "/api/v1/nodes"
 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={
-            "kubeconfig": {"type": "path", "required": True},
-            "nodes": {"type": "list", "elements": "str", "required": True},
-            "timeout": {"type": "int", "default": 10},
-        },
+        argument_spec=argument_spec(nodes={"type": "list", "elements": "str", "required": True}),
         supports_check_mode=True,
     )
     if YAML_IMPORT_ERROR:
@@ -86,7 +79,7 @@ def main() -> None:
     deleted: list[str] = []
     skipped: list[str] = []
     try:
-        api = Api.from_kubeconfig(module.params["kubeconfig"], timeout=module.params["timeout"], agent="hardway-reset")
+        api = Api.of_module(module.params, "hardway-reset")
         for name in module.params["nodes"]:
             path = f"{NODES}/{name}"
             if api.find(path) if module.check_mode else api.delete(path):

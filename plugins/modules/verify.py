@@ -17,11 +17,10 @@ description:
     check failed). It reads their logs, executes a command in each, forwards a port to each, lets them ask each other by pod address, by Service address
     and by DNS name, and asks each node's NodePort from the controller.
   - All failing checks are told together, each with its cause and with what to look at.
+  - The kubeconfig's server is the address that is verified; its user is an administrator.
+extends_documentation_fragment:
+  - hardway.kubernetes.api
 options:
-  kubeconfig:
-    description: Path of an administrator's kubeconfig. Its server is the address that is verified.
-    type: path
-    required: true
   nodes:
     description: The nodes that must be there, and work.
     type: list
@@ -59,12 +58,7 @@ options:
     description: Whether to ask the NodePorts from the controller.
     type: bool
     default: true
-  timeout:
-    description: Seconds to wait for nodes to be Ready, and for pods to run.
-    type: int
-    default: 60
 requirements:
-  - PyYAML
   - websocket-client (for O(level=pods))
 attributes:
   check_mode:
@@ -74,7 +68,7 @@ attributes:
     support: none
     description: There is nothing to show, for nothing changes.
 notes:
-  - Runs on the controller. It never reports a change, for nothing stays.
+  - It never reports a change, for nothing stays.
 """
 
 EXAMPLES = r"""
@@ -115,28 +109,33 @@ seconds:
 import time
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.hardway.kubernetes.plugins.module_utils.api import YAML_IMPORT_ERROR, Api, ApiError, ApiUnreachable, KubeconfigError
+from ansible_collections.hardway.kubernetes.plugins.module_utils.api import (
+    YAML_IMPORT_ERROR,
+    Api,
+    ApiError,
+    ApiUnreachable,
+    KubeconfigError,
+    argument_spec,
+)
 from ansible_collections.hardway.kubernetes.plugins.module_utils.verify import WEBSOCKET_IMPORT_ERROR, Settings, Verifier
 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={
-            "kubeconfig": {"type": "path", "required": True},
-            "nodes": {
+        argument_spec=argument_spec(
+            nodes={
                 "type": "list",
                 "elements": "dict",
                 "required": True,
                 "options": {"name": {"type": "str", "required": True}, "address": {"type": "str"}},
             },
-            "level": {"type": "str", "choices": ["light", "pods"], "default": "pods"},
-            "image": {"type": "str"},
-            "version": {"type": "str", "default": ""},
-            "dns": {"type": "bool", "default": True},
-            "dns_domain": {"type": "str", "default": "cluster.local"},
-            "outside": {"type": "bool", "default": True},
-            "timeout": {"type": "int", "default": 60},
-        },
+            level={"type": "str", "choices": ["light", "pods"], "default": "pods"},
+            image={"type": "str"},
+            version={"type": "str", "default": ""},
+            dns={"type": "bool", "default": True},
+            dns_domain={"type": "str", "default": "cluster.local"},
+            outside={"type": "bool", "default": True},
+        ),
         required_if=[("level", "pods", ["image"])],
         supports_check_mode=True,
     )
@@ -152,7 +151,7 @@ def main() -> None:
         **{key: params[key] for key in ("version", "dns", "dns_domain", "outside", "timeout")},
     )
     try:
-        verifier = Verifier(Api.from_kubeconfig(params["kubeconfig"], agent="hardway-verify"), settings)
+        verifier = Verifier(Api.of_module(params, "hardway-verify"), settings)
         verifier.light()
         if with_pods:
             verifier.pods()

@@ -20,7 +20,7 @@ from pathlib import Path
 import yaml
 from ansible_collections.hardway.kubernetes.plugins.filter.pki import pki
 from ansible_collections.hardway.kubernetes.plugins.module_utils.api import Api, ApiError, ApiUnreachable, Credentials
-from ansible_collections.hardway.kubernetes.plugins.modules import certificates, kubeconfig
+from ansible_collections.hardway.kubernetes.plugins.modules import certificates, kubeconfig, static_token
 
 ROOT = Path(os.path.realpath(__file__)).parents[2]
 CACHE = Path(os.environ.get("HARDWAY_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hardway")
@@ -36,6 +36,7 @@ CONTROLLERS = (
     "certificatesigningrequest-signing-controller",
     "namespace-controller",
 )
+STATIC_USER = {"user": "kubelet-bootstrap", "uid": "10001", "groups": ["system:bootstrappers", "documents"]}
 BOOT = 60.0
 
 Call = t.Callable[..., t.Dict[str, t.Any]]
@@ -93,6 +94,8 @@ class Cluster:
 
     def start(self) -> None:
         self._make_pki()
+        self.token_file = self.directory / "token.csv"
+        assert self.call(static_token, path=str(self.token_file), tokens=[STATIC_USER])["changed"]
         self._unpack()
         self._start("etcd", self._etcd_arguments())
         self.url = self.start_apiserver("kube-apiserver", ["key1", "key2"])
@@ -124,9 +127,6 @@ class Cluster:
     def _start(self, binary: str, arguments: t.Mapping[str, t.Any], name: str = "") -> None:
         given = [f"--{key}={value}" for key, value in arguments.items()]
         self.processes[name or binary] = Process(self.directory, name or binary, [str(self.directory / binary), *given])
-
-    def stop_one(self, name: str) -> None:
-        self.processes.pop(name).stop()
 
     def _etcd_arguments(self) -> dict[str, t.Any]:
         client, peer = f"https://127.0.0.1:{self.etcd_port}", f"https://127.0.0.1:{free_port()}"
@@ -168,6 +168,7 @@ class Cluster:
             "service-account-key-file": f"{self.pki}/service-account.pem",
             "service-account-signing-key-file": f"{self.pki}/service-account-key.pem",
             "service-cluster-ip-range": "10.96.0.0/16",
+            "token-auth-file": self.token_file,
             "tls-cert-file": f"{self.pki}/kube-apiserver-local.pem",
             "tls-private-key-file": f"{self.pki}/kube-apiserver-local-key.pem",
             **{key.replace("_", "-"): value for key, value in more.items()},
@@ -218,9 +219,9 @@ class Cluster:
                 raise RuntimeError(f"{name} was not ready within {BOOT:g} s:\n{self.processes[name].tail()}")
             time.sleep(0.1)
 
-    def as_bearer(self, token: str) -> Api:
+    def as_bearer(self, token: str, server: str = "") -> Api:
         """The API for someone who has a token alone."""
-        return Api(Credentials(self.url, authority=(self.pki / "ca.pem").read_text(), token=token))
+        return Api(Credentials(server or self.url, authority=(self.pki / "ca.pem").read_text(), token=token))
 
     def stored(self, key: str) -> dict[str, bytes]:
         """What etcd holds under a prefix, by key."""

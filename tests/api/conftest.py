@@ -41,3 +41,12 @@ def cluster_fixture() -> t.Iterator[Cluster]:
     finally:
         cluster.stop()
         shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(name="second", scope="session")
+def second_fixture(cluster: Cluster) -> str:
+    """The kubeconfig of another API server, which encrypts with the second key, as after the stage that makes it the first."""
+    identity = {"client_certificate": f"{cluster.pki}/admin.pem", "client_key": f"{cluster.pki}/admin-key.pem"}
+    path = cluster.make_kubeconfig("second", cluster.start_apiserver("second", ["key2", "key1"]), **identity)
+    cluster.wait_for_api("second", path)
+    return path

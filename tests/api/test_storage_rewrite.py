@@ -22,17 +22,10 @@ def secret(name: str, value: str) -> dict[str, t.Any]:
     return {"metadata": {"name": name}, "data": {"value": base64.b64encode(value.encode()).decode()}}
 
 
-@pytest.fixture(name="second", scope="module")
-def second_fixture(cluster: Cluster) -> t.Iterator[str]:
-    """The kubeconfig of an API server that encrypts with the second key, as after the stage that makes it the first."""
-    path = cluster.make_kubeconfig(
-        "second", cluster.start_apiserver("second", ["key2", "key1"]), client_certificate=f"{cluster.pki}/admin.pem", client_key=f"{cluster.pki}/admin-key.pem"
-    )
+@pytest.fixture(name="secrets", scope="module", autouse=True)
+def secrets_fixture(cluster: Cluster) -> None:
     for number in range(COUNT):
         cluster.api.create(SECRETS, secret(f"rewritten-{number}", str(number)))
-    cluster.wait_for_api("second", path)
-    yield path
-    cluster.stop_one("second")
 
 
 class Writers:

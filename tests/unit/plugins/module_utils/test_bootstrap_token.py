@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import os
 import typing as t
 
 import pytest
@@ -104,55 +103,3 @@ def test_from_and_to_never() -> None:
     forever = dataclasses.replace(TOKEN, expires=None)
     assert tokens.reconcile(forever, WANTED, False, HOUR, NONE, NOW).expires == NOW + HOUR
     assert tokens.reconcile(forever, WANTED, False, NONE, HOUR, NOW) == forever
-
-
-LINE = '02b50b05283e98dd0fd71db496ef01e8,kubelet-bootstrap,10001,"system:kubelet-bootstrap"\n'
-STATIC = tokens.StaticToken("", "kubelet-bootstrap", "10001", ("system:kubelet-bootstrap",))
-
-
-def test_the_documents_line_is_kept_byte_for_byte(tmp_path: t.Any) -> None:
-    path = tmp_path / "token.csv"
-    path.write_text(LINE + 'other,someone,7,"a,b"\nplain,nobody,8\n')
-    lines = tokens.read_static(str(path))
-    after, line = tokens.reconcile_static(lines, STATIC)
-    assert after == lines
-    assert tokens.render_static(after) == path.read_text()
-    assert line.token == "02b50b05283e98dd0fd71db496ef01e8"
-
-
-def test_a_missing_file_gets_a_new_token_0600(tmp_path: t.Any) -> None:
-    path = str(tmp_path / "token.csv")
-    after, line = tokens.reconcile_static(tokens.read_static(path), STATIC)
-    tokens.write_static(path, after)
-    assert len(line.token) == 32
-    assert os.stat(path).st_mode & 0o777 == 0o600
-    assert tokens.reconcile_static(tokens.read_static(path), STATIC)[0] == after
-
-
-def test_changed_groups_keep_the_token() -> None:
-    after, line = tokens.reconcile_static([tokens.StaticToken("x", "kubelet-bootstrap", "1", ())], STATIC)
-    assert after == [line] == [dataclasses.replace(STATIC, token="x")]
-
-
-@pytest.mark.parametrize("text", ["alone\n", "a,b\n", ",user,1\n"])
-def test_a_damaged_file_is_refused_without_its_text(tmp_path: t.Any, text: str) -> None:
-    path = tmp_path / "token.csv"
-    path.write_text(LINE + text)
-    with pytest.raises(tokens.TokenError, match="line 2 is not token,user,uid") as error:
-        tokens.read_static(str(path))
-    assert "alone" not in str(error.value)
-
-
-def test_a_link_is_refused(tmp_path: t.Any) -> None:
-    (tmp_path / "token.csv").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(tokens.TokenError, match="symbolic link"):
-        tokens.read_static(str(tmp_path / "token.csv"))
-
-
-def test_values_that_would_break_the_file_are_refused() -> None:
-    with pytest.raises(tokens.TokenError, match="csv_user"):
-        tokens.reconcile_static([], dataclasses.replace(STATIC, user="a,b"))
-    with pytest.raises(tokens.TokenError, match="csv_groups"):
-        tokens.reconcile_static([], dataclasses.replace(STATIC, groups=('a"', )))
-    with pytest.raises(tokens.TokenError, match="same token"):
-        tokens.reconcile_static([tokens.StaticToken("x", "other", "1")], dataclasses.replace(STATIC, token="x"))

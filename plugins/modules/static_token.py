@@ -1,0 +1,179 @@
+#!/usr/bin/python
+# Copyright: (c) the hardway.kubernetes contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: static_token
+short_description: Keep an API server's static token file
+version_added: 0.1.0
+author:
+  - the hardway.kubernetes authors (@hardway)
+description:
+  - Keeps a file of lines C(token,user,uid,"groups"), as the documents' C(token.csv), for kube-apiserver's C(--token-auth-file).
+  - A user's token is made once, and kept from then on. A line that a file has already is adopted with its token.
+  - The file has mode 0600 from its first byte and is replaced as a whole. A symbolic link or another user's file is refused.
+  - A token in such a file is valid for ever, and the API server reads the file only when it starts. M(hardway.kubernetes.bootstrap_token) makes tokens that
+    end by themselves.
+options:
+  path:
+    description: The file. Directories above it are made, with mode 0700, where they are missing.
+    type: path
+    required: true
+  tokens:
+    description: The users that are to have a token.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      user:
+        description: Name of the user.
+        type: str
+        required: true
+      uid:
+        description: The user's uid, any text that no other user has.
+        type: str
+        required: true
+      groups:
+        description: The user's groups.
+        type: list
+        elements: str
+        default: []
+      token:
+        description: The token, when it was made elsewhere; at least 16 characters.
+        type: str
+  purge:
+    description: Whether lines that nothing here asks for are removed. They are named in any case.
+    type: bool
+    default: false
+attributes:
+  check_mode:
+    support: full
+    description: Complete even where the file does not exist yet.
+  diff_mode:
+    support: full
+    description: Shows everything but the tokens.
+notes:
+  - Runs on the controller.
+  - No result has a token. P(ansible.builtin.csvfile#lookup) reads it from the file.
+seealso:
+  - module: hardway.kubernetes.bootstrap_token
+"""
+
+EXAMPLES = r"""
+- name: The documents' token.csv
+  hardway.kubernetes.static_token:
+    path: "{{ cluster_dir }}/token.csv"
+    tokens:
+      - user: kubelet-bootstrap
+        uid: "10001"
+        groups: [system:bootstrappers]
+  delegate_to: localhost
+  run_once: true
+
+- name: Its token, for a bootstrap kubeconfig
+  ansible.builtin.set_fact:
+    bootstrap_token: "{{ lookup('ansible.builtin.csvfile', 'kubelet-bootstrap', file=cluster_dir ~ '/token.csv', delimiter=',', keycol=1, col=0) }}"
+  no_log: true
+"""
+
+RETURN = r"""
+path:
+  description: The file.
+  returned: always
+  type: str
+  sample: /home/me/clusters/kubernetes/token.csv
+users:
+  description: The users that were asked for, and why a line changed; empty where it did not.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{user: kubelet-bootstrap, uid: "10001", groups: [system:bootstrappers], reason: there was none}]
+unwanted:
+  description: Users of lines that nothing here asks for. A user's second line is one of them.
+  returned: success
+  type: list
+  elements: str
+  sample: [someone]
+removed:
+  description: Those of them that were removed.
+  returned: success
+  type: list
+  elements: str
+  sample: []
+problems:
+  description: Everything that is wrong with the arguments or the file, one sentence each.
+  returned: failure
+  type: list
+  elements: str
+  sample: ["tokens: kubelet-bootstrap is given twice"]
+"""
+
+import os
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.hardway.kubernetes.plugins.module_utils import private_files, static_token
+
+
+def reconcile(module: AnsibleModule, path: str, wanted: list[static_token.Line]) -> dict[str, t.Any]:
+    present, mode = static_token.read(path)
+    outcome = static_token.reconcile(present, wanted, module.params["purge"])
+    loose = mode is not None and mode != private_files.SECRET
+    changed = outcome.lines != present or loose or mode is None
+    if changed and not module.check_mode:
+        static_token.write(path, outcome.lines)
+    return {
+        "changed": changed,
+        "path": path,
+        "users": [{**line.report(), "reason": outcome.reasons[line.user]} for line in wanted],
+        "unwanted": outcome.unwanted,
+        "removed": outcome.unwanted if module.params["purge"] else [],
+        "diff": {
+            "before_header": path,
+            "after_header": path,
+            "before": {**({"mode": f"{mode:04o}"} if loose else {}), "users": [line.report() for line in present]},
+            "after": {**({"mode": "0600"} if loose else {}), "users": [_shown(line, outcome.reasons) for line in outcome.lines]},
+        },
+    }
+
+
+def _shown(line: static_token.Line, reasons: dict[str, str]) -> dict[str, t.Any]:
+    return {**line.report(), **({"token": "(another)"} if "token" in reasons.get(line.user, "") else {})}
+
+
+def main() -> None:
+    token = {
+        "user": {"type": "str", "required": True},
+        "uid": {"type": "str", "required": True},
+        "groups": {"type": "list", "elements": "str", "default": []},
+        "token": {"type": "str", "no_log": True},
+    }
+    module = AnsibleModule(
+        argument_spec={
+            "path": {"type": "path", "required": True},
+            "tokens": {"type": "list", "elements": "dict", "required": True, "no_log": False, "options": token},
+            "purge": {"type": "bool", "default": False},
+        },
+        supports_check_mode=True,
+    )
+    path = os.path.abspath(module.params["path"])
+    wanted = [static_token.Line(entry["user"], entry["uid"], tuple(entry["groups"]), entry["token"] or "") for entry in module.params["tokens"]]
+    problems = static_token.check(wanted)
+    if problems:
+        module.fail_json(msg=f"{path} was not written:\n" + "\n".join(problems), problems=problems, path=path)
+    try:
+        if not module.check_mode:
+            private_files.make_directory(os.path.dirname(path))
+        with private_files.lock(os.path.realpath(os.path.dirname(path)), create=False):
+            result = reconcile(module, path, wanted)
+    except (static_token.TokenFileError, private_files.FileRefused) as error:
+        module.fail_json(msg=str(error), problems=[str(error)], path=path)
+    except OSError as error:
+        module.fail_json(msg=f"{error.filename or path}: {error.strerror}", problems=[str(error)], path=path)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
