@@ -333,9 +333,9 @@ class Etcd:
     def disarm(self, cluster: Cluster, identity: int, alarm: str) -> None:
         self._ask(cluster, "/v3/maintenance/alarm", {"action": "DEACTIVATE", "memberID": str(identity), "alarm": alarm})
 
-    def compact(self, cluster: Cluster, revision: int, timeout: float) -> None:
-        """Waits until the space is given back to the database (physical), or a defragmentation right after would find nothing."""
-        voter = self._voter(cluster)
+    def compact(self, cluster: Cluster, member: Member, revision: int, timeout: float) -> None:
+        """All members compact. Waits until *member* has given the space back to its database (physical)."""
+        voter = member.status if member.status and member.healthy and not member.learner else self._voter(cluster)
         self._call(connect(voter.endpoint, self.tls, timeout), "/v3/kv/compaction", {"revision": str(revision), "physical": True})
 
     def is_compacted(self, cluster: Cluster, revision: int) -> bool:

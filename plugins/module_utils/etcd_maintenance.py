@@ -19,6 +19,8 @@ COMPACT, DEFRAGMENT, DISARM = "compact", "defragment", "disarm"
 FRAGMENTATION = 45
 MINIMUM_SIZE = 100 * 1024**2
 PAUSE = 0.3
+# Seconds until pages that a compaction freed are counted as not in use: with a later commit, which any write brings.
+COUNTING = 3.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,8 +58,9 @@ def plan(cluster: Cluster, member: Member, wanted: Wanted, compacted: bool) -> l
         steps.append(Step(COMPACT, f"compact to revision {wanted.compact_revision}"))
         if wanted.compact_revision > cluster.revision:
             problems.append(f"compact_revision: {wanted.compact_revision} is not there yet, the cluster is at {cluster.revision}")
-    if wanted.defragment and _is_due(member, wanted):
-        steps.append(Step(DEFRAGMENT, f"defragment {member.label} ({_sizes(member)})", member.id))
+    if wanted.defragment and (steps or _is_due(cluster, member, wanted)):
+        due = f"({_sizes(member)})" if _is_due(cluster, member, wanted) else "if it is due then"
+        steps.append(Step(DEFRAGMENT, f"defragment {member.label} {due}", member.id))
         problems += _defragmentation_problems(cluster, member)
     disarming = [
         Step(DISARM, f"disarm {alarm} of {other.label}", other.id, alarm) for other in cluster.members for alarm in other.alarms if alarm in wanted.disarm
@@ -75,19 +78,27 @@ def plan(cluster: Cluster, member: Member, wanted: Wanted, compacted: bool) -> l
 def maintain(client: Etcd, wanted: Wanted, timeout: float, check_mode: bool = False) -> Outcome:
     """Do what is due. Raises Refused, and EtcdError for a step that did not succeed within *timeout* seconds."""
     cluster = client.look()
-    member = chosen(client, cluster, wanted.member)
+    before = member = chosen(client, cluster, wanted.member)
     compacted = bool(wanted.compact_revision and cluster.has_quorum and client.is_compacted(cluster, wanted.compact_revision))
     steps = plan(cluster, member, wanted, compacted)
-    if check_mode or not steps:
-        return Outcome(member, member, cluster, tuple(steps))
-    for index, step in enumerate(steps):
+    if check_mode:
+        return Outcome(before, member, cluster, tuple(steps))
+    taken: list[Step] = []
+    while steps:
+        step = steps[0]
         try:
             _take(client, cluster, member, step, wanted, timeout)
+            taken.append(step)
+            # Only now it is known what a compaction gave back; and a defragmentation that gained little is not asked for again.
+            compacted = compacted or step.kind == COMPACT
+            wanted = dataclasses.replace(wanted, defragment=wanted.defragment and step.kind != DEFRAGMENT)
+            cluster = _settled(client, member, timeout, wanted if step.kind == COMPACT and wanted.defragment else None)
+            member = cluster.member(member.id) or member
+            steps = plan(cluster, member, wanted, compacted)
         except EtcdError as error:
-            done = "".join(f"{other.text}; " for other in steps[:index])
-            raise EtcdError(f"could not {step.text}: {str(error).rstrip('.')}. Done before: {done or 'nothing'}".rstrip("; ")) from error
-    cluster = _settled(client, member, timeout)
-    return Outcome(member, cluster.member(member.id) or member, cluster, tuple(steps))
+            done = "; ".join(other.text for other in taken)
+            raise EtcdError(f"could not {steps[0].text}: {str(error).rstrip('.')}. Done before: {done or 'nothing'}") from error
+    return Outcome(before, member, cluster, tuple(taken))
 
 
 def chosen(client: Etcd, cluster: Cluster, name: str | None) -> Member:
@@ -103,9 +114,14 @@ def chosen(client: Etcd, cluster: Cluster, name: str | None) -> Member:
     return fitting[0]
 
 
-def _is_due(member: Member, wanted: Wanted) -> bool:
+def _is_due(cluster: Cluster, member: Member, wanted: Wanted) -> bool:
+    """Where nothing can be written, etcd does not count what a compaction freed: it does so with later commits. A full member is due then."""
     status = member.status
-    return status is None or (status.db_size >= wanted.minimum_size and status.fragmentation > wanted.fragmentation)
+    if status is None:
+        return True
+    if any(etcd.NOSPACE in other.alarms for other in cluster.members) and (status.quota_used or 0) >= etcd.QUOTA_LIMIT:
+        return True
+    return status.db_size >= wanted.minimum_size and status.fragmentation > wanted.fragmentation
 
 
 def _sizes(member: Member) -> str:
@@ -150,25 +166,23 @@ def _space_problems(cluster: Cluster, shrinking: Member | None) -> list[str]:
 
 def _take(client: Etcd, cluster: Cluster, member: Member, step: Step, wanted: Wanted, timeout: float) -> None:
     if step.kind == COMPACT:
-        client.compact(cluster, wanted.compact_revision or 0, timeout)
+        client.compact(cluster, member, wanted.compact_revision or 0, timeout)
     elif step.kind == DEFRAGMENT and member.status:
         client.defragment(member.status.endpoint, timeout)
     else:
-        problems = _space_problems(client.look(), None) if step.alarm == etcd.NOSPACE else []
-        if problems:
-            raise Refused(problems)
         client.disarm(cluster, step.member, step.alarm)
 
 
-def _settled(client: Etcd, member: Member, timeout: float) -> Cluster:
-    """Once the member is healthy again: so the caller may go on to the next."""
-    deadline = time.monotonic() + timeout
+def _settled(client: Etcd, member: Member, timeout: float, compacted: Wanted | None) -> Cluster:
+    """Once the member is healthy again, so that a caller may go on to the next, and counts what a compaction gave back to it."""
+    began = time.monotonic()
     while True:
         cluster = client.look()
         now = cluster.member(member.id)
-        if now and (now.healthy or not member.healthy):
+        waited = time.monotonic() - began
+        if now and (now.healthy or not member.healthy) and (not compacted or _is_due(cluster, now, compacted) or waited >= COUNTING):
             return cluster
-        if time.monotonic() >= deadline:
+        if waited >= timeout:
             raise NotYet(f"{member.label} is not healthy {timeout:g} s after: {now.problem if now else 'it is no member any more'}")
         time.sleep(PAUSE)
 

@@ -21,7 +21,9 @@ options:
     description: Name of the member that is defragmented. Without it, the one that answers at the first of O(endpoints).
     type: str
   defragment:
-    description: Defragment the member, if O(fragmentation) and O(minimum_size) say that it is due.
+    description:
+      - Defragment the member, if O(fragmentation) and O(minimum_size) say that it is due.
+      - While V(NOSPACE) is raised, a member that uses 80 % of its quota is due in any case, for etcd does not count what was freed until it can write.
     type: bool
     default: false
   fragmentation:

@@ -116,11 +116,11 @@ class Member:
             self.process.wait()
             self.process = None
 
-    def wait_healthy(self, seconds: float = 20) -> Member:
+    def wait_healthy(self, query: dict[str, str] | None = None, seconds: float = 20) -> Member:
         deadline = time.monotonic() + seconds
         while True:
             try:
-                status, body = self.lab.client(self).text("/health")
+                status, body = self.lab.client(self).text("/health", query)
             except etcd.UNANSWERED as error:
                 status, body = 0, str(error)
             if status == 200:

@@ -1,0 +1,255 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A snapshot of a real cluster becomes another cluster, on other ports."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+NAMES = ("etcd1", "etcd2", "etcd3")
+BUMP = 1_000_000
+
+
+@pytest.fixture(scope="module")
+def source(lab):
+    members = lab.cluster("etcd1")
+    for number in range(20):
+        lab.etcdctl(members[0], "put", f"/before/{number}", "x" * 1000)
+    return members[0]
+
+
+@pytest.fixture
+def take(lab, source, succeed, tmp_path):
+    def run(**arguments) -> dict:
+        return succeed("etcd_snapshot", path=str(tmp_path / "etcd.db"), bin_dir=str(lab.binaries), **lab.access(source), **arguments)
+
+    return run
+
+
+@pytest.fixture
+def snapshot(take):
+    return take()
+
+
+@pytest.fixture
+def restoring(lab, snapshot):
+    """The arguments that make *member* one of a new cluster of *members*."""
+
+    def arguments(member, *members, **more) -> dict:
+        return {
+            "snapshot": snapshot["path"],
+            "data_dir": str(member.data_dir),
+            "name": member.name,
+            "peer_urls": [member.peer_url],
+            "initial_cluster": lab.initial_cluster(*(members or [member])),
+            "initial_cluster_token": "restored",
+            "bump_revision": BUMP,
+            "bin_dir": str(lab.binaries),
+            **more,
+        }
+
+    return arguments
+
+
+def test_a_snapshot_is_taken_and_proved(lab, source, take, succeed, tmp_path):
+    planned = take(check_mode=True)
+    assert planned["changed"] and list(tmp_path.iterdir()) == []
+    taken = take()
+    path = Path(taken["path"])
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert os.listdir(tmp_path) == ["etcd.db"], "something was left beside it"
+    told = json.loads(subprocess.check_output([lab.binaries / "etcdutl", "snapshot", "status", path, "-w", "json"]))
+    assert (taken["revision"], taken["total_keys"], int(taken["hash"], 16)) == (told["revision"], told["totalKey"], told["hash"])
+    assert taken["revision"] == planned["revision"] == 21
+    assert taken["sha256"] == subprocess.check_output(["sha256sum", path], text=True).split()[0]
+    verified = succeed("etcd_snapshot", path=str(path), state="verified", sha256=taken["sha256"], bin_dir=str(lab.binaries))
+    assert not verified["changed"] and verified["hash"] == taken["hash"]
+
+
+@pytest.mark.parametrize("place", [0.0, 0.3, 0.7, 0.999, 1.0])
+def test_a_damaged_snapshot_is_refused(lab, snapshot, call, restoring, place):
+    path = Path(snapshot["path"])
+    content = bytearray(path.read_bytes())
+    content[min(int(len(content) * place), len(content) - 1)] ^= 1
+    path.write_bytes(content)
+    refused = call("etcd_snapshot", path=str(path), state="verified", bin_dir=str(lab.binaries))
+    assert refused["failed"] and "is damaged" in refused["msg"]
+    member = lab.member("etcd1")
+    refused = call("etcd_restore", **restoring(member))
+    assert refused["failed"] and "is damaged" in refused["msg"] and not member.data_dir.exists()
+
+
+def test_a_snapshot_that_is_cut_off_is_refused(lab, snapshot, call):
+    path = Path(snapshot["path"])
+    for size in (path.stat().st_size - 1, path.stat().st_size - 32, 4096, 0):
+        os.truncate(path, size)
+        refused = call("etcd_snapshot", path=str(path), state="verified", bin_dir=str(lab.binaries))
+        assert refused["failed"] and "is damaged" in refused["msg"], size
+
+
+def test_another_snapshot_than_the_one_expected_is_refused(lab, snapshot, call):
+    refused = call("etcd_snapshot", path=snapshot["path"], state="verified", sha256="0" * 64, bin_dir=str(lab.binaries))
+    assert refused["failed"] and snapshot["sha256"] in refused["msg"]
+
+
+@pytest.fixture
+def broken(lab, tmp_path_factory):
+    """etcd's commands, of which etcdctl does what a shell script says with its last argument, the file."""
+    directory = tmp_path_factory.mktemp("broken")
+    (directory / "etcdutl").symlink_to(lab.binaries / "etcdutl")
+
+    def run(script: str) -> str:
+        (directory / "etcdctl").write_text(f'#!/bin/sh\n{lab.binaries}/etcdctl "$@" || exit 1\nfor file; do :; done\n{script}\n')
+        (directory / "etcdctl").chmod(0o755)
+        return str(directory)
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [('mv "$file" "$file.part"; echo broken off >&2; exit 1', "broken off"), ('truncate -s -100 "$file"', "is damaged"), ('rm "$file"', "is not there")],
+)
+def test_a_failed_snapshot_leaves_the_old_one(lab, source, snapshot, broken, call, tmp_path, script, words):
+    failed = call("etcd_snapshot", path=snapshot["path"], bin_dir=broken(script), **lab.access(source))
+    assert failed["failed"] and words in failed["msg"]
+    assert os.listdir(tmp_path) == ["etcd.db"]
+    assert call("etcd_snapshot", path=snapshot["path"], state="verified", sha256=snapshot["sha256"], bin_dir=str(lab.binaries))["revision"] == 21
+
+
+def test_a_snapshot_that_misses_a_write_is_refused(lab, source, snapshot, broken, call, succeed):
+    """As if the member were behind: what comes is the old one."""
+    old = snapshot["path"] + ".old"
+    shutil.copy(snapshot["path"], old)
+    lab.etcdctl(source, "put", "/acknowledged", "write")
+    failed = call("etcd_snapshot", path=snapshot["path"], bin_dir=broken(f'cp {old} "$file"'), **lab.access(source))
+    assert failed["failed"] and "of revision 21, but 22 was acknowledged" in failed["msg"]
+    lab.etcdctl(source, "del", "/acknowledged")
+
+
+def test_a_restored_cluster_is_as_at_the_snapshot(lab, source, snapshot, succeed, restoring):
+    lab.etcdctl(source, "put", "/after", "the snapshot")
+    members = [lab.member(name) for name in NAMES]
+    planned = succeed("etcd_restore", check_mode=True, **restoring(members[0], *members))
+    assert planned["changed"] and not members[0].data_dir.exists()
+    for member in members:
+        restored = succeed("etcd_restore", **restoring(member, *members))
+        assert restored["changed"] and restored["old_data"] == "" and restored["revision"] == snapshot["revision"]
+        assert os.listdir(member.data_dir) == ["member"]
+        again = succeed("etcd_restore", **restoring(member, *members))
+        assert not again["changed"] and "before" in again["reason"]
+    for member in members:
+        member.start(lab.initial_cluster(*members), "existing")
+    for member in members:
+        member.wait_healthy()
+    info = succeed("etcd_info", **lab.access(members[2]))
+    assert info["healthy"] and [member["name"] for member in info["members"]] == list(NAMES)
+    assert info["revision"] >= snapshot["revision"] + BUMP
+    assert len(lab.etcdctl(members[1], "get", "/before/", "--prefix", "--keys-only").split()) == 20
+    assert lab.etcdctl(members[1], "get", "/after") == "", "a write after the snapshot is there"
+    # A client that watches from a revision of before must be told that it is gone, and not wait for a change that never comes.
+    watched = subprocess.run(
+        [lab.binaries / "etcdctl", f"--endpoints={members[0].endpoint}", *(f"--{key}={value}" for key, value in zip(("cacert", "cert", "key"), lab.tls().values())),
+         "watch", "/before/0", f"--rev={snapshot['revision']}"], capture_output=True, text=True, timeout=20, check=False,
+    )  # fmt: skip
+    assert "has been compacted" in watched.stderr
+    lab.etcdctl(members[0], "put", "/new", "write")
+    for member in members:
+        member.kill()
+
+
+def test_data_are_replaced_only_when_forced_and_no_etcd_runs(lab, snapshot, call, succeed, restoring):
+    member = lab.cluster("etcd7")[0]
+    lab.etcdctl(member, "put", "/precious", "data")
+    refused = call("etcd_restore", **restoring(member))
+    assert refused["failed"] and "force: true" in refused["msg"]
+    refused = call("etcd_restore", force=True, **restoring(member))
+    assert refused["failed"] and "an etcd runs on" in refused["msg"]
+    member.kill()
+    planned = succeed("etcd_restore", force=True, check_mode=True, **restoring(member))
+    assert planned["changed"] and os.listdir(member.data_dir) == ["member"]
+    restored = succeed("etcd_restore", force=True, **restoring(member))
+    assert sorted(os.listdir(member.data_dir)) == ["member", Path(restored["old_data"]).name]
+    member.start(lab.initial_cluster(member), "existing").wait_healthy()
+    assert lab.etcdctl(member, "get", "/precious") == ""
+    assert lab.etcdctl(member, "get", "/before/0", "--print-value-only").startswith("xxx")
+    member.kill()
+    again = succeed("etcd_restore", force=True, **restoring(member))
+    assert not again["changed"], "the same restore twice"
+    # What was replaced is whole: it can be put back.
+    shutil.rmtree(member.data_dir / "member")
+    os.rename(restored["old_data"], member.data_dir / "member")
+    member.start(lab.initial_cluster(member), "existing").wait_healthy()
+    assert lab.etcdctl(member, "get", "/precious", "--print-value-only") == "data"
+    member.kill()
+
+
+def test_an_initial_cluster_without_the_member_is_refused(lab, call, restoring):
+    member, other = lab.member("etcd1"), lab.member("etcd2")
+    refused = call("etcd_restore", **restoring(member, other))
+    assert refused["failed"] and "initial_cluster has etcd1 at no place" in refused["msg"] and not member.data_dir.exists()
+
+
+def test_a_survivor_without_quorum_is_saved(lab, call, succeed, restoring, tmp_path):
+    members = lab.cluster(*NAMES)
+    lab.etcdctl(members[0], "put", "/last", "words")
+    for member in members[1:]:
+        member.kill()
+    arguments = {"path": str(tmp_path / "survivor.db"), "bin_dir": str(lab.binaries), **lab.access(members[0])}
+    refused = call("etcd_snapshot", **arguments)
+    assert refused["failed"] and "consistent: false" in refused["msg"] and not (tmp_path / "survivor.db").exists()
+    saved = succeed("etcd_snapshot", consistent=False, **arguments)
+    members[0].kill()
+    # And as a copy of its database, when not even etcd starts there any more.
+    copy = tmp_path / "copy.db"
+    shutil.copy(members[0].data_dir / "member/snap/db", copy)
+    for path, more in ((saved["path"], {}), (str(copy), {"hash_check": False})):
+        member = lab.member("etcd1")
+        arguments = restoring(member, **more)
+        arguments["snapshot"] = path
+        if more:
+            assert "member/snap/db" in call("etcd_restore", **{**arguments, "hash_check": True})["msg"]
+        assert succeed("etcd_restore", **arguments)["changed"]
+        member.start(lab.initial_cluster(member), "existing").wait_healthy()
+        assert lab.etcdctl(member, "get", "/last", "--print-value-only") == "words"
+        member.kill()
+
+
+KILLED = """
+import json, sys
+from ansible.module_utils.testing import patch_module_args
+from ansible_collections.hardway.kubernetes.plugins.modules import etcd_restore
+with patch_module_args(json.loads(sys.argv[1])):
+    etcd_restore.main()
+"""
+
+
+def test_a_killed_restore_leaves_nothing_half(lab, succeed, restoring, tmp_path_factory):
+    """Killed when etcdutl has done its work, but before anything of it counts."""
+    slow = tmp_path_factory.mktemp("slow")
+    (slow / "etcdutl").write_text(f'#!/bin/sh\n{lab.binaries}/etcdutl "$@" || exit 1\n[ "$2" != restore ] || sleep 60\n')
+    (slow / "etcdutl").chmod(0o755)
+    member = lab.member("etcd1")
+    arguments = restoring(member)
+    words = [sys.executable, "-c", KILLED, json.dumps({**arguments, "bin_dir": str(slow)})]
+    with subprocess.Popen(words, start_new_session=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}) as process:
+        deadline = time.monotonic() + 20
+        while not list(member.data_dir.glob(".hardway-restore/data/member/wal/*.wal")):
+            assert time.monotonic() < deadline and process.poll() is None
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGKILL)
+    assert os.listdir(member.data_dir) == [".hardway-restore"]
+    assert succeed("etcd_restore", **arguments)["changed"]
+    assert os.listdir(member.data_dir) == ["member"]
+    member.start(lab.initial_cluster(member), "existing").wait_healthy()
+    assert lab.etcdctl(member, "get", "/before/19", "--print-value-only").startswith("xxx")
+    member.kill()
