@@ -371,9 +371,10 @@ class _Planner:
 
     def _plan_adopted(self, step: Step, where: str) -> None:
         adopt, standing = step.wanted.adopt, step.standing
+        before = len(self.problems)
         source = self._adopted_pair(step, where)
         if source is None:
-            if standing.certificate is None:
+            if standing.certificate is None and len(self.problems) == before:
                 self._refuse(f"{where}.adopt", f"{adopt.certificate} and {adopt.key} are not both there to be taken over")
             return
         certificate, key = source

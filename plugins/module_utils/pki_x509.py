@@ -206,9 +206,10 @@ def _on_all_cores(function, work: list, several: int) -> list:
 
 def _do_inherited(number: int):
     parent, function, item = _inherited[number]
+    made = function(item)
     if os.getppid() != parent:
-        os._exit(1)  # killed: what it still had to do, and its lock that came with the fork, end here
-    return function(item)
+        os._exit(1)  # It was killed: nobody takes this, and its lock, which came with the fork, is to end too.
+    return made
 
 
 def _generate_der(key_type: KeyType) -> bytes:

@@ -5,14 +5,9 @@ from __future__ import annotations
 import base64
 import copy
 import os
-import random
 import shutil
-import signal
 import stat
 import subprocess
-import sys
-import textwrap
-import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -257,6 +252,28 @@ def test_an_extension_that_nobody_asked_for(directory):
     assert changes(reconcile(directory, REQUEST)) == {"admin": "carries an extension that was not asked for (2.5.29.32)"}
 
 
+@needs_openssl
+def test_an_authority_key_identifier_with_more_than_the_key(directory):
+    openssl("req", "-new", "-key", "admin-key.pem", "-subj", "/O=system:masters/O=ops/CN=admin", "-out", "admin.csr", directory=directory)
+    (directory / "ext").write_text(
+        "basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\nextendedKeyUsage=critical,clientAuth\n"
+        "subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid,issuer:always\n"
+    )
+    arguments = ["x509", "-req", "-in", "admin.csr", "-CA", "ca.pem", "-CAkey", "ca-key.pem", "-days", "365", "-extfile", "ext", "-out", "admin.pem"]
+    openssl(*arguments, directory=directory)
+    assert changes(reconcile(directory, REQUEST)) == {"admin": "the extension 2.5.29.37 is critical; the authority key identifier is not that of ca"}
+    assert not reconcile(directory, REQUEST)["changed"]
+
+
+def test_a_file_that_holds_more_than_its_certificate(directory):
+    before = contents(directory)
+    for name in ("admin", "ca"):
+        (directory / f"{name}.pem").write_bytes(b"Certificate:\n    Data:\n" + before[f"{name}.pem"])
+    expected = {"ca": "ca.pem held more than certificates", "admin": "admin.pem held more than certificates"}
+    assert changes(reconcile(directory, REQUEST, check_mode=True)) == changes(reconcile(directory, REQUEST)) == expected
+    assert contents(directory) == before
+
+
 def test_wrong_modes_are_mended_without_reissue(directory):
     os.chmod(directory / "admin-key.pem", 0o644)
     os.chmod(directory, 0o755)
@@ -314,6 +331,8 @@ def test_not_beyond_the_issuer(tmp_path):
     assert described(result, "admin")["not_after"] == described(result, "ca")["not_after"]
     assert described(result, "admin")["capped_by"] == "ca"
     assert described(result, "etcd")["capped_by"] is None
+    ends = [warning for warning in result["warnings"] if "before the lifetime asked for" in warning]
+    assert ends == [f"The authority ca ends on {described(result, 'ca')['not_after']}, and with it, before the lifetime asked for: apiserver, admin, nameless"]
     # Near the authority's end a new certificate would last no longer: a warning, not one more at each run.
     late = reconcile(tmp_path / "pki", request, now=NOW + timedelta(days=50))
     assert not late["changed"]
@@ -498,7 +517,6 @@ def test_an_authority_is_adopted(tmp_path, foreign):
         (lambda path: (path / "c.pem").write_text("nonsense"), "authorities[ca].adopt.certificate"),
         (lambda path: (path / "k.pem").write_text("nonsense"), "authorities[ca].adopt.key"),
         (lambda path: openssl("genrsa", "-out", "k.pem", "2048", directory=path), "is not the key of"),
-        (lambda path: openssl("rsa", "-in", "k.pem", "-aes128", "-passout", "pass:x", "-out", "k.pem", directory=path), "passphrase"),
         (
             lambda path: openssl(
                 *"req -x509 -newkey rsa:2048 -nodes -keyout k.pem -out c.pem -subj /CN=x -addext basicConstraints=critical,CA:FALSE".split(), directory=path
@@ -552,6 +570,12 @@ def test_unwanted_files_are_listed_and_removed_when_asked(directory):
     assert reconcile(directory, {**request, "purge": True})["removed"] == ["admin-key.pem", "admin.pem"]
     assert not (directory / "admin.pem").exists()
     assert (directory / "notes.txt").exists()
+
+
+def test_a_directory_is_no_file_of_ours(directory):
+    (directory / "old.pem").mkdir()
+    assert not reconcile(directory, {**REQUEST, "purge": True})["changed"]
+    assert (directory / "old.pem").is_dir()
 
 
 @pytest.mark.parametrize("name", ["admin.pem", "admin-key.pem", "ca-key.pem", "encryption.key", "client-ca.pem"])
