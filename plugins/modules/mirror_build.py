@@ -6,17 +6,21 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: mirror_build
-short_description: Fill a mirror by building the artifacts from Go modules
+short_description: Fill a mirror by building the artifacts from source
 description:
   - Runs on the controller, as part of the role P(hardway.kubernetes.mirror#role), and shows its progress while it runs.
   - Builds what is not in the mirror yet, is damaged, or was built from other inputs. It can be stopped at any time and run again.
   - Needs the go command, a C compiler, and the development files of libc and libseccomp; says what is missing before it begins.
+  - Kubernetes 1.20 and etcd 3.4 come from Debian 12's packages, fetched through the apt of the controller and not installed. They need
+    apt and dpkg-dev.
 author: the hardway.kubernetes authors (@hardway)
 options:
   components:
     description:
-      - What to build, each as C(component) (its newest version) or C(component=version).
-      - Everything in its newest version where it is empty.
+      - What to build, each as C(component) (its newest version) or C(component=version). Of Kubernetes 1.35 and 1.36 any patch version.
+      - Where it is empty, all that a cluster has by default, in its newest version.
+      - What is not built (C(cri-dockerd), C(calicoctl)) has to be in the mirror already; it is an error that names its address and its
+        place if it is not.
     type: list
     elements: str
     default: []
@@ -47,9 +51,9 @@ extends_documentation_fragment:
 """
 
 EXAMPLES = r"""
-- name: Build etcd and one version of Kubernetes
+- name: Build etcd and two versions of Kubernetes
   hardway.kubernetes.mirror_build:
-    components: [etcd, kubernetes=1.36.3]
+    components: [etcd, kubernetes=1.36.3, kubernetes=1.35.4]
     mirror: /srv/mirror
     cache: ~/.cache/hardway
 """

@@ -1,12 +1,14 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Fill a mirror by building the artifacts of a cluster from Go modules.
+"""Fill a mirror by building the artifacts of a cluster from source.
 
 A mirror is a directory that holds each upstream file under its address without the scheme, so that hosts fetch from it
 with the same code as from upstream. What is built has the same shape as upstream's file (a bare binary, or an archive with
 the same members) and a checksum file beside it in upstream's format. Images become docker-archives below `images/`.
 
 Each directory `build/<set>` holds the go.mod and go.sum of one component in one version: the `tool` directives name the
-commands, and the go command checks every module against go.sum. Nothing in them is resolved anew here (-mod=readonly).
+commands, and the go command checks every module against go.sum. Nothing in them is resolved anew here (-mod=readonly), but for
+another patch version of Kubernetes, which takes its requirements from upstream's own go.mod. Versions that are older than their
+modules come from Debian's packages (debian_sets.py).
 
 It can be stopped at any time and run again: what is complete, was built from the same inputs, and still has the sum that was
 written down for it, is kept.
@@ -15,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import fcntl
+import functools
 import gzip
 import hashlib
 import io
@@ -33,10 +36,11 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import debian_sets
 import jinja2
 import yaml
 
@@ -77,7 +81,7 @@ class Recipe:
     stamps: tuple[tuple[str, str], ...] = ()
     # Build tags of a command that needs cgo; it is linked statically.
     cgo_tags: tuple[str, ...] | None = None
-    # Installed name -> name that the go command gives the binary.
+    # Installed name -> name that the go command gives the binary (if it is another one).
     renamed: dict[str, str] = field(default_factory=dict)
     # A component that lives in another component's module has a version of its own; this file there names it.
     version: str = ""
@@ -123,6 +127,11 @@ RECIPES = {
         "github.com/coredns/coredns",
         image=Image("coredns", "/coredns", user="65532:65532", capabilities=NET_BIND_SERVICE),
     ),
+    "metrics-server": Recipe(
+        "sigs.k8s.io/metrics-server",
+        image=Image("metrics-server", "/metrics-server", user="65534"),
+        stamps=(("k8s.io/client-go/pkg/version.gitVersion", "v{version}"),),
+    ),
     "pause": Recipe(
         "k8s.io/kubernetes",
         image=Image("pause", "/pause", user="65535:65535"),
@@ -140,6 +149,13 @@ RECIPES = {
     ),
 }
 
+# Components of the catalogue that are not built, because no set for them could be made: their modules are not to be had where this is developed.
+NOT_BUILT = ("cri-dockerd", "calicoctl")
+# The component whose sets serve for other patch versions too.
+PATCHED = "kubernetes"
+# What is built unless something is named; the others cost time that only those who use them should spend.
+DEFAULT = tuple(component for component in RECIPES if component != "metrics-server")
+
 
 # --- What is asked for ---------------------------------------------------------------------------------------------------------------------
 
@@ -152,9 +168,16 @@ class Job:
     version: str
     set_dir: Path
     recipe: Recipe
+    # The set is of another patch version, and what it requires is taken from upstream's go.mod of this one.
+    derived: bool = False
 
     def __str__(self) -> str:
         return f"{self.component} {self.version}"
+
+    @property
+    def debian(self) -> dict[str, Any] | None:
+        """The packages that it comes from, if it does not come from Go modules."""
+        return debian_sets.described(self.set_dir)
 
 
 def version_key(version: str) -> tuple[int, ...]:
@@ -174,41 +197,60 @@ def module_version(set_dir: Path, module: str) -> str:
     return match.group(1)
 
 
+def job_of(component: str, recipe: Recipe, set_dir: Path) -> Job:
+    packages = debian_sets.described(set_dir)
+    if packages:
+        return Job(component, packages["version"], set_dir, replace(recipe, renamed={}))
+    return Job(component, recipe.version or module_version(set_dir, recipe.module), set_dir, recipe)
+
+
 def available() -> list[Job]:
     """All that can be built, the newest version of each component first."""
-    jobs = [
-        Job(component, recipe.version or module_version(set_dir, recipe.module), set_dir, recipe)
-        for component, recipe in RECIPES.items()
-        for set_dir in set_directories(component, recipe)
-    ]
+    jobs = [job_of(component, recipe, set_dir) for component, recipe in RECIPES.items() for set_dir in set_directories(component, recipe)]
     order = list(RECIPES)
     return sorted(jobs, key=lambda job: (order.index(job.component), [-number for number in version_key(job.version)]))
 
 
 def select(jobs: list[Job], wanted: Iterable[str]) -> list[Job]:
-    """The jobs for `component` (newest version) or `component=version`; all components in their newest version if nothing is named."""
+    """The jobs for `component` (newest version) or `component=version`; those of DEFAULT in their newest version if nothing is named."""
     chosen = []
-    for request in list(wanted) or list(RECIPES):
+    for request in list(wanted) or list(DEFAULT):
         component, _equals, version = request.partition("=")
         candidates = [job for job in jobs if job.component == component]
         if not candidates:
             raise BuildError(f"unknown component {component!r}; there are: {', '.join(RECIPES)}")
-        matching = [job for job in candidates if version in ("", job.version)]
+        matching = [job for job in candidates if version in ("", job.version)] or patch_versions(candidates, version)
         if not matching:
+            patches = " (or another patch version of one that has a go.mod)" if component == PATCHED else ""
             raise BuildError(
                 f"{component} {version} cannot be built: {SETS} has {component} in {', '.join(job.version for job in candidates)}. "
-                f"Ask for one of these, or add a directory with the go.mod and go.sum of {version}"
+                f"Ask for one of these{patches}, or add a directory with the go.mod and go.sum of {version}"
             )
         chosen.append(matching[0])
     return chosen
 
 
+def patch_versions(jobs: list[Job], version: str) -> list[Job]:
+    """Another patch version of Kubernetes is built from the set of its minor version."""
+    key = version_key(version)
+    return [
+        replace(job, version=version, derived=True)
+        for job in jobs
+        if job.component == PATCHED and not job.debian and len(key) == 3 and key[:2] == version_key(job.version)[:2]
+    ]
+
+
 # --- The catalogue -------------------------------------------------------------------------------------------------------------------------
+
+
+# As Ansible's: a field of that value is not there.
+OMIT = "__omit__"
 
 
 def render(value: Any, variables: dict[str, str]) -> Any:
     if isinstance(value, dict):
-        return {key: render(item, variables) for key, item in value.items()}
+        rendered = {key: render(item, variables) for key, item in value.items()}
+        return {key: item for key, item in rendered.items() if item != OMIT}
     if isinstance(value, str):
         return jinja2.Template(value, undefined=jinja2.StrictUndefined).render(variables)
     return value
@@ -216,9 +258,17 @@ def render(value: Any, variables: dict[str, str]) -> Any:
 
 def catalogue_entry(job: Job, kind: str, name: str, arch: str) -> dict[str, Any]:
     """The entry of an artifact (or image) for the version that is built."""
-    variable = f"cluster_{job.component.replace('-', '_')}_version"
-    entry = yaml.safe_load(CATALOGUE.read_text())[kind][name]
-    return render(entry, {variable: job.version, "cluster_arch": arch})
+    return rendered_entry(kind, name, job.component, job.version, arch)
+
+
+@functools.cache
+def catalogue() -> dict[str, Any]:
+    return yaml.safe_load(CATALOGUE.read_text())
+
+
+def rendered_entry(kind: str, name: str, component: str, version: str, arch: str) -> dict[str, Any]:
+    variable = f"cluster_{component.replace('-', '_')}_version"
+    return render(catalogue()[kind][name], {variable: version, "cluster_arch": arch, "omit": OMIT})
 
 
 def mirror_path(url: str) -> str:
@@ -242,6 +292,28 @@ class Progress:
 # --- The go command ------------------------------------------------------------------------------------------------------------------------
 
 
+def stamps(job: Job) -> list[str]:
+    """What the linker writes: `package.variable=value`."""
+    major, minor = job.version.split(".")[:2]
+    return [f"{name}={value.format(version=job.version, major=major, minor=minor)}" for name, value in job.recipe.stamps]
+
+
+def derived_go_mod(own: dict[str, Any], upstream: dict[str, Any], job: Job) -> str:
+    """The go.mod of a set for another patch version, from the set's and upstream's (as `go mod edit -json` prints them).
+
+    Kubernetes lists the modules that are published with it (its staging directory) at v0.0.0; they are at v0.MINOR.PATCH.
+    """
+    staging = [requirement["Path"] for requirement in upstream["Require"] if requirement["Version"] == "v0.0.0"]
+    published = f"v0.{job.version.partition('.')[2]}"
+    lines = [f"module {own['Module']['Path']}", f"go {upstream['Go']}"]
+    lines += [f"godebug {setting['Key']}={setting['Value']}" for setting in upstream.get("GoDebug") or ()]
+    lines += [f"tool {tool['Path']}" for tool in own["Tool"]]
+    lines += [f"require {job.recipe.module} v{job.version}"]
+    lines += [f"require {requirement['Path']} {requirement['Version']}" for requirement in upstream["Require"]]
+    lines += [f"replace {path} => {path} {published}" for path in staging]
+    return "\n".join(lines) + "\n"
+
+
 class Go:
     """Runs the go command with the user's settings and the caches of this build."""
 
@@ -255,10 +327,11 @@ class Go:
         self.host_arch = self.output(SETS, "env", "GOHOSTARCH")
         self.arch = self.env["GOARCH"] = arch or self.output(SETS, "env", "GOARCH")
 
-    def output(self, set_dir: Path, *arguments: str) -> str:
-        done = subprocess.run(["go", *arguments], cwd=set_dir, env=self.env, capture_output=True, text=True, check=False)
+    def output(self, directory: Path, *arguments: str) -> str:
+        done = subprocess.run(["go", *arguments], cwd=directory, env=self.env, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise BuildError(f"go {' '.join(arguments)} failed in {set_dir}:\n{done.stderr.strip()}")
+            # With -json the go command tells on standard output what is wrong.
+            raise BuildError(f"go {' '.join(arguments)} failed in {directory}:\n{(done.stderr + done.stdout).strip()}")
         return done.stdout.strip()
 
     def module_dir(self, set_dir: Path, module: str) -> Path:
@@ -279,7 +352,7 @@ class Go:
         """Download the modules of later jobs while earlier ones compile; what fails here fails again, and is told, in the build itself."""
 
         def run() -> None:
-            for set_dir in dict.fromkeys(job.set_dir for job in jobs):
+            for set_dir in dict.fromkeys(job.set_dir for job in jobs if not (job.derived or job.debian)):
                 subprocess.run(
                     ["nice", "go", "list", "-mod=readonly", "-modcacherw", "-deps", "tool"],
                     cwd=set_dir, env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False,
@@ -288,11 +361,16 @@ class Go:
         threading.Thread(target=run, daemon=True).start()
 
     def build(self, job: Job, output: Path) -> None:
-        """Compile all `tool` packages of a set into the directory `output`."""
-        recipe, version = job.recipe, job.version
-        major, minor = version.split(".")[:2]
-        linker = ["-s", "-w"]
-        linker += [f"-X {name}={value.format(version=version, major=major, minor=minor)}" for name, value in recipe.stamps]
+        """Compile (or take from a package) all commands of a set into the directory `output`."""
+        with tempfile.TemporaryDirectory(dir=output) as scratch:
+            if job.debian:
+                self._build_packages(job, job.debian, Path(scratch), output)
+            else:
+                self._build_modules(job, self._derive(job, Path(scratch)) if job.derived else job.set_dir, output)
+
+    def _build_modules(self, job: Job, directory: Path, output: Path) -> None:
+        recipe = job.recipe
+        linker = ["-s", "-w", *(f"-X {stamp}" for stamp in stamps(job))]
         # The linker drops the debugging data of a stripped binary; not to generate it at all saves a tenth of the time.
         arguments = ["-v", "-trimpath", "-buildvcs=false", "-mod=readonly", "-modcacherw", "-gcflags=all=-dwarf=false"]
         if recipe.cgo_tags is not None:
@@ -300,7 +378,34 @@ class Go:
             arguments += [f"-tags={','.join(recipe.cgo_tags)}"]
         command = ["go", "build", *arguments, f"-ldflags={' '.join(linker)}", f"-o={output}/", "tool"]
         env = dict(self.env, CGO_ENABLED="0" if recipe.cgo_tags is None else "1")
-        self._run_with_heartbeat(job, command, env)
+        self._run_with_heartbeat(job, command, directory, env)
+
+    def _derive(self, job: Job, scratch: Path) -> Path:
+        """A set for another patch version; what its go.sum does not have, the go command checks against its checksum database."""
+        self.progress.say(f"{job}: taking the requirements from upstream's go.mod")
+        module = json.loads(self.output(scratch, "mod", "download", "-modcacherw", "-json", f"{job.recipe.module}@v{job.version}"))
+        own, upstream = (json.loads(self.output(scratch, "mod", "edit", "-json", str(path))) for path in (job.set_dir / "go.mod", module["GoMod"]))
+        directory = scratch / job.set_dir.name
+        directory.mkdir()
+        (directory / "go.mod").write_text(derived_go_mod(own, upstream, job))
+        shutil.copyfile(job.set_dir / "go.sum", directory / "go.sum")
+        self.output(directory, "mod", "tidy", "-modcacherw")
+        return directory
+
+    def _build_packages(self, job: Job, recipe: dict[str, Any], scratch: Path, output: Path) -> None:
+        compiles = "source" in recipe
+        self.progress.say(f"{job}: fetching Debian's packages")
+        apt = debian_sets.Apt(scratch / "apt", self.host_arch if compiles else self.arch)
+        if not compiles:
+            debian_sets.take_binaries(recipe, apt, scratch, output)
+            return
+
+        def compile_and_tell(command: list[str], directory: Path, env: dict[str, str]) -> None:
+            self._run_with_heartbeat(job, command, directory, env)
+
+        tree = debian_sets.prepare(recipe, apt, scratch, self.env)
+        debian_sets.generate_openapi(tree, scratch, compile_and_tell)
+        debian_sets.compile_commands(tree, list(job.recipe.artifacts), stamps(job), output, compile_and_tell)
 
     @staticmethod
     @contextmanager
@@ -313,9 +418,9 @@ class Go:
                 process.terminate()
                 raise
 
-    def _run_with_heartbeat(self, job: Job, command: list[str], env: dict[str, str]) -> None:
+    def _run_with_heartbeat(self, job: Job, command: list[str], directory: Path, env: dict[str, str]) -> None:
         compiled, tail, due = 0, deque(maxlen=30), time.monotonic() + HEARTBEAT
-        with self._started(command, job.set_dir, env) as process, selectors.DefaultSelector() as selector:
+        with self._started(command, directory, env) as process, selectors.DefaultSelector() as selector:
             assert process.stderr is not None
             selector.register(process.stderr, selectors.EVENT_READ)
             pending, chunk = "", b"-"
@@ -330,7 +435,7 @@ class Go:
                     due += HEARTBEAT
         if process.returncode:
             report = "\n".join(line for line in tail if not re.fullmatch(r"[\w./~-]+|go: downloading .*", line))
-            raise BuildError(f"{job}: go build failed in {job.set_dir} (exit status {process.returncode}):\n{report}")
+            raise BuildError(f"{job}: go build failed in {directory} (exit status {process.returncode}):\n{report}")
 
 
 def c_compiler() -> str:
@@ -505,7 +610,7 @@ class Builder:
             entries.append(catalogue_entry(job, "cluster_images", job.recipe.image.name, self.arch))
         described = json.dumps([job.version, self.arch, asdict(job.recipe), entries], sort_keys=True, default=repr)
         digest = hashlib.sha256(described.encode())
-        for name in ("go.mod", "go.sum"):
+        for name in (debian_sets.RECIPE,) if job.debian else ("go.mod", "go.sum"):
             digest.update((job.set_dir / name).read_bytes())
         return digest.hexdigest()
 
@@ -542,6 +647,23 @@ def default_cache() -> Path:
     return Path(os.environ.get("HARDWAY_CACHE") or f"{base}/hardway").expanduser()
 
 
+def without_not_built(requests: list[str], mirror: Path, arch: str, progress: Progress) -> list[str]:
+    """The requests that are for this build; what it cannot make has to be in the mirror already."""
+    problems = []
+    for request in requests:
+        component, _equals, version = request.partition("=")
+        if component in NOT_BUILT:
+            url = rendered_entry("cluster_artifacts", component, component, version or "VERSION", arch)["url"]
+            path = mirror / mirror_path(url)
+            if path.is_file():
+                progress.say(f"{component} {version}: is in the mirror as it was put there, kept")
+            else:
+                problems.append(f"{component} {version or 'VERSION'} is not built from source: download {url} to {path}, or leave {component} out")
+    if problems:
+        raise BuildError("\n".join(problems))
+    return [request for request in requests if request.partition("=")[0] not in NOT_BUILT]
+
+
 def check_tools(jobs: list[Job], cache: Path, go: Go) -> None:
     """All that is missing, at once, before anything is built."""
     problems = []
@@ -554,6 +676,9 @@ def check_tools(jobs: list[Job], cache: Path, go: Go) -> None:
             problems.append("pkg-config is not in PATH (Debian: apt-get install pkg-config)")
         elif subprocess.run(["pkg-config", "--exists", "libseccomp"], check=False).returncode:
             problems.append("libseccomp's development files are missing (Debian: apt-get install libseccomp-dev)")
+    tools = dict.fromkeys(tool for job in jobs if job.debian for tool in debian_sets.missing_tools(job.debian))
+    if tools:
+        problems.append(f"{', '.join(tools)}: not in PATH; a version that comes from Debian's packages needs them (Debian: apt-get install apt dpkg-dev)")
     free = shutil.disk_usage(cache).free
     if free < SPACE_NEEDED:
         problems.append(f"{cache} has {free / 2**30:.1f} GiB free, a build takes up to {SPACE_NEEDED / 2**30:.0f} GiB: set HARDWAY_CACHE to a larger place")
@@ -574,8 +699,9 @@ def locked(cache: Path, progress: Progress) -> Iterator[None]:
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Fill a mirror by building the artifacts of a cluster from Go modules.")
-    parser.add_argument("components", nargs="*", metavar="COMPONENT[=VERSION]", help="what to build (default: everything, each in its newest version)")
+    parser = argparse.ArgumentParser(description="Fill a mirror by building the artifacts of a cluster from source.")
+    default = f"{', '.join(DEFAULT)}, each in its newest version"
+    parser.add_argument("components", nargs="*", metavar="COMPONENT[=VERSION]", help=f"what to build (default: {default})")
     parser.add_argument("--cache", type=Path, default=default_cache(), help="caches of the build (default: $HARDWAY_CACHE or ~/.cache/hardway)")
     parser.add_argument("--mirror", type=Path, help="the mirror to fill (default: `mirror` in the cache)")
     parser.add_argument("--arch", default="", help="architecture to build for, as Go calls it (default: `go env GOARCH`)")
@@ -594,12 +720,13 @@ def main() -> None:
     if arguments.list:
         print("\n".join(f"{job.component}={job.version}" for job in jobs))
         return
-    chosen = select(jobs, arguments.components)
+    go = Go(cache, progress, arguments.arch)
+    requests = without_not_built(arguments.components, mirror, go.arch, progress)
+    chosen = select(jobs, requests) if requests or not arguments.components else []
     with locked(cache, progress):
         work = cache / "work"
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir()
-        go = Go(cache, progress, arguments.arch)
         builder = Builder(mirror, work, go, go.arch, progress)
         pending = builder.pending(chosen)
         check_tools(pending, cache, go)
@@ -623,7 +750,7 @@ if __name__ == "__main__":
         signal.signal(number, interrupted)
     try:
         main()
-    except BuildError as error:
+    except (BuildError, debian_sets.DebianError) as error:
         sys.exit(f"build.py: {error}")
     except KeyboardInterrupt:
         sys.exit("build.py: interrupted; run it again to go on where it stopped")
