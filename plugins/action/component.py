@@ -98,6 +98,7 @@ class ActionModule(ActionBase):
         if not pki:
             return []
         directory = self._variable('cluster_pki')
+        effects = [(pki['files'], 'restart'), (pki['reloaded'], 'none')]
         return [
             {
                 'dest': os.path.join(pki['path'], name),
@@ -105,9 +106,10 @@ class ActionModule(ActionBase):
                 'mode': KEY_MODE if source.endswith(('-key.pem', '.key')) else '0644',
                 'owner': pki['owner'],
                 'group': pki['owner'],
-                'on_change': pki['on_change'],
+                'on_change': effect,
             }
-            for name, source in pki['files'].items()
+            for files, effect in effects
+            for name, source in files.items()
         ]
 
     def _file(self, item):
@@ -275,8 +277,8 @@ ARGUMENTS = {
         'options': {
             'path': {'type': 'path', 'required': True},
             'owner': {'type': 'str', 'default': 'root'},
-            'files': {'type': 'dict', 'required': True},
-            'on_change': _ON_CHANGE,
+            'files': {'type': 'dict', 'default': {}},
+            'reloaded': {'type': 'dict', 'default': {}},
         },
     },
     'unit': {'type': 'str'},

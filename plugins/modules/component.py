@@ -119,14 +119,13 @@ options:
         type: str
         default: root
       files:
-        description: Name on the host to name in the PKI directory.
+        description: Name on the host to name in the PKI directory. The process restarts when one of them changes.
         type: dict
-        required: true
-      on_change:
-        description: As with O(files[].on_change).
-        type: str
-        choices: [restart, reload, none]
-        default: restart
+        default: {}
+      reloaded:
+        description: The same for those that the process reads again by itself, at each handshake say. It is left alone when they change.
+        type: dict
+        default: {}
   unit:
     description: Template of the systemd unit. Without it O(service) is a unit of the distribution, which gets a drop-in alone.
     type: str

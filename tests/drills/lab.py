@@ -245,7 +245,7 @@ class Pods:
         failed = [line for line in lines if 'error checking' in line]
         asked = sum('calling /healthz' in line for line in lines)
         require(asked, f'the clients in pods asked nothing: {lines[-3:]}')
-        require(not failed, f'{len(failed)} of {asked} requests of clients in pods failed: {failed[:5]}')
+        require(not failed, f'{len(failed)} of {asked} requests of clients in pods failed: ' + '; '.join(line[:60] + ' ... ' + line[-100:] for line in failed[:5]))
         return f'{len(self.logs)} clients in pods {asked} asked, 0 failed'
 
 
