@@ -112,8 +112,8 @@ def _running(entry: Mapping) -> str:
         for name in served["running"]:
             ports.setdefault(name, []).append(served["endpoint"].rpartition(":")[2])
     states = {**dict.fromkeys(ports, "current"), **entry["running"]}
-    words = [f"{name}{':' if name in ports else ''}{'+'.join(ports.get(name, []))}{'' if state == 'current' else f'={state}'}" for name, state in states.items()]
-    return ",".join(sorted(words))
+    served = {name: f":{'+'.join(numbers)}" for name, numbers in ports.items()}
+    return ",".join(sorted(f"{name}{served.get(name, '')}{'' if state == 'current' else f'={state}'}" for name, state in states.items()))
 
 
 def _summary(rows: list[Row], results: list[tuple[str, Mapping]]) -> str:
@@ -190,7 +190,8 @@ def _end_of(text: str, width: int) -> str:
 def _judge(made: Report, row: Row, ends: Mapping[str, str], now: str, warn_days: int, fail_days: int) -> None:
     entry = row.entry
     if entry["not_before"] > now:
-        made.failures.append(f"{_hosts(row.hosts)}: {row.place} is not valid before {entry['not_before']}: compare the clocks of the hosts and of this computer")
+        mend = "compare the clocks of the hosts and of this computer"
+        made.failures.append(f"{_hosts(row.hosts)}: {row.place} is not valid before {entry['not_before']}: {mend}")
     elif entry["days_left"] < max(fail_days, warn_days):
         sentences = made.failures if entry["days_left"] < fail_days else made.warnings
         sentences.append(f"{_hosts(row.hosts)}: {row.place} {_end(entry)}: {_mend(entry, ends)}")

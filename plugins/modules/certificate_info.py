@@ -112,7 +112,7 @@ certificates:
   contains:
     where: {description: Where it was found., type: str, sample: /etc/kubernetes/pki/client-ca.pem (1/2)}
     source: {description: "V(file), V(kubeconfig) (embedded) or V(endpoint).", type: str, sample: file}
-    path: {description: "The file; of an endpoint the one that it serves from, null where none was named.", type: str, sample: /etc/kubernetes/pki/client-ca.pem}
+    path: {description: "The file; of an endpoint the one that it serves from, or null.", type: str, sample: /etc/kubernetes/pki/client-ca.pem}
     position: {description: Its place in the file., type: int, sample: 1}
     endpoint: {description: Address and port of the server; null for files., type: str, sample: null}
     running:

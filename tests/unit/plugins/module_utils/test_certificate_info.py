@@ -128,7 +128,8 @@ def test_a_certificate_beside_its_key(directory):
 
 
 def test_what_is_named_must_be_there_and_what_a_glob_finds_need_not(directory):
-    found = subject.gather([f"{directory}/gone.pem", f"{directory}/gone-*.pem", f"{directory}/encryption.key", f"{directory}/ca.pem", f"{directory}/c*.pem", "/dev/null"])
+    names = ("gone.pem", "gone-*.pem", "encryption.key", "ca.pem", "c*.pem")
+    found = subject.gather([*(f"{directory}/{name}" for name in names), "/dev/null"])
     assert found["problems"] == [
         f"{directory}/gone.pem: does not exist",
         f"{directory}/encryption.key: holds no certificate in PEM",
@@ -287,7 +288,6 @@ def listening(serve):
         thread.join(5)
 
 
-@contextlib.contextmanager
 def tls_server(directory: Path, version=ssl.TLSVersion.TLSv1_3, client_certificate=False, name="server"):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = context.maximum_version = version
@@ -295,8 +295,7 @@ def tls_server(directory: Path, version=ssl.TLSVersion.TLSv1_3, client_certifica
     if client_certificate:
         context.verify_mode = ssl.CERT_REQUIRED
         context.load_verify_locations(directory / "ca.pem")
-    with listening(lambda connection: context.wrap_socket(connection, server_side=True).close()) as port:
-        yield port
+    return listening(lambda connection: context.wrap_socket(connection, server_side=True).close())
 
 
 def endpoint(port: int, **more) -> dict:
