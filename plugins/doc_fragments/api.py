@@ -15,7 +15,7 @@ options:
     required: true
   timeout:
     description:
-      - Seconds to wait for what the module waits for. A single request waits for its answer at most 10 s of it.
+      - Seconds to wait for what the module waits for; V(0) is to look once. A single request waits for its answer 10 s at most.
     type: int
     default: 120
 requirements:

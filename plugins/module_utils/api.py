@@ -36,7 +36,7 @@ IDEMPOTENT = frozenset(("GET", "HEAD", "PUT", "DELETE", "PATCH"))
 CLOSED_EARLY = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError, ConnectionAbortedError, ssl.SSLEOFError)
 MOST_RETRIES = 8
 LONGEST_RETRY_AFTER = 10.0
-LONGEST_REQUEST = 10.0
+SHORTEST_REQUEST, LONGEST_REQUEST = 1.0, 10.0
 # what passes while masters restart or etcd elects a leader: too many requests, and errors of the server's side
 TEMPORARY = frozenset((429, 500, 502, 503, 504))
 PAUSE = 0.5
@@ -257,7 +257,7 @@ class Api:
     @classmethod
     def of_module(cls, params: t.Mapping[str, t.Any], agent: str) -> Api:
         """The API that the options of the documentation fragment C(api) name."""
-        return cls.from_kubeconfig(params["kubeconfig"], min(LONGEST_REQUEST, params["timeout"]), agent)
+        return cls.from_kubeconfig(params["kubeconfig"], min(LONGEST_REQUEST, max(SHORTEST_REQUEST, params["timeout"])), agent)
 
     def get(self, path: str, query: t.Mapping[str, t.Any] | None = None, timeout: float | None = None) -> dict[str, t.Any]:
         return self._object("GET", path, query, timeout=timeout)

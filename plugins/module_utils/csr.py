@@ -23,6 +23,8 @@ CRYPTOGRAPHY_IMPORT_ERROR: str | None = None
 try:
     from cryptography import x509
     from cryptography.exceptions import UnsupportedAlgorithm
+
+    UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, x509.InvalidVersion)
     from cryptography.x509.oid import ExtensionOID, NameOID
 except ImportError:
     CRYPTOGRAPHY_IMPORT_ERROR = traceback.format_exc()
@@ -31,6 +33,8 @@ REQUESTS = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
 CLIENT = "kubernetes.io/kube-apiserver-client-kubelet"
 SERVING = "kubernetes.io/kubelet-serving"
 SIGNERS = {CLIENT: "client", SERVING: "serving"}
+# Upstream's own signers issue what the API believes; what others sign is their matter.
+OWN_SIGNERS = "kubernetes.io/"
 # kubelet asks for key encipherment with RSA keys alone, since 1.27
 USAGES = {
     CLIENT: (frozenset(("digital signature", "client auth")), frozenset(("digital signature", "key encipherment", "client auth"))),
@@ -40,6 +44,9 @@ USER_PREFIX = "system:node:"
 NODES_GROUP = "system:nodes"
 BOOTSTRAPPERS_GROUP = "system:bootstrappers"
 BOOTSTRAP_USER = re.compile(r"system:bootstrap:[a-z0-9]{6}")
+# One block and nothing beside it: what the signer reads must be what was judged, and where two blocks stand parsers choose differently.
+PEM = re.compile(rb"\s*-----BEGIN CERTIFICATE REQUEST-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE REQUEST-----\s*")
+EXTENSION_REQUEST = "1.2.840.113549.1.9.14"
 NODE_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 
 
@@ -92,7 +99,7 @@ class Request:
         return {
             "name": self.name,
             "node": node or self.node,
-            "certificate": SIGNERS[self.signer],
+            "certificate": SIGNERS.get(self.signer, self.signer),
             "requester": self.username,
             "names": sorted(self.dns | self.addresses) + list(self.other_names),
             **({"reasons": list(reasons)} if reasons else {}),
@@ -101,7 +108,7 @@ class Request:
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """What is to be done with a pending request: approve, deny, or leave (foreign)."""
+    """What is to be done with a pending request: approve, deny, leave and tell (foreign), or nothing at all (ignore)."""
 
     action: str
     request: Request
@@ -160,9 +167,21 @@ def read_request(item: t.Mapping[str, t.Any]) -> Request:
         created=item["metadata"].get("creationTimestamp") or "",
     )
     try:
-        return _with_contents(request, x509.load_pem_x509_csr(base64.b64decode(spec.get("request", ""))))
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        return _with_contents(request, _load(base64.b64decode(spec.get("request", ""))))
+    except UNREADABLE as error:
         return dataclasses.replace(request, defect=f"the request cannot be read: {error}")
+
+
+def _load(data: bytes) -> x509.CertificateSigningRequest:
+    block = PEM.fullmatch(data)
+    if not block:
+        raise ValueError("it is not one block of PEM")
+    csr = x509.load_der_x509_csr(base64.b64decode(b"".join(block[1].split()), validate=True))
+    attributes = [attribute.oid.dotted_string for attribute in csr.attributes]
+    if attributes not in ([], [EXTENSION_REQUEST]):
+        # Go's parser takes the extensions of all of them together, this one those of the first
+        raise ValueError(f"it has the attributes {', '.join(attributes)}, where a kubelet has one list of extensions at most")
+    return csr
 
 
 def _with_contents(request: Request, csr: x509.CertificateSigningRequest) -> Request:
@@ -197,21 +216,39 @@ def _values(subject: t.Iterable[x509.NameAttribute], oid: x509.ObjectIdentifier)
     return tuple(str(part.value) for part in subject if part.oid == oid)
 
 
-def judge(request: Request, nodes: t.Mapping[str, Node], bootstrap_users: t.Collection[str] = ()) -> Verdict:
-    """What is to be done with a pending request of one of the two signers."""
+def judge(
+    request: Request, nodes: t.Mapping[str, Node], bootstrap_users: t.Collection[str] = (), inventory: t.Collection[str] | None = None
+) -> Verdict:
+    """What is to be done with a pending request. With *inventory* a node that neither it nor *nodes* names is a stranger."""
+    if request.signer not in SIGNERS:
+        return _judge_other_signer(request, nodes)
     named = _named(request, nodes)
     if not named:
-        return Verdict("foreign", request, request.node)
-    node = nodes[request.node] if request.node in nodes else None
-    if node is None:
-        reasons: tuple[str, ...] = (
-            f"its subject names {request.node or 'no node'}, but its requester or its names are those of {', '.join(sorted(named))}",
-        )
-        if request.defect:
-            reasons = (request.defect,)
-        return Verdict("deny", request, sorted(named)[0], reasons)
+        return _judge_other_node(request, inventory)
+    if request.node not in nodes:
+        owners = ", ".join(sorted(named))
+        reason = request.defect or f"its subject names {request.node or 'no node'}, but its requester or its names are those of {owners}"
+        return Verdict("deny", request, sorted(named)[0], (reason,))
+    node = nodes[request.node]
     reasons = tuple(disagreements(request, node, bootstrap_users))
     return Verdict("deny" if reasons else "approve", request, node.name, reasons)
+
+
+def _judge_other_signer(request: Request, nodes: t.Mapping[str, Node]) -> Verdict:
+    """A request to be a listed node, or by one, that goes past the two signers whose requests are judged."""
+    node = next((name for name in (request.node, request.requesting_node) if name in nodes), "")
+    if not node or not request.signer.startswith(OWN_SIGNERS):
+        return Verdict("ignore", request)
+    return Verdict("deny", request, node, (f"its signer is {request.signer}; a kubelet asks {CLIENT} and {SERVING}",))
+
+
+def _judge_other_node(request: Request, inventory: t.Collection[str] | None) -> Verdict:
+    claimed = [name for name in (request.node, request.requesting_node) if name]
+    strangers = [name for name in dict.fromkeys(claimed) if name not in (inventory or ())]
+    if inventory is None or (claimed and not strangers):
+        return Verdict("foreign", request, request.node)
+    reason = f"{' and '.join(strangers)} is not in the inventory" if strangers else f"it names no node{f' ({request.defect})' if request.defect else ''}"
+    return Verdict("deny", request, request.node, (reason,))
 
 
 def _named(request: Request, nodes: t.Mapping[str, Node]) -> set[str]:
@@ -285,10 +322,19 @@ class NodeState:
 class Approver:
     """Approves what agrees and waits for nodes; *nodes* are those of the play alone."""
 
-    def __init__(self, api: Api, nodes: t.Mapping[str, Node], bootstrap_users: t.Collection[str] = (), deny: bool = True, probe_timeout: float = 4.0) -> None:
+    def __init__(
+        self,
+        api: Api,
+        nodes: t.Mapping[str, Node],
+        bootstrap_users: t.Collection[str] = (),
+        deny: bool = True,
+        inventory: t.Collection[str] | None = None,
+        probe_timeout: float = 4.0,
+    ) -> None:
         self.api = api
         self.nodes = nodes
         self.bootstrap_users = bootstrap_users
+        self.inventory = inventory
         self.deny = deny
         self.probe_timeout = probe_timeout
         self.requests: list[Request] = []
@@ -296,6 +342,7 @@ class Approver:
         self.approved: list[Verdict] = []
         self.denied: dict[str, Verdict] = {}
         self.foreign: list[Verdict] = []
+        self._objects: dict[str, t.Any] = {}
 
     @property
     def missing(self) -> list[NodeState]:
@@ -303,15 +350,12 @@ class Approver:
 
     def look(self) -> list[Verdict]:
         """Reads the requests, judges those that are pending."""
-        objects = {}
-        for signer in SIGNERS:
-            for item in self.api.items(REQUESTS, {"fieldSelector": f"spec.signerName={signer}"}):
-                objects[item["metadata"]["name"]] = item
-        self.requests = [read_request(item) for item in objects.values()]
-        verdicts = [judge(request, self.nodes, self.bootstrap_users) for request in self.requests if request.state == "pending"]
+        self._objects = {item["metadata"]["name"]: item for item in self.api.items(REQUESTS)}
+        self.requests = [read_request(item) for item in self._objects.values()]
+        pending = [request for request in self.requests if request.state == "pending"]
+        verdicts = [judge(request, self.nodes, self.bootstrap_users, self.inventory) for request in pending]
         self.foreign = [verdict for verdict in verdicts if verdict.action == "foreign"]
-        self._objects = objects
-        return [verdict for verdict in verdicts if verdict.action != "foreign"]
+        return [verdict for verdict in verdicts if verdict.action in ("approve", "deny")]
 
     def act(self, verdicts: t.Iterable[Verdict]) -> None:
         """Approves and denies."""
@@ -362,7 +406,7 @@ class Approver:
         """The step that a node has not made, and what to look at."""
         denied = [verdict for verdict in self.denied.values() if verdict.node == state.name]
         if denied:
-            refused = "; ".join(f"{SIGNERS[verdict.request.signer]} request {verdict.request.name}: {', '.join(verdict.reasons)}" for verdict in denied)
+            refused = "; ".join(f"{verdict.report()['certificate']} request {verdict.request.name}: {', '.join(verdict.reasons)}" for verdict in denied)
             return f"{state.name}: {'denied' if self.deny else 'not approved'} {refused}. Mend the inventory or the host."
         journal = f"Look at: journalctl -u kubelet on {state.name}"
         client, serving = self._last(state.name, CLIENT), self._last(state.name, SERVING)

@@ -17,14 +17,13 @@ description:
     whose requester, subject, usages and names agree with O(nodes).
   - A request that speaks of a named node (in its subject, by its requester, or by a name or an address of the node's) but disagrees is denied, and
     named in RV(ignore:denied) with every reason.
-  - Requests for other nodes are left alone, and listed in RV(ignore:foreign).
-  - When nothing is pending and each node answers, nothing changes, in one pass of two calls and one for each node.
+  - So is a request of a named node, or to be one, for another of Kubernetes' own signers.
+  - Requests for other nodes are left alone, and listed in RV(ignore:foreign); with O(inventory) those for nodes outside it are denied, too.
+  - When nothing is pending and each node answers, nothing changes, in one pass of one call and one for each node.
   - The API server shows that it trusts a serving certificate only when it runs with C(--kubelet-certificate-authority).
+extends_documentation_fragment:
+  - hardway.kubernetes.api
 options:
-  kubeconfig:
-    description: Path of a kubeconfig that may read and approve requests and use C(nodes/proxy).
-    type: path
-    required: true
   nodes:
     description: The nodes of the play. Only for these are requests approved.
     type: list
@@ -42,13 +41,15 @@ options:
         type: list
         elements: str
         default: []
-  timeout:
-    description: Seconds to wait for all nodes.
-    type: int
-    default: 120
+  inventory:
+    description:
+      - Names of all nodes that the cluster may have, those of O(nodes) need not be among them. A pending request for any other is denied.
+      - When not given, requests for nodes that O(nodes) does not name are left alone.
+    type: list
+    elements: str
   deny:
     description:
-      - Whether to deny requests that speak of a named node but disagree.
+      - Whether to deny requests that speak of a named node but disagree, and those from outside O(inventory).
       - When V(false), they stay pending, and are named all the same.
     type: bool
     default: true
@@ -60,7 +61,6 @@ options:
     default: []
 requirements:
   - cryptography
-  - PyYAML
 attributes:
   check_mode:
     support: full
@@ -73,7 +73,7 @@ seealso:
     description: The rules of the two signers.
     link: https://kubernetes.io/docs/reference/access-authn-authz/certificate-signing-requests/
 notes:
-  - Runs on the controller.
+  - O(timeout) is for all nodes together.
 """
 
 EXAMPLES = r"""
@@ -85,6 +85,7 @@ EXAMPLES = r"""
         addresses: [192.0.2.31]
       - name: node2
         addresses: [192.0.2.32]
+    inventory: [node1, node2, node3]
     timeout: 90
   delegate_to: localhost
   run_once: true
@@ -103,7 +104,7 @@ approved:
       node: node1
       requester: system:node:node1
 denied:
-  description: Requests that speak of a named node but disagree, each with its reasons.
+  description: Requests that speak of a named node but disagree or come from outside the inventory, each with its reasons.
   returned: always
   type: list
   elements: dict
@@ -115,7 +116,7 @@ denied:
       reasons: ["it asks for 192.0.2.99; the inventory gives node1 192.0.2.31, node1"]
       requester: system:node:node1
 foreign:
-  description: Pending requests for nodes that are not in the list. They were left alone.
+  description: Pending requests for other nodes. They were left alone.
   returned: always
   type: list
   elements: dict
@@ -136,7 +137,15 @@ import time
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.hardway.kubernetes.plugins.module_utils.api import YAML_IMPORT_ERROR, Api, ApiError, ApiUnreachable, KubeconfigError
+from ansible_collections.hardway.kubernetes.plugins.module_utils.api import (
+    YAML_IMPORT_ERROR,
+    Api,
+    ApiError,
+    ApiUnreachable,
+    KubeconfigError,
+    argument_spec,
+    is_temporary,
+)
 from ansible_collections.hardway.kubernetes.plugins.module_utils.csr import CRYPTOGRAPHY_IMPORT_ERROR, Approver, InventoryError, Verdict, read_nodes
 
 INTERVAL = 0.4
@@ -150,7 +159,9 @@ def wait(approver: Approver, timeout: float) -> str:
         try:
             approver.act(approver.look())
             approver.probe()
-        except ApiUnreachable as error:  # masters may be restarting
+        except (ApiError, ApiUnreachable) as error:
+            if not is_temporary(error):  # masters may be restarting
+                raise
             trouble = str(error)
         if not trouble and not approver.missing:
             return ""
@@ -183,18 +194,17 @@ def result_of(approver: Approver, approved: list[Verdict], denied: list[Verdict]
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={
-            "kubeconfig": {"type": "path", "required": True},
-            "nodes": {
+        argument_spec=argument_spec(
+            nodes={
                 "type": "list",
                 "elements": "dict",
                 "required": True,
                 "options": {"name": {"type": "str", "required": True}, "addresses": {"type": "list", "elements": "str", "default": []}},
             },
-            "timeout": {"type": "int", "default": 120},
-            "deny": {"type": "bool", "default": True},
-            "bootstrap_users": {"type": "list", "elements": "str", "default": []},
-        },
+            inventory={"type": "list", "elements": "str"},
+            deny={"type": "bool", "default": True},
+            bootstrap_users={"type": "list", "elements": "str", "default": []},
+        ),
         supports_check_mode=True,
     )
     for library, error in (("PyYAML", YAML_IMPORT_ERROR), ("cryptography", CRYPTOGRAPHY_IMPORT_ERROR)):
@@ -203,7 +213,8 @@ def main() -> None:
     params, started = module.params, time.monotonic()
     try:
         nodes = read_nodes(params["nodes"])
-        approver = Approver(Api.from_kubeconfig(params["kubeconfig"], agent="hardway-csr-approval"), nodes, params["bootstrap_users"], params["deny"])
+        api = Api.of_module(params, "hardway-csr-approval")
+        approver = Approver(api, nodes, params["bootstrap_users"], params["deny"], params["inventory"])
         if module.check_mode:
             verdicts = approver.look()
             approver.probe()
@@ -215,7 +226,7 @@ def main() -> None:
     result = result_of(approver, approver.approved, list(approver.denied.values()), started)
     for verdict in approver.denied.values():
         told, what = verdict.report(), "denied" if params["deny"] else "not approved"
-        module.warn(f"request {told['name']} ({told['certificate']}) for {told['node']} was {what}: {'; '.join(verdict.reasons)}")
+        module.warn(f"request {told['name']} ({told['certificate']}) for {told['node'] or 'no node'} was {what}: {'; '.join(verdict.reasons)}")
     if failure:
         waiting = ", ".join(state.name for state in approver.missing)
         module.fail_json(msg=f"{waiting or 'the API'} not ready within {params['timeout']} s.\n{failure}", **result)

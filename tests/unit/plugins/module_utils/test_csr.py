@@ -98,6 +98,9 @@ BAD = {
     "client with a DNS name": (lambda: client(dns=["node1"]), "a client certificate has none"),
     "client with an address": (lambda: client(addresses=["10.0.0.31"]), "a client certificate has none"),
     "client with server usage": (lambda: client(usages=[*CLIENT_USAGES, "server auth"]), "its usages are"),
+    "client with any usage": (lambda: client(usages=[*CLIENT_USAGES, "any"]), "its usages are any, client auth, digital signature"),
+    "serving with any usage": (lambda: serving(usages=["any"]), "its usages are any instead of"),
+    "client usages for the other signer": (lambda: serving(usages=CLIENT_USAGES), "its usages are client auth"),
     "client without usages": (lambda: client(usages=[]), "its usages are nothing"),
     "serving with client usage": (lambda: serving(usages=[*SERVING_USAGES, "client auth"]), "its usages are"),
     "serving with cert sign": (lambda: serving(usages=[*SERVING_USAGES, "cert sign"]), "its usages are"),
@@ -136,6 +139,79 @@ def test_a_signature_by_another_key_is_denied() -> None:
     verdict = rules.judge(rules.read_request(make_object(rules.CLIENT, BOOTSTRAP, CLIENT_USAGES, damaged_signature())), NODES)
     assert verdict.action == "deny"
     assert "signature" in verdict.reasons[0]
+
+
+def two_blocks() -> bytes:
+    return make_pem(dns=["node1"]) + make_pem(dns=["kubernetes"])
+
+
+def block_of_another_kind_first() -> bytes:
+    return b"-----BEGIN X-----\nAAAA\n-----END X-----\n" + make_pem(dns=["node1"])
+
+
+def block_with_headers() -> bytes:
+    return make_pem(dns=["node1"]).replace(b"REQUEST-----\n", b"REQUEST-----\nProc-Type: 4\n\n", 1)
+
+
+def further_attribute() -> bytes:
+    builder = x509.CertificateSigningRequestBuilder().subject_name(name(o="system:nodes", cn="system:node:node1"))
+    builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName("node1")]), critical=False)
+    builder = builder.add_attribute(x509.ObjectIdentifier("1.2.840.113549.1.9.7"), b"password")
+    return pem(builder.sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256()))
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [(two_blocks, "not one block"), (block_of_another_kind_first, "not one block"), (block_with_headers, "not one block"), (further_attribute, "1.2.840.113549.1.9.7")],
+)
+def test_what_a_signer_might_read_otherwise_is_denied(make: t.Callable[[], bytes], words: str) -> None:
+    verdict = rules.judge(rules.read_request(make_object(rules.SERVING, ITSELF, SERVING_USAGES, make())), NODES)
+    assert verdict.action == "deny"
+    assert words in verdict.reasons[0]
+
+
+CLIENTS = "kubernetes.io/kube-apiserver-client"
+
+
+@pytest.mark.parametrize(
+    ("signer", "who", "subject", "action"),
+    [
+        pytest.param(CLIENTS, BOOTSTRAP, None, "deny", id="to be a node, by a bootstrap token"),
+        pytest.param(CLIENTS, {"username": "alice", "groups": []}, None, "deny", id="to be a node, by a person"),
+        pytest.param("kubernetes.io/legacy-unknown", ITSELF, name(cn="x"), "deny", id="by a node, to be someone else"),
+        pytest.param(CLIENTS, {"username": "alice", "groups": []}, name(cn="alice"), "ignore", id="nothing to do with nodes"),
+        pytest.param(CLIENTS, OTHER, name(cn="system:node:node9"), "deny", id="by a node, to be a node that is not listed"),
+        pytest.param("example.org/mesh", ITSELF, None, "ignore", id="a signer of someone else's"),
+    ],
+)
+def test_other_signers(signer: str, who: dict[str, t.Any], subject: x509.Name | None, action: str) -> None:
+    verdict = rules.judge(rules.read_request(make_object(signer, who, CLIENT_USAGES, make_pem(subject=subject))), NODES)
+    assert verdict.action == action
+    assert not verdict.reasons or verdict.reasons[0].startswith(f"its signer is {signer}; a kubelet asks ")
+
+
+NINE = {"username": "system:node:node9", "groups": ["system:nodes"]}
+
+
+@pytest.mark.parametrize(
+    ("signer", "who", "cn", "inventory", "action", "words"),
+    [
+        (rules.CLIENT, BOOTSTRAP, "system:node:node9", ["node1", "node9"], "foreign", ""),
+        (rules.CLIENT, BOOTSTRAP, "system:node:node9", ["node1"], "deny", "node9 is not in the inventory"),
+        (rules.CLIENT, BOOTSTRAP, "system:node:node9", None, "foreign", ""),
+        (rules.SERVING, NINE, "system:node:node9", [], "deny", "node9 is not in the inventory"),
+        (rules.SERVING, NINE, "system:node:node8", ["node8"], "deny", "node9 is not in the inventory"),
+        (rules.CLIENT, BOOTSTRAP, "admin", ["node9"], "deny", "it names no node"),
+        (rules.CLIENT, BOOTSTRAP, "system:node:node1", [], "approve", ""),
+    ],
+)
+def test_the_inventory_tells_strangers_from_others(
+    signer: str, who: dict[str, t.Any], cn: str, inventory: list[str] | None, action: str, words: str
+) -> None:
+    usages = CLIENT_USAGES if signer == rules.CLIENT else SERVING_USAGES
+    request = rules.read_request(make_object(signer, who, usages, make_pem(subject=name(o="system:nodes", cn=cn))))
+    verdict = rules.judge(request, NODES, inventory=inventory)
+    assert (verdict.action, "; ".join(verdict.reasons)) == (action, words)
 
 
 def test_an_unreadable_request_of_a_listed_node_is_denied() -> None:
@@ -188,8 +264,7 @@ class Cluster:
 
     def __call__(self, method: str, path: str, query: dict[str, str], body: t.Any) -> tuple[int, t.Any, dict[str, str]]:
         if path == rules.REQUESTS:
-            signer = query["fieldSelector"].partition("=")[2]
-            return 200, {"items": [item for item in self.requests.values() if item["spec"]["signerName"] == signer], "metadata": {}}, {}
+            return 200, {"items": list(self.requests.values()), "metadata": {}}, {}
         if method == "PUT":
             if self.conflicts:
                 self.conflicts -= 1
