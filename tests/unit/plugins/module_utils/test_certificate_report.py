@@ -12,8 +12,6 @@ import pytest
 
 pytest.importorskip("cryptography")
 
-from ansible.errors import AnsibleFilterError  # noqa: E402
-from ansible_collections.hardway.kubernetes.plugins.filter.certificate_report import certificate_report  # noqa: E402
 from ansible_collections.hardway.kubernetes.plugins.module_utils import certificate_info, pki  # noqa: E402
 from ansible_collections.hardway.kubernetes.plugins.module_utils.certificate_report import COLUMNS, NO_BREAK_SPACE, described, report  # noqa: E402
 from ansible_collections.hardway.kubernetes.plugins.module_utils.pki_request import parse_request  # noqa: E402
@@ -267,9 +265,3 @@ def test_processes_problems_and_hosts_that_were_not_read(pki_of):
 def test_a_sentence_for_many_hosts_stays_short(pki_of):
     hosts = {f"n{number}": {**pki_of(), "problems": ["/y.pem: does not exist"]} for number in range(500)}
     assert made(hosts)["warnings"] == ["n0, n1, n2, n3, n4, n5, n6, n7 and 492 more: /y.pem: does not exist"]
-
-
-def test_the_filter_refuses_what_is_no_number(pki_of):
-    assert certificate_report({"m1": pki_of()}, warn_days="30")["failures"] == certificate_report({"m1": pki_of()})["failures"]
-    with pytest.raises(AnsibleFilterError, match="warn_days is 'soon', which is not a number of days"):
-        certificate_report({}, warn_days="soon")
