@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CLUSTER = ROOT / 'clusters' / 'sandbox'
@@ -220,8 +221,17 @@ class Pods:
         kubectl('apply', '--filename=-', text=(pathlib.Path(__file__).parent / 'pods.yml').read_text(encoding='utf-8').replace('IMAGE', images.pop()))
         for name in ('web', 'client'):
             kubectl('--namespace=hardway-drill', 'rollout', 'status', f'deployment/{name}', '--timeout=90s')
+        # The nodes learn of a new Service one after the other.
+        wait_for(lambda: all(self._web_answers() for _attempt in range(20)), 60, f'{self.WEB} answers')
         self._thread.start()
         return self
+
+    def _web_answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(self.WEB, timeout=2) as answer:
+                return answer.status == 200
+        except OSError:
+            return False
 
     def __exit__(self, *unused: object) -> None:
         self._stop.set()
