@@ -201,7 +201,6 @@ def _present(cluster: Cluster, wanted: Wanted) -> list[Step]:
         steps.append(Step(ADD, f"add {wanted.name} at {','.join(wanted.peer_urls)} as a learner"))
     if (same is None or same.learner) and wanted.promote:
         steps += _joining(same, wanted)
-        problems += _promotion_problems(cluster, same) if same else []
     if problems:
         raise Refused(problems)
     return steps + _leading(cluster, same, wanted)
@@ -267,15 +266,6 @@ def _addition_problems(cluster: Cluster, lost: t.Sequence[Member]) -> list[str]:
         elif not member.healthy:
             problems.append(f"no member is added while {member.label} is not healthy ({member.problem}): start it, or remove it first")
     return problems
-
-
-def _promotion_problems(cluster: Cluster, member: Member) -> list[str]:
-    voters, healthy = len(cluster.voters) + 1, len(cluster.healthy_voters) + 1
-    if healthy >= quorum(voters):
-        return []
-    sick = [other for other in cluster.voters if not other.healthy]
-    causes = "; ".join(f"{other.label}: {other.problem}" for other in sick)
-    return [f"{member.label} is not promoted: of {voters} voting members {healthy} would be healthy and {quorum(voters)} are needed ({causes})"]
 
 
 def _in_the_way(member: Member, wanted: Wanted) -> str:

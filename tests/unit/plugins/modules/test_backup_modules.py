@@ -72,7 +72,7 @@ def test_damage_is_refused(call, arguments, making, tmp_path):
     assert "is damaged" in call(backup_extract, archive=str(path), path=str(tmp_path / "out"))["msg"]
     assert not (tmp_path / "out").exists()
     again = call(backup, **making, keep=2)
-    assert again["damaged"] == [str(path)] and any(str(path) in warning for warning in again["warnings"])
+    assert again["damaged"] == [str(path)] and str(path) in str(again["warnings"])
 
 
 def test_refusals_name_all(call, making, tmp_path):
