@@ -19,6 +19,8 @@ COMPACT, DEFRAGMENT, DISARM = "compact", "defragment", "disarm"
 FRAGMENTATION = 45
 MINIMUM_SIZE = 100 * 1024**2
 PAUSE = 0.3
+# etcd's default of max-request-bytes: with less room than that, the quota is as good as full.
+LARGEST_REQUEST = 1536 * 1024
 # Seconds until pages that a compaction freed are counted as not in use: with a later commit, which any write brings.
 COUNTING = 3.0
 
@@ -151,12 +153,12 @@ def _defragmentation_problems(cluster: Cluster, member: Member) -> list[str]:
 
 
 def _space_problems(cluster: Cluster, shrinking: Member | None) -> list[str]:
-    """etcd would raise the alarm again with the next write to any member that is still full."""
+    """etcd would raise the alarm again with the next write that does not fit, whichever member it is that has no room."""
     problems = []
     for member in cluster.members:
         status = member.status or Status("")
         size = status.db_size_in_use if shrinking and member.id == shrinking.id else status.db_size
-        if status.quota and size >= status.quota:
+        if status.quota and size + LARGEST_REQUEST > status.quota:
             problems.append(
                 f"NOSPACE is not disarmed: {member.label} has {megabytes(size)} and a quota of {megabytes(status.quota)}. "
                 f"Compact, defragment {member.label}, or raise quota-backend-bytes first"

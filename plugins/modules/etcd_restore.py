@@ -49,7 +49,7 @@ options:
       - By how much the revision is raised above that of the snapshot; what is older counts as compacted. V(0) leaves it as it was.
       - Kubernetes' clients rely on revisions that never decrease. One that saw later ones before the restore would otherwise wait for changes that it
         takes for old, and miss them. The default is more than any cluster writes in weeks (U(https://etcd.io/docs/v3.6/op-guide/recovery/)).
-      - Not in etcd 3.5, where it must be V(0).
+      - Where etcdutl does not know the flag C(--bump-revision) (etcd 3.4, and the first releases of 3.5) it must be V(0).
     type: int
     default: 1000000000
   hash_check:

@@ -18,16 +18,17 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.pki_request imp
 
 CACHE = Path(os.environ.get("HARDWAY_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "hardway")
 RELEASES = CACHE / "mirror/github.com/etcd-io/etcd/releases/download"
+VERSION = os.environ.get("HARDWAY_ETCD_VERSION", "*")
 ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
 
 
 def archive() -> Path | None:
-    """The newest release of the mirror that runs here."""
+    """The newest release of the mirror that runs here, or that of HARDWAY_ETCD_VERSION."""
 
     def version(path: Path) -> list[int]:
         return [int(number) for number in re.findall(r"\d+", path.parent.name)]
 
-    return max(RELEASES.glob(f"v*/etcd-v*-linux-{ARCHITECTURE}.tar.gz"), key=version, default=None)
+    return max(RELEASES.glob(f"v{VERSION}/etcd-v*-linux-{ARCHITECTURE}.tar.gz"), key=version, default=None)
 
 
 def unpack(release: Path, directory: Path) -> Path:

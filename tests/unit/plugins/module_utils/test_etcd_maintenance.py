@@ -81,7 +81,7 @@ def test_disarming():
     assert kinds(alarmed, Wanted(disarm=("NOSPACE",))) == ["disarm", "disarm"]
     assert kinds(alarmed, Wanted(disarm=("CORRUPT",))) == ["disarm"]
     assert kinds(THREE, Wanted(disarm=("NOSPACE", "CORRUPT"))) == []
-    full = cluster(member(1, GIB, alarms=("NOSPACE",)), member(2, GIB), member(3))
+    full = cluster(member(1, GIB, alarms=("NOSPACE",)), member(2, GIB - MIB), member(3, GIB - 2 * MIB))
     with pytest.raises(Refused) as refused:
         plan(full, full.members[0], Wanted(disarm=("NOSPACE",)), False)
     assert len(refused.value.problems) == 2
