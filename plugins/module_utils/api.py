@@ -182,7 +182,7 @@ def _from_file(kubeconfig: str, name: str | None) -> str | None:
 
 
 @contextlib.contextmanager
-def _as_file(text: str) -> t.Iterator[str]:
+def as_file(text: str) -> t.Iterator[str]:
     """A path under which *text* can be read for a moment: OpenSSL loads keys from files alone, and a key must not stay on a disk."""
     if hasattr(os, "memfd_create"):
         descriptor = os.memfd_create("hardway", os.MFD_CLOEXEC)
@@ -206,7 +206,7 @@ def tls_context(credentials: Credentials) -> ssl.SSLContext:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         if credentials.certificate and credentials.key:
-            with _as_file(credentials.certificate + "\n" + credentials.key) as path:
+            with as_file(credentials.certificate + "\n" + credentials.key) as path:
                 context.load_cert_chain(path)
     except (ssl.SSLError, ValueError) as error:
         raise KubeconfigError(f"the certificates or the key for {credentials.server} cannot be used: {error}") from error

@@ -43,7 +43,7 @@ options:
     description: Address of the API, such as C(https://10.33.0.100:6443). Required with O(state=present).
     type: str
   certificate_authority:
-    description: The authority's certificate, as a path or as PEM.
+    description: The authority's certificate, as a path or as PEM. There may be several, when more than one authority is trusted.
     type: str
   tls_server_name:
     description: Name to look for in the server's certificate, where it is not that of O(server).
@@ -52,15 +52,18 @@ options:
     description: The user's certificate, as a path or as PEM.
     type: str
   client_key:
-    description: Path of its key.
+    description: Path of its key, which has no passphrase.
     type: path
   embed:
-    description: Whether certificates and keys stand in the file; otherwise it names their paths.
+    description: Whether certificates, keys and the token of O(token_file) stand in the file; otherwise it names their paths. The files must be there.
     type: bool
     default: true
   token:
     description: The user's bearer token, instead of a certificate.
     type: str
+  token_file:
+    description: Path of a file with the user's bearer token, instead of O(token). By path (with O(embed=false)) clients read it again once a minute.
+    type: path
   exec:
     description: A command that gets the user's credentials, instead of a certificate.
     type: dict
@@ -88,6 +91,10 @@ options:
       install_hint:
         description: What to tell a user who does not have it.
         type: str
+      provide_cluster_info:
+        description: Whether it is told about the cluster, in C(KUBERNETES_EXEC_INFO).
+        type: bool
+        default: false
   namespace:
     description: Namespace of the context.
     type: str
@@ -186,6 +193,7 @@ def argument_spec() -> dict:
         "client_key": {"type": "path", "no_log": False},
         "embed": {"type": "bool", "default": True},
         "token": {"type": "str", "no_log": True},
+        "token_file": {"type": "path", "no_log": False},
         "exec": {
             "type": "dict",
             "options": {
@@ -195,6 +203,7 @@ def argument_spec() -> dict:
                 "api_version": {"type": "str", "default": kubeconfig.EXEC_API_VERSION},
                 "interactive_mode": {"type": "str", "choices": ["Never", "IfAvailable", "Always"], "default": "IfAvailable"},
                 "install_hint": {"type": "str"},
+                "provide_cluster_info": {"type": "bool", "default": False},
             },
         },
         "namespace": {"type": "str"},

@@ -122,10 +122,17 @@ class Cluster:
         archive = f"etcd-v{version}-linux-amd64"
         with tarfile.open(mirrored(f"github.com/etcd-io/etcd/releases/download/v{version}/{archive}.tar.gz")) as tar, open(self.directory / "etcd", "wb") as file:
             shutil.copyfileobj(t.cast(t.IO[bytes], tar.extractfile(f"{archive}/etcd")), file)
+        (self.directory / "etcd").chmod(0o700)
         for name in ("kube-apiserver", "kube-controller-manager"):
-            shutil.copy(mirrored(f"dl.k8s.io/release/v{SETTINGS['cluster_kubernetes_version']}/bin/linux/amd64/{name}"), self.directory / name)
-        for name in ("etcd", "kube-apiserver", "kube-controller-manager"):
-            (self.directory / name).chmod(0o700)
+            self.binary(name)
+
+    def binary(self, name: str) -> Path:
+        """The path of one of Kubernetes' binaries, which can be executed."""
+        path = self.directory / name
+        if not path.exists():
+            shutil.copy(mirrored(f"dl.k8s.io/release/v{SETTINGS['cluster_kubernetes_version']}/bin/linux/amd64/{name}"), path)
+            path.chmod(0o700)
+        return path
 
     def _start(self, binary: str, arguments: t.Mapping[str, t.Any], name: str = "") -> None:
         given = [f"--{key}={value}" for key, value in arguments.items()]

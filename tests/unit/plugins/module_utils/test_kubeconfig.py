@@ -6,9 +6,13 @@ import base64
 import pytest
 import yaml
 from ansible_collections.hardway.kubernetes.plugins.module_utils import kubeconfig
+from ansible_collections.hardway.kubernetes.tests.unit.plugins.module_utils.fake_api import Authority
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat, load_pem_private_key
 
-CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
-KEY = "-----BEGIN EC PRIVATE KEY-----\nc2VjcmV0\n-----END EC PRIVATE KEY-----\n"
+CERTIFICATE, KEY = (part.decode() for part in Authority().issue("admin"))
+OTHER_CERTIFICATE, OTHER_KEY = (part.decode() for part in Authority().issue("other"))
+DAMAGED = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+LOCKED_KEY = load_pem_private_key(KEY.encode(), None).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"x")).decode()
 
 FOREIGN = {
     "apiVersion": "v1",
@@ -114,6 +118,7 @@ def test_secrets_are_hidden_and_their_change_is_told(arguments):
     text = kubeconfig.diff_text(before) + kubeconfig.diff_text(after, before)
     assert "their-token" not in text and "my-token" not in text
     assert base64.b64encode(KEY.encode()).decode() not in text
+    assert base64.b64encode(CERTIFICATE.encode()).decode() not in text
     assert "token: (hidden, another)" in text
 
 
@@ -126,13 +131,69 @@ def test_secrets_are_hidden_and_their_change_is_told(arguments):
         ({"certificate_authority": "/nowhere/ca.pem"}, "certificate_authority: /nowhere/ca.pem does not exist"),
         ({"client_key": None}, "client_certificate and client_key belong together"),
         ({"token": "abc"}, "client_certificate and token exclude each other"),
-        ({"certificate_authority": KEY}, "certificate_authority: is PEM, but no certificate"),
+        ({"certificate_authority": KEY}, "certificate_authority: the PEM given holds no certificate in PEM"),
+        ({"certificate_authority": DAMAGED}, "certificate_authority: the PEM given holds a certificate that cannot be read"),
+        ({"certificate_authority": CERTIFICATE + DAMAGED}, "certificate_authority: the PEM given holds a certificate that cannot be read"),
+        ({"certificate_authority": CERTIFICATE + CERTIFICATE[:100]}, "certificate_authority: the PEM given holds a certificate that cannot be read"),
+        ({"client_certificate": OTHER_CERTIFICATE}, "client_key: "),
+        ({"client_certificate": None, "client_key": None}, "the user has nothing to show"),
+        ({"client_certificate": None, "client_key": None, "token": "a secret"}, "token: a token is one word"),
+        ({"client_certificate": None, "client_key": None, "exec": {"command": " "}}, "exec.command: is empty"),
+        ({"client_certificate": None, "client_key": None, "token_file": "/nowhere/token"}, "token_file: /nowhere/token does not exist"),
+        ({"token": "abc", "token_file": "/x"}, "client_certificate and token and token_file exclude each other"),
+        ({"cluster": ""}, "cluster: is empty"),
+        ({"user": " "}, "user: is empty"),
+        ({"embed": False, "certificate_authority": "/nowhere/ca.pem"}, "certificate_authority: /nowhere/ca.pem does not exist"),
     ],
 )
 def test_faults(arguments, settings, message):
     with pytest.raises(kubeconfig.InvalidKubeconfig) as caught:
         kubeconfig.resolve({**arguments, **settings})
     assert any(problem.startswith(message) for problem in caught.value.problems), caught.value.problems
+    assert "a secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (CERTIFICATE, "holds no private key in PEM"),
+        (LOCKED_KEY, "is protected by a passphrase"),
+        (OTHER_KEY, "is not the key of client_certificate"),
+        (KEY[:80] + "\n-----END PRIVATE KEY-----\n", "is not the key of client_certificate"),
+        ("\n", "is empty"),
+    ],
+)
+def test_faults_of_the_key(arguments, tmp_path, text, message):
+    (tmp_path / "admin-key.pem").write_text(text)
+    for embed in (True, False):
+        with pytest.raises(kubeconfig.InvalidKubeconfig) as caught:
+            kubeconfig.resolve({**arguments, "embed": embed})
+        (problem,) = caught.value.problems
+        assert problem.startswith(f"client_key: {tmp_path}/admin-key.pem {message}")
+
+
+def test_several_authorities_and_what_stands_around_them(arguments, tmp_path):
+    bundle = f"# 第一\n{CERTIFICATE}\n# 第二\n{OTHER_CERTIFICATE}"
+    (tmp_path / "ca.pem").write_text(bundle)
+    entry = kubeconfig.resolve(arguments)
+    assert base64.b64decode(entry.cluster["certificate-authority-data"]).decode() == bundle
+    assert "(2 certificates, SHA-256 of the PEM " in kubeconfig.diff_text(kubeconfig.merged({}, entry, True))
+
+
+def test_a_token_in_a_file(arguments, tmp_path):
+    (tmp_path / "token").write_text("abc.def\n")
+    arguments |= {"client_certificate": None, "client_key": None, "token_file": str(tmp_path / "token")}
+    assert kubeconfig.resolve(arguments).user == {"token": "abc.def"}
+    assert kubeconfig.resolve({**arguments, "embed": False}).user == {"tokenFile": str(tmp_path / "token")}
+    (tmp_path / "token").unlink()
+    assert kubeconfig.resolve(arguments, check_mode=True).user == {"token": "(issued by the run)"}
+
+
+def test_names_that_stand_twice_in_a_file(tmp_path):
+    (tmp_path / "config").write_text("kind: Config\nusers: [{name: a, user: {token: their-token}}, {name: a}]")
+    with pytest.raises(kubeconfig.InvalidKubeconfig, match="'users' has a more than once") as caught:
+        kubeconfig.load(str(tmp_path / "config"))
+    assert "their-token" not in str(caught.value)
 
 
 def test_a_key_in_the_certificates_place(arguments, tmp_path):
@@ -151,3 +212,22 @@ def test_a_file_that_is_no_kubeconfig(tmp_path, text):
     with pytest.raises(kubeconfig.InvalidKubeconfig) as caught:
         kubeconfig.load(str(tmp_path / "config"))
     assert "their-token" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "quoted"),
+    [("n", True), ("Y", True), ("1e3", True), ("0o7", True), ("12:30", True), ("2026-01-02", True), ("007", True), ("on", True), ("null", True), (".5", True)]
+    + [("", True), ("~", True), ("12", True), ("node", False), ("x y", False), ("/path", False), ("名字", True)],
+)
+def test_texts_stay_texts_for_every_parser(tmp_path, text, quoted):
+    (tmp_path / "config").write_bytes(kubeconfig.render({"a": {"value": text, "n": 1, "yes": True, "none": None}}))
+    line = (tmp_path / "config").read_text().splitlines()[1]
+    assert line.endswith(("'", '"')) is quoted
+    assert kubeconfig.load(str(tmp_path / "config"))[0] == {"a": {"value": text, "n": 1, "yes": True, "none": None}}
+
+
+def test_what_looks_like_a_number_in_a_foreign_entry_stays(tmp_path):
+    text = "a: 12:30\nb: 2026-01-02\nc: 1_000\nd: 17\ne: -1.5\nf: true\ng: 0x1f\n"
+    (tmp_path / "config").write_text(text)
+    document = kubeconfig.load(str(tmp_path / "config"))[0]
+    assert document == {"a": "12:30", "b": "2026-01-02", "c": "1_000", "d": 17, "e": -1.5, "f": True, "g": "0x1f"}
