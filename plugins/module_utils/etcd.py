@@ -85,7 +85,8 @@ def read_tls(ca: str | None, certificate: str | None, key: str | None) -> Tls:
             with open(path, encoding="utf-8") as file:
                 return file.read()
         except (OSError, UnicodeDecodeError) as error:
-            raise EtcdError(f"{option} {path} cannot be read: {getattr(error, 'strerror', None) or error}. Name a file with which clients reach etcd") from error
+            cause = getattr(error, "strerror", None) or error
+            raise EtcdError(f"{option} {path} cannot be read: {cause}. Name a file with which clients reach etcd") from error
 
     return Tls(text("ca", ca), text("certificate", certificate), text("key", key))
 

@@ -262,7 +262,7 @@ def _addition_problems(cluster: Cluster, lost: t.Sequence[Member]) -> list[str]:
         if member in lost:
             continue
         if member.learner:
-            problems.append(f"no member is added while {member.label} is a learner, for etcd takes one at a time: promote it (state present) or remove it first")
+            problems.append(f"no member is added while {member.label} is a learner, for etcd takes one at a time: promote or remove it first")
         elif not member.healthy:
             problems.append(f"no member is added while {member.label} is not healthy ({member.problem}): start it, or remove it first")
     return problems

@@ -167,7 +167,7 @@ def take(commands: Commands, client: Etcd, options: t.Sequence[str], path: str, 
             taken = verify(commands, temporary)
             os.chmod(temporary, files.SECRET)
             if taken.revision < revision:
-                raise EtcdError(f"the snapshot of {endpoint} is of revision {taken.revision}, but {revision} was acknowledged before. Take it of another member")
+                raise EtcdError(f"the snapshot of {endpoint} is of revision {taken.revision}, but {revision} was acknowledged before. Take another member's")
             _sync(temporary)
             os.rename(temporary, path)
             files.sync_directory(directory)
@@ -266,7 +266,7 @@ def _judge(commands: Commands, wanted: Restore) -> Snapshot:
         there = os.path.dirname(there)
     free = shutil.disk_usage(there).free
     if free < snapshot.size + WAL_SPACE:
-        raise EtcdError(f"{wanted.data_dir} has {free} bytes free, and {snapshot.size + WAL_SPACE} are needed. Make room; what is there stays until it is replaced")
+        raise EtcdError(f"{wanted.data_dir} has {free} bytes free, and {snapshot.size + WAL_SPACE} are needed. Make room, and run again")
     return snapshot
 
 

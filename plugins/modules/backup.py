@@ -65,7 +65,9 @@ options:
     description: Revision of etcd's snapshot, to name in the manifest.
     type: int
   recipients:
-    description: Public keys for whom the archive is encrypted, of age (C(age1...)) or of ssh (C(ssh-ed25519 ...), C(ssh-rsa ...)). Each one's private key opens it.
+    description:
+      - Public keys for whom the archive is encrypted, of age (C(age1...)) or of ssh (C(ssh-ed25519 ...), C(ssh-rsa ...)).
+      - Each one's private key opens it.
     type: list
     elements: str
     default: []

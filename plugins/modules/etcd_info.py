@@ -16,8 +16,12 @@ description:
 extends_documentation_fragment:
   - hardway.kubernetes.etcd
   - ansible.builtin.action_common_attributes
-  - ansible.builtin.action_common_attributes.info_module
 attributes:
+  check_mode:
+    support: full
+    details: Changes nothing anyway.
+  diff_mode:
+    support: none
   platform:
     platforms: posix
 seealso:

@@ -13,8 +13,9 @@ author:
 description:
   - Compacts the cluster's history to a revision, defragments the database of one member, and disarms alarms, in this order, each where it is asked
     for and due. A second run finds nothing due.
-  - A member answers nobody while it is defragmented. So a caller goes member by member, in the order RV(hardway.kubernetes.etcd_info#module:defragmentation_order),
-    in which the leader is last. The module ends when the member is healthy again, and refuses where another one's illness would cost quorum.
+  - A member answers nobody while it is defragmented. So a caller goes member by member, the leader last, in the order
+    RV(hardway.kubernetes.etcd_info#module:defragmentation_order). The module ends when the member is healthy again, and refuses where
+    another one's illness would cost quorum.
   - Refuses to disarm V(NOSPACE) while a member is still full, for etcd would raise the alarm again with the next write.
 options:
   member:
