@@ -83,7 +83,8 @@ def check(wanted: t.Sequence[Line]) -> list[str]:
     problems = []
     for number, line in enumerate(wanted):
         for name, values in (("user", [line.user]), ("uid", [line.uid]), ("groups", line.groups)):
-            problems += [f"tokens[{number}].{name}: {value!r} has a blank, a comma or a quotation mark, or is empty" for value in values if not FIELD.fullmatch(value)]
+            bad = [value for value in values if not FIELD.fullmatch(value)]
+            problems += [f"tokens[{number}].{name}: {value!r} has a blank, a comma or a quotation mark, or is empty" for value in bad]
         if line.token and not (FIELD.fullmatch(line.token) and len(line.token) >= SHORTEST):
             problems.append(f"tokens[{number}].token: it must have at least {SHORTEST} characters, and no blank, comma or quotation mark")
     users = [line.user for line in wanted]

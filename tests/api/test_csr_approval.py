@@ -167,7 +167,10 @@ def test_who_did_not_ask_is_named_within_the_limit(cluster: Cluster, call: Call,
 
 @pytest.mark.parametrize(
     ("nodes", "words"),
-    [([{"name": "Node_A"}], "'Node_A' is not a node's name"), ([NODES[0], {"name": "b", "addresses": ["192.0.2.31"]}], "192.0.2.31 is given to node-a and to b")],
+    [
+        ([{"name": "Node_A"}], "'Node_A' is not a node's name"),
+        ([NODES[0], {"name": "b", "addresses": ["192.0.2.31"]}], "192.0.2.31 is given to node-a and to b"),
+    ],
 )
 def test_a_list_that_cannot_be_right_changes_nothing(cluster: Cluster, call: Call, nodes: list[dict[str, t.Any]], words: str) -> None:
     result = call(csr_approval, kubeconfig=cluster.kubeconfig, nodes=nodes)

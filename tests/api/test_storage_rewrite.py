@@ -95,7 +95,9 @@ def test_all_that_there_is(call: Call, second: str) -> None:
     assert not call(storage_rewrite, kubeconfig=second, resources=["*.apps", "priorityclasses.scheduling.k8s.io"])["changed"]
 
 
-@pytest.mark.parametrize(("name", "words"), [("secret", "serves no secret;"), ("widgets.example.org", "serves no widgets.example.org"), ("*", "is not a resource")])
+@pytest.mark.parametrize(
+    ("name", "words"), [("secret", "serves no secret;"), ("widgets.example.org", "serves no widgets.example.org"), ("*", "is not a resource")]
+)
 def test_unknown_resources_are_named(call: Call, second: str, name: str, words: str) -> None:
     result = call(storage_rewrite, kubeconfig=second, resources=[name])
     assert result["failed"]

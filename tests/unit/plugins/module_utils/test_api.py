@@ -10,7 +10,8 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.hardway.kubernetes.plugins.module_utils.api import Api, ApiError, ApiUnreachable, KubeconfigError, load_kubeconfig
+from ansible_collections.hardway.kubernetes.plugins.module_utils import api as api_module
+from ansible_collections.hardway.kubernetes.plugins.module_utils.api import Api, ApiError, ApiUnreachable, KubeconfigError, insist, load_kubeconfig
 from ansible_collections.hardway.kubernetes.tests.unit.plugins.module_utils.fake_api import Authority, FakeApi, pem
 
 
@@ -157,3 +158,34 @@ def test_certificates_beside_the_kubeconfig_and_no_key_file_left(tmp_path: Path)
         assert api.get("/x")["kind"] == "OK"
         assert sorted(tmp_path.iterdir()) == before
         assert (credentials.key or "-") not in repr(credentials)
+
+
+def test_a_patch_merges(tmp_path: Path) -> None:
+    sent: list[t.Any] = []
+    with FakeApi(tmp_path, lambda method, path, query, body: (sent.append((method, query, body)), (200, {}, {}))[1]) as fake:
+        Api.from_kubeconfig(str(fake.kubeconfig)).patch("/x", {"spec": None}, "someone")
+    assert sent == [("PATCH", {"fieldManager": "someone"}, {"spec": None})]
+
+
+@pytest.mark.parametrize("status", sorted(api_module.TEMPORARY))
+def test_what_passes_is_asked_for_again(tmp_path: Path, status: int, monkeypatch: t.Any) -> None:
+    monkeypatch.setattr(api_module, "PAUSE", 0.01)
+    with FakeApi(tmp_path, answers((status, {}, {}), (status, {}, {}))) as fake:
+        api = Api.from_kubeconfig(str(fake.kubeconfig))
+        assert insist(lambda: api.get("/x"), 5)["kind"] == "OK"
+
+
+def test_what_does_not_pass_is_told_at_once_and_what_lasts_in_time(tmp_path: Path, monkeypatch: t.Any) -> None:
+    monkeypatch.setattr(api_module, "PAUSE", 0.01)
+    with FakeApi(tmp_path, answers((403, {}, {}), *[(503, {}, {})] * 1000)) as fake:
+        api = Api.from_kubeconfig(str(fake.kubeconfig))
+        for timeout, status in ((60, 403), (0.1, 503), (0, 503)):
+            with pytest.raises(ApiError) as error:
+                insist(lambda: api.get("/x"), timeout)
+            assert error.value.status == status
+
+
+@pytest.mark.parametrize(("timeout", "request_timeout"), [(0, 1), (5, 5), (300, 10)])
+def test_a_request_waits_neither_for_nothing_nor_for_ever(tmp_path: Path, timeout: int, request_timeout: float) -> None:
+    with FakeApi(tmp_path, answers()) as fake:
+        assert Api.of_module({"kubeconfig": str(fake.kubeconfig), "timeout": timeout}, "test").timeout == request_timeout

@@ -162,7 +162,12 @@ def further_attribute() -> bytes:
 
 @pytest.mark.parametrize(
     ("make", "words"),
-    [(two_blocks, "not one block"), (block_of_another_kind_first, "not one block"), (block_with_headers, "not one block"), (further_attribute, "1.2.840.113549.1.9.7")],
+    [
+        (two_blocks, "not one block"),
+        (block_of_another_kind_first, "not one block"),
+        (block_with_headers, "not one block"),
+        (further_attribute, "1.2.840.113549.1.9.7"),
+    ],
 )
 def test_what_a_signer_might_read_otherwise_is_denied(make: t.Callable[[], bytes], words: str) -> None:
     verdict = rules.judge(rules.read_request(make_object(rules.SERVING, ITSELF, SERVING_USAGES, make())), NODES)

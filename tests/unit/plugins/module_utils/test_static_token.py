@@ -44,7 +44,12 @@ def test_a_token_is_made_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("change", "reason"),
-    [({"uid": "10002"}, "uid changed"), ({"groups": ("x",)}, "groups changed"), ({"token": "f" * 16}, "token changed"), ({"uid": "1", "groups": ()}, "uid and groups changed")],
+    [
+        ({"uid": "10002"}, "uid changed"),
+        ({"groups": ("x",)}, "groups changed"),
+        ({"token": "f" * 16}, "token changed"),
+        ({"uid": "1", "groups": ()}, "uid and groups changed"),
+    ],
 )
 def test_each_difference_is_named_and_keeps_the_rest(tmp_path: Path, change: dict[str, t.Any], reason: str) -> None:
     path = tmp_path / "token.csv"

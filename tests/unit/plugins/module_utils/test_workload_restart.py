@@ -16,7 +16,10 @@ NOW = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.timezone.utc)
 AUTOMOUNTED = [{"projected": {"sources": [{"serviceAccountToken": {}}, {"configMap": {"name": restart.ROOT_CA}}, {"downwardAPI": {}}]}}]
 
 
-def pod(name: str = "web-1", began: str = "2026-01-02T03:04:04Z", owner: tuple[str, str, str] | None = ("apps/v1", "ReplicaSet", "web"), **more: t.Any) -> t.Any:
+REPLICA_SET = ("apps/v1", "ReplicaSet", "web")
+
+
+def pod(name: str = "web-1", began: str = "2026-01-02T03:04:04Z", owner: tuple[str, str, str] | None = REPLICA_SET, **more: t.Any) -> t.Any:
     owners = [{"apiVersion": owner[0], "kind": owner[1], "name": owner[2], "controller": True}] if owner else []
     return {
         "metadata": {"name": name, "namespace": "default", "ownerReferences": owners, "creationTimestamp": began, **more.pop("metadata", {})},
@@ -45,7 +48,12 @@ def test_which_pods_are_too_old(item: t.Any, old: bool) -> None:
 
 @pytest.mark.parametrize(
     ("text", "found"),
-    [("2026-01-02T03:04:05Z", NOW), ("2026-01-02t04:04:04.1+01:00", NOW), ("2026-01-02T03:04:04.000001Z", NOW), ("2026-01-01T00:00:00Z", NOW.replace(day=1, hour=0, minute=0, second=0))],
+    [
+        ("2026-01-02T03:04:05Z", NOW),
+        ("2026-01-02t04:04:04.1+01:00", NOW),
+        ("2026-01-02T03:04:04.000001Z", NOW),
+        ("2026-01-01T00:00:00Z", NOW.replace(day=1, hour=0, minute=0, second=0)),
+    ],
 )
 def test_times(text: str, found: datetime.datetime) -> None:
     assert restart.read_started_before(text, NOW + datetime.timedelta(seconds=1)) == found
