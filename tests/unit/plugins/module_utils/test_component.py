@@ -244,6 +244,27 @@ def test_a_process_that_others_started_is_restarted(systemd, server):
     assert result["restart"] == "it was not started by this collection or its inputs are unknown"
 
 
+def test_a_file_whose_removal_needs_a_restart(systemd, server, tmp_path, monkeypatch):
+    """The restart is owed until it has happened, also by a run that dies after the removal."""
+    old = tmp_path / "etc/old"
+    component = dataclasses.replace(server, files=[*server.files, File(str(old), absent=True)])
+    subject.reconcile(component)
+    assert not subject.reconcile(component)["changed"]
+    old.write_text("x")
+
+    def dies(run, *unused):
+        if not run.host.check_mode:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(subject._Run, "_interrupt", dies)
+        with pytest.raises(KeyboardInterrupt):
+            subject.reconcile(component)
+    assert not old.exists()
+    assert subject.reconcile(component)["restart"] == f"{old} was removed"
+    assert not subject.reconcile(component)["changed"]
+
+
 def test_an_absent_file_is_removed(systemd, server, tmp_path):
     subject.reconcile(server)
     old = tmp_path / "etc/old"
