@@ -164,7 +164,11 @@ class ActionModule(ActionBase):
         directory = self._variable('cluster_pki')
         files = [(item, f'{item["name"]}.pem') for kind in ('certificates', 'bundles') for item in planned.get(kind, [])]
         files += [(item, item['name'] + end) for item in planned.get('keys', []) for end in ('.pem', '-key.pem', '.key')]
-        return {os.path.join(directory, name): item.get('reason') or 'reissued' for item, name in files if item.get('changed')}
+        pending = {os.path.join(directory, name): item.get('reason') or 'reissued' for item, name in files if item.get('changed')}
+        tokens = self._task_vars.get('ca_tokens') or {}
+        if tokens.get('changed'):
+            pending[tokens['path']] = 'its users'
+        return pending
 
     def _render(self, template, variables=None):
         source = self._find_needle('templates', template)

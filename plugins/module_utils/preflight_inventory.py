@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils import static_token
 from ansible_collections.hardway.kubernetes.plugins.module_utils.preflight_problem import ERROR, WARNING, Problem
 
 CLUSTER_GROUPS = ("etcd", "kube_master", "kube_node", "lb")
@@ -450,6 +451,26 @@ def check_names_of_cluster(plan: Plan) -> Iterator[Problem]:
         )
 
 
+def check_static_tokens(plan: Plan) -> Iterator[Problem]:
+    tokens = plan.settings.get("cluster_static_tokens") or []
+    if not fits(tokens, "list") or not all(isinstance(entry, dict) and {"user", "uid"} <= set(entry) for entry in tokens):
+        return
+    wanted = [
+        static_token.Line(str(entry["user"]), str(entry["uid"]), tuple(map(str, entry.get("groups") or ())), str(entry.get("token") or ""))
+        for entry in tokens
+    ]
+    for sentence in static_token.check(wanted):
+        yield Problem("invalid-static-token", plan.place("cluster_static_tokens"), f"{sentence}.", "The API server would not start with it: correct it.")
+    user = plan.setting("cluster_bootstrap_user")
+    if user and user not in {line.user for line in wanted}:
+        yield Problem(
+            "unknown-bootstrap-user",
+            plan.place("cluster_bootstrap_user"),
+            f"cluster_static_tokens has no user {user!r}, so nodes could not join.",
+            "Add the user there, or leave cluster_bootstrap_user empty: then every run makes a token of its own.",
+        )
+
+
 def check_dns(plan: Plan) -> Iterator[Problem]:
     name = "cluster_dns_address"
     text, service = plan.setting(name), network_of(plan.setting("cluster_service_network"))
@@ -826,6 +847,7 @@ INVENTORY_CHECKS = (
     check_artifacts,
     check_ports,
     check_port_conflicts,
+    check_static_tokens,
     check_values,
     check_spelling,
     check_unresolved,

@@ -47,6 +47,8 @@ SETTINGS = {
 SPECS = {
     **{name: {"type": "str"} for name in SETTINGS},
     "cluster_endpoint_port": {"type": "int"},
+    "cluster_static_tokens": {"type": "list", "elements": "dict"},
+    "cluster_bootstrap_user": {"type": "str"},
     "cluster_lb": {"type": "str", "choices": ["haproxy", "nginx", "external"]},
     "kube_node_labels": {"type": "dict"},
     "kube_node_taint_masters": {"type": "bool"},
@@ -276,6 +278,18 @@ CASES = [
         "cluster_endpoint_address",
         lambda c: c.set(cluster_endpoint_address="10.33.0.11"),
         lambda c: c.set(cluster_endpoint_address="10.33.0.11", cluster_lb="external"),
+    ),
+    (
+        "invalid-static-token",
+        "cluster_static_tokens",
+        lambda c: c.set(cluster_static_tokens=[{"user": "a b", "uid": "1"}]),
+        lambda c: c.set(cluster_static_tokens=[{"user": "a", "uid": "1"}]),
+    ),
+    (
+        "unknown-bootstrap-user",
+        "cluster_bootstrap_user",
+        lambda c: c.set(cluster_bootstrap_user="kubelet"),
+        lambda c: c.set(cluster_bootstrap_user="kubelet", cluster_static_tokens=[{"user": "kubelet", "uid": "1"}]),
     ),
     ("invalid-domain", "cluster_dns_domain", lambda c: c.set(cluster_dns_domain="Cluster_Local"), lambda c: c.set(cluster_dns_domain="k8s.example.org")),
     (
