@@ -169,6 +169,8 @@ def drill_renew(options: Options) -> str:
     kept = sorted(name for name in before if before[name] == after[name])
     require(kept == ['ca.pem', 'client-ca.pem', 'etcd-ca.pem', 'front-proxy-ca.pem', 'kubelet-ca.pem'], f'kept: {kept}')
     nothing_to_do()
+    report = lab.play('certificates.yml').succeed()
+    require('warning:' not in report.output and 'certificates on the controller' in report.output, f'the report after it:\n{report.output[-3000:]}')
     return f'{runs[0].seconds:.0f} s, {len(before) - len(kept)} certificates: {figures}'
 
 
