@@ -31,14 +31,25 @@ class ActionModule(ActionBase):
 
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
-        self._task_vars = task_vars
+        self._call_vars = task_vars
+        self._task_vars = self._as_its_host(task_vars)
         _unused, args = self.validate_argument_spec(argument_spec=ARGUMENTS)
         args = {key: value for key, value in args.items() if value is not None}
         payload = _encode(self._describe(args))
         result.update(self._reconcile(args['name'], payload))
         if result.get('failed'):
-            result['msg'] = f'{args["name"]} on {task_vars["inventory_hostname"]}: {result.get("msg", "failed")}'
+            result['msg'] = f'{args["name"]} on {self._task_vars["inventory_hostname"]}: {result.get("msg", "failed")}'
         return result
+
+    def _as_its_host(self, task_vars):
+        """What templates see: with delegate_to the variables of the host that gets the component, so that it gets what its own run would bring."""
+        delegate = self._task.delegate_to
+        if not delegate or delegate == task_vars['inventory_hostname']:
+            return task_vars
+        hostvars = task_vars['hostvars']
+        if delegate not in hostvars:
+            raise AnsibleActionFail(f'delegate_to: {delegate} is no host of the inventory, so nothing is known of what it should have')
+        return {**task_vars, **hostvars.raw_get(delegate)}
 
     def _reconcile(self, name, payload):
         """No-ops and first starts run on all hosts at once; restarts of what runs go one host at a time."""
@@ -60,7 +71,7 @@ class ActionModule(ActionBase):
         return self._execute_module(
             module_name=HOST_MODULE,
             module_args={'payload': payload, 'defer_restart': defer_restart},
-            task_vars=self._task_vars,
+            task_vars=self._call_vars,
         )
 
     # from the task's words to what the host gets

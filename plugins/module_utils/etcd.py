@@ -296,8 +296,9 @@ def no_quorum(cluster: Cluster) -> str:
 class Etcd:
     """A client of a whole cluster: of *endpoints* the first that answers tells of the others."""
 
-    def __init__(self, endpoints: t.Sequence[str], tls: Tls, timeout: float = REQUEST_TIMEOUT) -> None:
+    def __init__(self, endpoints: t.Sequence[str], tls: Tls, timeout: float = REQUEST_TIMEOUT, peers: t.Sequence[str] = ()) -> None:
         self.endpoints = list(endpoints)
+        self.peers = list(peers)
         self.tls = tls
         self.timeout = timeout
         self._clients: dict[str, Api] = {}
@@ -388,6 +389,14 @@ class Etcd:
                 causes.append(str(error))
             else:
                 return _number(answer.get("header", {}), "cluster_id"), [_member(item) for item in answer.get("members", ())]
+        for peer in self.peers:
+            # A member that found no quorum since it started opens no client port. Its peers' list says as much (api/etcdhttp/peer.go).
+            try:
+                listed = self.client(peer).get("/members")
+            except UNANSWERED as error:
+                causes.append(str(error))
+            else:
+                return 0, [_member({**item, "ID": item["id"]}) for item in listed]
         raise EtcdError(f"no endpoint tells of the cluster: {'; '.join(causes)}. Name the client URLs of members that run, and certificates that they trust")
 
     def _inspected(self, cluster_id: int, listed: t.Sequence[Member]) -> Cluster:
@@ -509,4 +518,5 @@ def of_module(params: t.Mapping[str, t.Any]) -> Etcd:
     if not params["endpoints"]:
         raise EtcdError("endpoints: name at least one, such as https://127.0.0.1:2379")
     secure = any(endpoint.startswith("https") for endpoint in params["endpoints"])
-    return Etcd(params["endpoints"], read_tls(params["ca"], params["certificate"], params["key"]) if secure else Tls())
+    tls = read_tls(params["ca"], params["certificate"], params["key"]) if secure else Tls()
+    return Etcd(params["endpoints"], tls, peers=params.get("peer_endpoints") or ())

@@ -19,6 +19,7 @@ import subprocess
 import time
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "ppc64le": "ppc64le", "s390x": "s390x"}
+ETCD_CONFIG = "/etc/etcd/etcd.yaml"
 INOTIFY_PROBE = 16
 OWNERS_SECONDS = 0.15  # a busy host has many thousand open files
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # an account's own may lack the sbin directories
@@ -231,6 +232,13 @@ def certificate(path: str) -> dict:
     return {"path": path, "present": True, "not_after": int(ends), "expired": ends < time.time(), "pem": pem}
 
 
+def etcd_started_with(data_dir: str, path: str = ETCD_CONFIG) -> dict[str, str]:
+    """The options that a member with data read at its first start, and never again; empty without data."""
+    if not os.path.isdir(os.path.join(data_dir, "member")):
+        return {}
+    return dict(re.findall(r"^(initial-cluster|initial-cluster-state): *(\S+)$", read_text(path), re.MULTILINE))
+
+
 def kernel_feature(name: str, release: str) -> str:
     """`present`, `loadable` (a module of this kernel) or `missing`."""
     if name == "overlay":
@@ -298,5 +306,6 @@ def read(arguments: dict) -> dict:
         "features": {name: kernel_feature(name, release) for name in arguments["features"]},
         "inotify_free": free_inotify_instances(),
         "etcd_member": os.path.isdir(os.path.join(arguments["etcd_data_dir"], "member")),
+        "etcd_started_with": etcd_started_with(arguments["etcd_data_dir"]),
         "kubelet_certificate": certificate(arguments["kubelet_certificate"]),
     }

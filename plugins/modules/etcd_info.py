@@ -13,6 +13,15 @@ author:
 description:
   - Looks at every member from one host, and tells of each what C(etcdctl member list), C(endpoint status), C(endpoint health) and C(alarm list) tell.
   - Does not fail for a member that is ill, nor without quorum, as long as one of O(endpoints) answers. RV(problems) says all that is wrong.
+options:
+  peer_endpoints:
+    description:
+      - Peer URLs that are asked for the list of members where none of O(endpoints) answers, for a member that found no quorum since it started serves
+        no clients. O(certificate) must be one that peers trust.
+      - In a cluster that never had quorum the members of that list have no client URLs yet.
+    type: list
+    elements: str
+    default: []
 extends_documentation_fragment:
   - hardway.kubernetes.etcd
   - ansible.builtin.action_common_attributes
@@ -129,7 +138,8 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils import etcd
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=etcd.argument_spec(), supports_check_mode=True)
+    options = etcd.argument_spec(peer_endpoints={"type": "list", "elements": "str", "default": []})
+    module = AnsibleModule(argument_spec=options, supports_check_mode=True)
     try:
         cluster = etcd.of_module(module.params).look()
     except etcd.EtcdError as error:

@@ -217,6 +217,11 @@ ansible_facts:
           description: Whether the data directory of etcd holds a member's data.
           type: bool
           returned: when readable
+        etcd_started_with:
+          description: C(initial-cluster) and C(initial-cluster-state), which a member reads at its first start and never again; empty without its data.
+          type: dict
+          returned: when readable
+          sample: {initial-cluster: "etcd1=https://192.0.2.11:2380", initial-cluster-state: new}
         kubelet_certificate:
           description: C(path), C(present), C(not_after) (seconds since 1970), C(expired), and C(pem), the certificate without its key.
           type: dict

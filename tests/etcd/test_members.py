@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 
@@ -148,3 +150,37 @@ def test_nothing_is_changed_without_quorum(call, succeed, access, cluster):
         refused = call("etcd_member", **arguments, **access(names[0]))
         assert refused["failed"] and refused["problems"]
     assert len(succeed("etcd_info", **access(names[0]))["members"]) == 3
+
+
+def test_a_cluster_that_never_had_quorum_is_told_by_its_peers(lab, call, succeed):
+    """What a first installation leaves that died between two starts: no client is served, and none of its members was ever there."""
+    founders = [lab.member(f"founder{number}") for number in range(3)]
+    everyone = lab.initial_cluster(*founders)
+    first = founders[0].start(everyone)
+    access = {**lab.access(first), "peer_endpoints": [first.peer_url]}
+    told = {}
+    for _attempt in range(100):
+        told = call("etcd_info", **access)
+        if not told.get("failed"):
+            break
+        time.sleep(0.1)
+    assert not told["has_quorum"] and [member["client_urls"] for member in told["members"]] == [[], [], []]
+    assert call("etcd_info", **lab.access(first))["failed"], "it serves no clients"
+    for other in founders[1:]:
+        other.start(everyone)
+    for member in founders:
+        member.wait_healthy()
+    # The same question is answered by the clients' port from then on.
+    healthy = succeed("etcd_info", **access)
+    assert healthy["healthy"] and all(member["client_urls"] for member in healthy["members"])
+    for member in founders[1:]:
+        member.kill()
+    founders[0].kill()
+    founders[0].restart()
+    lost = {}
+    for _attempt in range(100):
+        lost = call("etcd_info", **access)
+        if not lost.get("failed"):
+            break
+        time.sleep(0.1)
+    assert not lost["has_quorum"] and all(member["client_urls"] for member in lost["members"]), "it had quorum once"

@@ -129,6 +129,16 @@ def test_filesystem_of_a_path_that_is_not_there_yet():
     assert host_facts.filesystem("/proc/none")["size_mib"] == 0
 
 
+def test_what_a_member_started_with_is_known_while_it_has_data(tmp_path):
+    config = tmp_path / "etcd.yaml"
+    config.write_text("name: a\ninitial-cluster: a=https://[::1]:2380,b=https://192.0.2.2:2380\ninitial-cluster-token: t\ninitial-cluster-state: existing\n")
+    assert host_facts.etcd_started_with(str(tmp_path), str(config)) == {}
+    (tmp_path / "member").mkdir()
+    wanted = {"initial-cluster": "a=https://[::1]:2380,b=https://192.0.2.2:2380", "initial-cluster-state": "existing"}
+    assert host_facts.etcd_started_with(str(tmp_path), str(config)) == wanted
+    assert host_facts.etcd_started_with(str(tmp_path), str(tmp_path / "none")) == {}
+
+
 def test_this_machine_is_read_at_once():
     begin = time.monotonic()
     facts = host_facts.read(ARGUMENTS)
