@@ -23,15 +23,17 @@ run() {
     unit) stage unit tests/run-unit.sh ;;
     machines) stage machines make --no-print-directory machines ;;
     api) stage api pytest -q -p no:testinfra tests/api ;;
+    interop) stage interop pytest -q -p no:testinfra tests/interop ;;
+    etcd) stage etcd pytest -q -p no:testinfra tests/etcd ;;
     sandbox) stage sandbox pytest -q tests/sandbox ;;
     # Forget that the scenario's machines were made, so that they are made fresh.
     molecule) molecule reset --scenario-name default; stage molecule molecule test --scenario-name default --destroy never ;;
     drills) stage drills python tests/drills/drills.py --short check-live rolling-change add-node-reset add-node-new failover-haproxy failover-power kill ;;
-    *) echo "no such stage: $1; there are static unit machines api sandbox molecule drills" >&2; exit 2 ;;
+    *) echo "no such stage: $1; there are static unit machines api interop etcd sandbox molecule drills" >&2; exit 2 ;;
   esac
 }
 
-for name in ${*:-static unit machines api sandbox molecule drills}; do
+for name in ${*:-static unit machines api interop etcd sandbox molecule drills}; do
   run "$name"
 done
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
+import re
 import shutil
 import subprocess
 import tarfile
@@ -15,6 +17,7 @@ ROOT = HERE.parents[1]
 # The newest that builds with the Go that everything else here is built with.
 CFSSL_VERSION = "1.6.5"
 CFSSL_COMMANDS = ("cfssl", "cfssljson")
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 class Missing(Exception):
@@ -76,16 +79,17 @@ def verifier() -> Path:
 
 
 def mirrored(pattern: str, component: str) -> Path:
-    """The newest file of the mirror."""
-    found = sorted((cache() / "mirror").glob(pattern))
+    """The file of the mirror that is of the newest release and for this machine; the pattern has {arch} where upstream names it."""
+    pattern = pattern.format(arch=ARCHITECTURES.get(platform.machine(), platform.machine()))
+    found = list((cache() / "mirror").glob(pattern))
     if not found:
-        raise Missing(f"{cache()}/mirror has no {pattern}: build it with `python roles/mirror/files/build.py {component}` (`make demo` does it, too)")
-    return found[-1]
+        raise Missing(f"{cache()}/mirror has no {pattern}: build it with `python roles/mirror/files/build.py {component}` (`make artifacts` does it, too)")
+    return max(found, key=lambda path: [int(number) for number in re.findall(r"\d+", str(path))])
 
 
 def etcd() -> Path:
     """The directory with etcd and etcdctl, unpacked from the mirror's archive."""
-    archive = mirrored("github.com/etcd-io/etcd/releases/download/*/etcd-*-linux-*.tar.gz", "etcd")
+    archive = mirrored("github.com/etcd-io/etcd/releases/download/*/etcd-v*-linux-{arch}.tar.gz", "etcd")
     directory, there = tool_directory(archive.name.removesuffix(".tar.gz"), "etcd", "etcdctl")
     if not there:
         directory.parent.mkdir(parents=True, exist_ok=True)
@@ -102,6 +106,6 @@ def etcd() -> Path:
 def kube_apiserver(directory: Path) -> Path:
     """A copy that may be executed: the mirror's is a download."""
     copy = directory / "kube-apiserver"
-    shutil.copyfile(mirrored("dl.k8s.io/release/*/bin/linux/*/kube-apiserver", "kubernetes"), copy)
+    shutil.copyfile(mirrored("dl.k8s.io/release/*/bin/linux/{arch}/kube-apiserver", "kubernetes"), copy)
     copy.chmod(0o755)
     return copy
