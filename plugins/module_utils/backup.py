@@ -135,7 +135,7 @@ class Manifest:
             "time": self.time.strftime("%Y-%m-%dT%H:%M:%SZ"),
             "versions": dict(self.versions),
             "revision": self.revision,
-            "files": [{"path": entry.path, "size": entry.size} for entry in self.entries],
+            "files": [{"path": entry.path, "size": entry.size, "sha256": entry.sha256} for entry in self.entries],
         }
 
 

@@ -77,9 +77,14 @@ class Leaving:
     nft_tables: tuple[str, ...] = ()
     #: patterns of the names of network interfaces
     interfaces: tuple[str, ...] = ()
-    #: entries of a directory of the component's that may be removed with all that is in them
+    #: entries of a directory of the component's (patterns of glob) that may be removed with all that is in them
     contents: tuple[str, ...] = ()
+    #: a unit that a component without a service of its own enabled
+    unit: str | None = None
 
+
+#: Of a member: its data, those from before a restore, and what a restore that was killed was making.
+ETCD_DATA = ("member", "member.before-*", ".hardway-restore")
 
 LEAVINGS = {
     "kubelet": Leaving(
@@ -106,7 +111,9 @@ LEAVINGS = {
     "kube-apiserver": Leaving(directories=("/etc/kubernetes", "/var/log/kubernetes")),
     "kube-controller-manager": Leaving(directories=("/etc/kubernetes",)),
     "kube-scheduler": Leaving(directories=("/etc/kubernetes",)),
-    "etcd": Leaving(directories=("/etc/etcd",), contents=("member",)),
+    "etcd": Leaving(directories=("/etc/etcd",), contents=ETCD_DATA),
+    "etcd-restore": Leaving(contents=ETCD_DATA),
+    "etcd-backup": Leaving(directories=("/etc/etcd",), unit="etcd-backup.timer"),
 }
 
 #: What uses another stops before it; pods end between kubelet and the rest, while their runtime still runs. None: a component not named.
@@ -183,7 +190,8 @@ class Scope:
 
     @property
     def services(self) -> dict[str, str]:
-        return {name: owned.service for name, owned in self.components.items() if owned.service}
+        found = {name: owned.service or LEAVINGS.get(name, Leaving()).unit for name, owned in self.components.items()}
+        return {name: service for name, service in found.items() if service}
 
 
 class Trace(t.Protocol):
@@ -870,14 +878,16 @@ class Paths:
         """Directories that go with all that is in them."""
         known = [path for path in self.scope.leavings("directories") if _holds_something_or_can_go(path)]
         contents = [
-            os.path.join(path, name)
+            entry
             for component_name, owned in self.scope.components.items()
             for name in (LEAVINGS[component_name].contents if component_name in LEAVINGS else ())
             for path in owned.paths
-            if is_removable(path) and _is_directory(os.path.join(path, name))
+            if is_removable(path)
+            for entry in sorted(glob.glob(os.path.join(glob.escape(path), name)))
+            if _is_directory(entry)
         ]
         scratch = [path for path in glob.glob(IMAGE_SCRATCH) if _is_directory(path)] if self.scope.components else []
-        return [*known, *contents, *scratch, *self._installed()]
+        return list(dict.fromkeys([*known, *contents, *scratch, *self._installed()]))
 
     def _installed(self) -> list[str]:
         """Versions of artifacts, and what an installation did not finish: each by itself, for the directory may be shared (/opt)."""

@@ -155,7 +155,7 @@ manifest:
   type: dict
   sample:
     cluster: production
-    files: [{path: etcd/snapshot.db, size: 24821792}]
+    files: [{path: etcd/snapshot.db, size: 24821792, sha256: f60341dcea0131a5b0ba1ac3ccd1c4efdcc1bdbdcbdc2c4ebd14a2b0be02d96b}]
     revision: 1203341
     time: "2026-11-21T10:30:00Z"
     versions: {etcd: 3.6.16}
