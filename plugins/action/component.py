@@ -32,14 +32,18 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
         self._call_vars = task_vars
-        self._task_vars = self._as_its_host(task_vars)
+        name, payload = self.described(self._as_its_host(task_vars))
+        result.update(self._reconcile(name, payload))
+        if result.get('failed'):
+            result['msg'] = f'{name} on {self._task_vars["inventory_hostname"]}: {result.get("msg", "failed")}'
+        return result
+
+    def described(self, task_vars):
+        """The component's name, and the whole of it as the host gets it."""
+        self._task_vars = task_vars
         _unused, args = self.validate_argument_spec(argument_spec=ARGUMENTS)
         args = {key: value for key, value in args.items() if value is not None}
-        payload = _encode(self._describe(args))
-        result.update(self._reconcile(args['name'], payload))
-        if result.get('failed'):
-            result['msg'] = f'{args["name"]} on {self._task_vars["inventory_hostname"]}: {result.get("msg", "failed")}'
-        return result
+        return args['name'], _encode(self._describe(args))
 
     def _as_its_host(self, task_vars):
         """What templates see: with delegate_to the variables of the host that gets the component, so that it gets what its own run would bring."""
