@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 
@@ -67,19 +67,44 @@ class Row:
         return f"{self.entry['where']} ({self.entry['subject']})"
 
 
+@dataclass(frozen=True)
+class Finding:
+    """What is to be known of the certificates of some hosts: *cause*, and *mend* where there is one to name; a *failure* or a warning."""
+
+    hosts: tuple[str, ...]
+    cause: str
+    mend: str = ""
+    failure: bool = False
+
+    @property
+    def sentence(self) -> str:
+        return f"{_hosts(self.hosts)}: {self.cause}{f': {self.mend}' if self.mend else ''}"
+
+
 def report(hosts: Mapping[str, Mapping], controller: Mapping | None = None, warn_days: int = 30, fail_days: int = 0, now: datetime | None = None) -> dict:
     """The results of `certificate_info` by host, and that of the controller, as a report; a dictionary of its fields."""
-    results = ([(CONTROLLER, controller)] if controller else []) + list(hosts.items())
-    rows = _rows(results)
-    made = Report(lines=[_summary(rows, results), *_table(rows)])
-    moment = (now or datetime.now(timezone.utc)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    ends = {row.entry["subject"]: row.entry["not_after"] for row in rows if row.entry["type"] == "authority"}
-    for row in rows:
-        _judge(made, row, ends, moment, warn_days, fail_days)
-    made.warnings += _grouped(_differences(hosts, controller or {}))
-    made.warnings += _grouped(_troubles(results))
+    rows, findings = judged(hosts, controller, warn_days, fail_days, now)
+    made = Report(lines=[_summary(rows, _results(hosts, controller)), *_table(rows)])
+    made.warnings += [finding.sentence for finding in findings if not finding.failure]
+    made.failures += [finding.sentence for finding in findings if finding.failure]
     made.lines += [f"warning: {sentence}" for sentence in made.warnings]
     return asdict(made)
+
+
+def judged(
+    hosts: Mapping[str, Mapping], controller: Mapping | None = None, warn_days: int = 30, fail_days: int = 0, now: datetime | None = None
+) -> tuple[list[Row], list[Finding]]:
+    """The same results as rows, the first to end first, and what is to be known of them."""
+    results = _results(hosts, controller)
+    rows = _rows(results)
+    moment = (now or datetime.now(timezone.utc)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    ends = {row.entry["subject"]: row.entry["not_after"] for row in rows if row.entry["type"] == "authority"}
+    findings = [finding for row in rows for finding in _judge(row, ends, moment, warn_days, fail_days)]
+    return rows, findings + _grouped(_differences(hosts, controller or {})) + _grouped(_troubles(results))
+
+
+def _results(hosts: Mapping[str, Mapping], controller: Mapping | None) -> list[tuple[str, Mapping]]:
+    return ([(CONTROLLER, controller)] if controller else []) + list(hosts.items())
 
 
 def _rows(results: Iterable[tuple[str, Mapping]]) -> list[Row]:
@@ -187,20 +212,16 @@ def _end_of(text: str, width: int) -> str:
 # --- the judgement
 
 
-def _judge(made: Report, row: Row, ends: Mapping[str, str], now: str, warn_days: int, fail_days: int) -> None:
-    entry = row.entry
+def _judge(row: Row, ends: Mapping[str, str], now: str, warn_days: int, fail_days: int) -> Iterable[Finding]:
+    entry, hosts = row.entry, tuple(row.hosts)
     if entry["not_before"] > now:
-        mend = "compare the clocks of the hosts and of this computer"
-        made.failures.append(f"{_hosts(row.hosts)}: {row.place} is not valid before {entry['not_before']}: {mend}")
+        yield Finding(hosts, f"{row.place} is not valid before {entry['not_before']}", "compare the clocks of the hosts and of this computer", failure=True)
     elif entry["days_left"] < max(fail_days, warn_days):
-        sentences = made.failures if entry["days_left"] < fail_days else made.warnings
-        sentences.append(f"{_hosts(row.hosts)}: {row.place} {_end(entry)}: {_mend(entry, ends)}")
+        yield Finding(hosts, f"{row.place} {_end(entry)}", _mend(entry, ends), failure=entry["days_left"] < fail_days)
     for process, state in entry["running"].items():
         if entry["source"] == "endpoint" and state != "current":
             what = "an older certificate than" if state == "older" else "another certificate than the first of"
-            made.warnings.append(
-                f"{_hosts(row.hosts)}: {process} at {entry['endpoint']} serves {what} {entry['path']}: if it still does so in two minutes, restart it"
-            )
+            yield Finding(hosts, f"{process} at {entry['endpoint']} serves {what} {entry['path']}", "if it still does so in two minutes, restart it")
 
 
 def _mend(entry: Mapping, ends: Mapping[str, str]) -> str:
@@ -215,7 +236,7 @@ def _mend(entry: Mapping, ends: Mapping[str, str]) -> str:
     return "run site.yml, which renews what has less than ca_renew_before left"
 
 
-def _differences(hosts: Mapping[str, Mapping], controller: Mapping) -> Iterable[tuple[str, str]]:
+def _differences(hosts: Mapping[str, Mapping], controller: Mapping) -> Iterable[tuple[str, str, str]]:
     """Files on hosts that the controller has another one of: a renewal that has not arrived."""
     own: dict[tuple, dict[str, str]] = {}
     for entry in controller.get("certificates", []):
@@ -225,30 +246,30 @@ def _differences(hosts: Mapping[str, Mapping], controller: Mapping) -> Iterable[
             known = own.get((entry["type"], entry["subject"]), {}) if entry["source"] == "file" else {}
             if known and entry["fingerprint"] not in known:
                 word = "older" if entry["not_before"] < max(known.values()) else "another one"
-                yield host, f"{entry['where']} ({entry['subject']}) is {word} than the controller's: run site.yml"
+                yield host, f"{entry['where']} ({entry['subject']}) is {word} than the controller's", "run site.yml"
 
 
-def _troubles(results: Iterable[tuple[str, Mapping]]) -> Iterable[tuple[str, str]]:
+def _troubles(results: Iterable[tuple[str, Mapping]]) -> Iterable[tuple[str, str, str]]:
     for host, result in results:
         if not result["readable"]:
-            yield host, f"was not {'read' if result['reachable'] else 'reached'}: {result['error']}"
+            yield host, f"was not {'read' if result['reachable'] else 'reached'}: {result['error']}", ""
         for process in result["processes"]:
             if not process["active"]:
-                yield host, f"{process['service']} does not run"
+                yield host, f"{process['service']} does not run", ""
             elif process["restart"]:
-                yield host, f"{process['component']} has to start anew, because {process['restart']}: run site.yml"
+                yield host, f"{process['component']} has to start anew, because {process['restart']}", "run site.yml"
         for problem in result["problems"]:
-            yield host, problem
+            yield host, problem, ""
 
 
-def _grouped(sentences: Iterable[tuple[str, str]]) -> list[str]:
+def _grouped(told: Iterable[tuple[str, str, str]]) -> list[Finding]:
     """The same of several hosts told once."""
-    hosts: dict[str, list[str]] = {}
-    for host, sentence in sentences:
-        hosts.setdefault(sentence, []).append(host)
-    return [f"{_hosts(names)}: {sentence}" for sentence, names in hosts.items()]
+    hosts: dict[tuple[str, str], list[str]] = {}
+    for host, cause, mend in told:
+        hosts.setdefault((cause, mend), []).append(host)
+    return [Finding(tuple(names), cause, mend) for (cause, mend), names in hosts.items()]
 
 
-def _hosts(names: list[str]) -> str:
+def _hosts(names: Sequence[str]) -> str:
     shown = ", ".join(names[:HOSTS_IN_A_SENTENCE])
     return f"{shown} and {len(names) - HOSTS_IN_A_SENTENCE} more" if len(names) > HOSTS_IN_A_SENTENCE else shown
