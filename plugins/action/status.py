@@ -1,0 +1,83 @@
+# Copyright: (c) 2026, the hardway.kubernetes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A cluster's status: asks the API from the controller, judges it together with what the hosts told, and draws the page."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, fields
+
+import jinja2
+from ansible.errors import AnsibleActionFail, AnsibleError
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.hardway.kubernetes.plugins.module_utils import private_files, status, status_api
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki_x509 import CRYPTOGRAPHY_IMPORT_ERROR
+
+TEMPLATE = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "roles", "status", "templates", "status.html.j2")
+MODE = 0o600
+NUMBERS = {"type": "int"}
+
+
+class ActionModule(ActionBase):
+    TRANSFERS_FILES = False
+    _requires_connection = False
+    _supports_check_mode = True
+
+    def run(self, tmp=None, task_vars=None):
+        result = super().run(tmp, task_vars)
+        del tmp
+        if CRYPTOGRAPHY_IMPORT_ERROR:
+            raise AnsibleActionFail("the Python of ansible-playbook lacks cryptography >= 42: pip install cryptography")
+        validation, arguments = self.validate_argument_spec(ARGUMENTS)
+        del validation
+        facts = {name: arguments[name] for name in ("cluster", "groups", "hosts", "plans", "controller")}
+        facts["api"] = status_api.look(arguments["kubeconfig"], arguments["servers"], arguments["timeout"])
+        limits = {field.name: arguments[field.name] for field in fields(status.Settings) if arguments[field.name] is not None}
+        page = status.judge(facts, status.Settings(**limits))
+        path = arguments["path"]
+        if path and not self._play_context.check_mode:
+            write(path, as_html(page))
+        return result | {
+            "changed": False,
+            "lines": status.as_lines(page),
+            "findings": [asdict(finding) for finding in page.findings],
+            "verdict": page.verdict.text,
+            "exit": page.exit,
+            "path": path,
+        }
+
+
+def as_html(page: status.Page) -> str:
+    """One file without anything from elsewhere, and without a script. Every text is escaped."""
+    with open(TEMPLATE, encoding="utf-8") as stream:
+        text = stream.read()
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return environment.from_string(text).render(page=page)
+
+
+def write(path: str, text: str) -> None:
+    """In place whole: who has it open sees the page before or this one."""
+    try:
+        private_files.write(path, text.encode(), MODE)
+    except (private_files.FileRefused, OSError) as error:
+        cause = getattr(error, "strerror", None) or error
+        raise AnsibleError(f"{path}: the page cannot be written: {cause}. Set status_path to a file in a directory that is there, or to ''") from error
+
+
+ARGUMENTS = {
+    "cluster": {"type": "dict", "required": True},
+    "groups": {"type": "dict", "default": {}},
+    "hosts": {"type": "dict", "required": True},
+    "plans": {"type": "dict", "default": {}},
+    "controller": {"type": "dict"},
+    "kubeconfig": {"type": "path", "required": True},
+    "servers": {"type": "dict", "default": {}},
+    "timeout": {"type": "float", "default": 5},
+    "path": {"type": "path", "default": ""},
+    "warn_days": NUMBERS,
+    "fail_days": NUMBERS,
+    "warn_db_percent": NUMBERS,
+    "fail_db_percent": NUMBERS,
+    "strict": {"type": "bool"},
+}

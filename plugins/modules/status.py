@@ -1,0 +1,118 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, the hardway.kubernetes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: status
+short_description: Judge a cluster, and draw one page of it for people
+version_added: 0.1.0
+author:
+  - the hardway.kubernetes authors (@hardway)
+description:
+  - Asks the API from the controller, and judges its answers together with what M(hardway.kubernetes.status_host) and
+    M(hardway.kubernetes.component_plan) have told of the hosts.
+  - Draws one page, as lines for a terminal and as an HTML file that needs nothing else. There are no secrets in it.
+  - Runs on the controller. Fails for nothing that is wrong with the cluster - see RV(exit).
+  - Changes nothing but the page.
+requirements:
+  - cryptography >= 42
+options:
+  cluster:
+    description: What the settings say of the cluster - C(name), C(endpoint), C(virtual_address), C(version), and C(minors), the minor versions that are known.
+    type: dict
+    required: true
+  groups:
+    description: Names of the inventory's hosts by group.
+    type: dict
+    default: {}
+  hosts:
+    description: Results of M(hardway.kubernetes.status_host) by name of the host.
+    type: dict
+    required: true
+  plans:
+    description: Results of M(hardway.kubernetes.component_plan) by name of the host. Without any, nothing is said of drift.
+    type: dict
+    default: {}
+  controller:
+    description: Result of M(hardway.kubernetes.certificate_info) on the controller.
+    type: dict
+  kubeconfig:
+    description: The administrator's kubeconfig; its server is the endpoint.
+    type: path
+    required: true
+  servers:
+    description: The URL of each API server by the name of its host.
+    type: dict
+    default: {}
+  timeout:
+    description: Seconds to wait for each answer of the API.
+    type: float
+    default: 5
+  path:
+    description: The HTML file, written whole with mode 0600; none with an empty text, and none in check mode.
+    type: path
+    default: ""
+  warn_days:
+    description: A certificate with less than so many whole days left is a warning.
+    type: int
+  fail_days:
+    description: A certificate with less than so many whole days left is critical.
+    type: int
+  warn_db_percent:
+    description: From so many percent of its quota on, etcd's database is a warning.
+    type: int
+  fail_db_percent:
+    description: From so many percent of its quota on, etcd's database is critical.
+    type: int
+  strict:
+    description: Whether warnings count for RV(exit), too.
+    type: bool
+attributes:
+  action:
+    description: Runs on the controller.
+    support: full
+  check_mode:
+    description: Writes no page in check mode.
+    support: full
+  diff_mode:
+    description: There is nothing to show.
+    support: none
+  platform:
+    platforms: posix
+extends_documentation_fragment:
+  - ansible.builtin.action_common_attributes
+seealso:
+  - module: hardway.kubernetes.status_host
+  - module: hardway.kubernetes.component_plan
+"""
+
+EXAMPLES = r"""
+- name: Judge the cluster
+  hardway.kubernetes.status:
+    cluster: {name: production, endpoint: "https://192.0.2.100:6443", virtual_address: 192.0.2.100, version: 1.36.3, minors: ["1.36"]}
+    groups: "{{ groups }}"
+    hosts: "{{ dict(ansible_play_hosts | zip(ansible_play_hosts | map('extract', hostvars, 'status_host'))) }}"
+    kubeconfig: clusters/production/admin.kubeconfig
+    path: clusters/production/status.html
+  run_once: true
+  register: status
+"""
+
+RETURN = r"""
+lines: {description: The page as lines of text., returned: success, type: list, elements: str}
+verdict: {description: The page in a few words., returned: success, type: str, sample: "1 critical, 2 warnings"}
+findings:
+  description: What is not well, the worst first.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    level: {description: "V(critical), V(warning) or V(note).", type: str, sample: warning}
+    place: {description: Hosts or parts of the cluster., type: str, sample: node1}
+    cause: {description: What is not well., type: str, sample: "the node is cordoned: it takes no new pods"}
+    mend: {description: What to do about it; empty where there is nothing to name., type: str, sample: "kubectl uncordon node1, once its maintenance has ended"}
+exit: {description: 0 where all is well enough; 2 where something is critical., returned: success, type: int, sample: 0}
+path: {description: The HTML file., returned: success, type: str, sample: clusters/production/status.html}
+"""
