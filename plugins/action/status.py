@@ -8,7 +8,7 @@ import os
 from dataclasses import asdict, fields
 
 import jinja2
-from ansible.errors import AnsibleActionFail, AnsibleError
+from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils import private_files, status, status_api
@@ -36,8 +36,11 @@ class ActionModule(ActionBase):
         limits = {field.name: arguments[field.name] for field in fields(status.Settings) if arguments[field.name] is not None}
         page = status.judge(facts, status.Settings(**limits))
         path = arguments["path"]
-        if path and not self._play_context.check_mode:
-            write(path, as_html(page))
+        if path and not self._task.check_mode:
+            trouble = write(path, as_html(page))
+            if trouble:
+                page.findings.append(status.Finding(status.WARNING, path, trouble, "name a file in a directory that is there (status_path), or none"))
+                path = ""
         return result | {
             "changed": False,
             "lines": status.as_lines(page),
@@ -56,13 +59,15 @@ def as_html(page: status.Page) -> str:
     return environment.from_string(text).render(page=page)
 
 
-def write(path: str, text: str) -> None:
-    """In place whole: who has it open sees the page before or this one."""
+def write(path: str, text: str) -> str:
+    """In place whole: who has it open sees the page before or this one. Returns why it could not be written; the page is worth showing even so."""
     try:
         private_files.write(path, text.encode(), MODE)
-    except (private_files.FileRefused, OSError) as error:
-        cause = getattr(error, "strerror", None) or error
-        raise AnsibleError(f"{path}: the page cannot be written: {cause}. Set status_path to a file in a directory that is there, or to ''") from error
+    except private_files.FileRefused as error:
+        return f"the page cannot be written: {error}"
+    except OSError as error:
+        return f"the page cannot be written: {error.strerror}"
+    return ""
 
 
 ARGUMENTS = {

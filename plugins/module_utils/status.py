@@ -78,7 +78,13 @@ class Page:
     summary: list[tuple[str, Cell]] = dataclasses.field(default_factory=list)
     findings: list[Finding] = dataclasses.field(default_factory=list)
     sections: list[Section] = dataclasses.field(default_factory=list)
-    exit: int = 0
+    strict: bool = False
+
+    @property
+    def exit(self) -> int:
+        """2, as Ansible's own for a host that failed, where something is critical."""
+        counted = (CRITICAL, WARNING) if self.strict else (CRITICAL,)
+        return 2 if any(finding.level in counted for finding in self.findings) else 0
 
     @property
     def verdict(self) -> Cell:
@@ -97,14 +103,12 @@ def judge(facts: t.Mapping[str, t.Any], settings: Settings = Settings(), now: da
     """
     moment = now or datetime.now(timezone.utc)
     status = _Status(facts, settings, moment)
-    page = Page(f"Status of {facts['cluster']['name']}", moment.strftime("%Y-%m-%d %H:%M:%S UTC"))
+    page = Page(f"Status of {facts['cluster']['name']}", moment.strftime("%Y-%m-%d %H:%M:%S UTC"), strict=settings.strict)
     parts = [status.control_plane, status.etcd, status.balancers, status.hosts, status.programs, status.restarts]
     parts += [status.drift, status.upgrade, status.certificates]
     page.sections = [section for part in parts if (section := part())]
     page.summary = status.summary
     page.findings = _merged(status.findings)
-    levels = {finding.level for finding in page.findings}
-    page.exit = 2 if CRITICAL in levels or (settings.strict and WARNING in levels) else 0
     return page
 
 
@@ -161,7 +165,7 @@ class _Status:
             mend = "look at the load balancers and the masters below; etcd without quorum takes the API with it"
             self.tell(CRITICAL, "API", f"does not answer well at {self.cluster['endpoint']}: {endpoint['error']}", mend)
             self.summary.append(("API", Cell("is not ready" if endpoint["version"] else "does not answer", CRITICAL)))
-        if self.api.get("error"):
+        if self.api.get("error") not in ("", None, endpoint["error"]):
             self.tell(WARNING, "API", f"could not be read: {self.api['error']}", "look at the API servers' journals")
         if self.api["waiting"]:
             self.tell(WARNING, "API", f"{_counted(len(self.api['waiting']), 'request')} for certificates that nobody decided", "kubectl get csr; site.yml approves those of its nodes")
@@ -169,7 +173,7 @@ class _Status:
         for name, server in self.api["servers"].items():
             level = OK
             if not server["ready"]:
-                level = self.tell(CRITICAL, name, f"its API server: {server['error']}", f"on {name}: systemctl status kube-apiserver, journalctl -u kube-apiserver")
+                level = self.tell(CRITICAL, name, f"its API server: {server['error']}", "on the host: systemctl status kube-apiserver, journalctl -u kube-apiserver")
             section.add(
                 name,
                 server["version"] or self.version(name, "kube-apiserver") or "?",
@@ -203,9 +207,10 @@ class _Status:
         for member in members:
             self._member(section, member, highest)
         self._etcd_as_a_whole(view, members)
+        ill = [member["name"] for member in members if not member["healthy"]]
         for name in asked:
-            if "error" in self.read[name].get("etcd", {}):
-                self.tell(CRITICAL, name, f"its member of etcd does not answer: {self.read[name]['etcd']['error']}", f"on {name}: systemctl status etcd")
+            if name not in ill and "error" in self.read[name].get("etcd", {}):
+                self.tell(CRITICAL, name, f"its member of etcd does not answer: {self.read[name]['etcd']['error']}", "on the host: systemctl status etcd")
         return section
 
     def _member(self, section: Section, member: t.Mapping[str, t.Any], highest: int) -> None:
@@ -213,7 +218,7 @@ class _Status:
         answers = bool(member["version"])
         health, used, behind = OK, "", 0
         if not member["healthy"]:
-            health = self.tell(CRITICAL, name, f"this member of etcd is not healthy: {member['problem']}", f"on {name}: systemctl status etcd, journalctl -u etcd")
+            health = self.tell(CRITICAL, name, f"this member of etcd is not healthy: {member['problem']}", "on the host: systemctl status etcd, journalctl -u etcd")
         if member["learner"]:
             self.tell(WARNING, name, "this member of etcd is a learner: it does not vote", "it is promoted once it has caught up")
         for alarm in member["alarms"]:
@@ -289,11 +294,11 @@ class _Status:
     def _backends(self, name: str) -> tuple[str, str]:
         told = self.read.get(name, {}).get("backends", {})
         if "error" in told:
-            return "?", self.tell(WARNING, name, told["error"], f"on {name}: systemctl status haproxy")
+            return "?", self.tell(WARNING, name, told["error"], "on the host: systemctl status haproxy")
         servers = [server for server in told.get("servers", []) if server["backend"] == "kube-apiserver"]
         down = [server for server in servers if not server["state"].startswith("UP")]
         for server in down:
-            self.tell(WARNING, name, f"haproxy sends nothing to {server['name']}: {server['state']}, {server['check']}", f"look at the API server of {server['name']}")
+            self.tell(WARNING, name, f"haproxy sends nothing to {server['name']}: {server['state']}, {server['check']}", "look at that API server")
         if servers and len(down) == len(servers):
             self.tell(CRITICAL, name, "haproxy has no API server to send to", "look at the masters")
         text = ", ".join(f"{server['name']} {server['state']}" for server in servers)
@@ -308,7 +313,7 @@ class _Status:
         for name in self.seen:
             self._host(section, name, nodes.get(name), name in wanted)
         for name in sorted(set(nodes) - wanted):
-            self.tell(WARNING, name, "is a node of the cluster, and not in the inventory's group kube_node", f"put it into the group, or kubectl delete node {name}")
+            self.tell(WARNING, name, "is a node of the cluster, and not in the inventory's group kube_node", "put it into the group, or kubectl delete node")
         for name in [name for name in nodes if name in wanted and name not in self.seen]:
             self._node(name, nodes[name])
         total, ready = len(nodes), len([node for node in nodes.values() if node["ready"]])
@@ -328,7 +333,7 @@ class _Status:
         if node:
             state = self._node(name, node)
         elif wanted and self.api["nodes"] is not None:
-            state = Cell("not registered", self.tell(CRITICAL, name, "is in the group kube_node, and not registered as a node", f"run add-node.yml --limit {name}"))
+            state = Cell("not registered", self.tell(CRITICAL, name, "is in the group kube_node, and not registered as a node", "run add-node.yml with --limit"))
         known = node or {}
         if not host.get("readable"):
             word = "read" if host.get("reachable") else "reached"
@@ -356,12 +361,12 @@ class _Status:
         level, words = OK, ["Ready" if node["ready"] else "NotReady"]
         if node["pressures"]:
             words += node["pressures"]
-            level = self.tell(WARNING, name, f"the node reports {', '.join(node['pressures'])}", f"kubectl describe node {name}")
+            level = self.tell(WARNING, name, f"the node reports {', '.join(node['pressures'])}", "kubectl describe node")
         if node["cordoned"]:
             words.append("cordoned")
-            level = self.tell(WARNING, name, "the node is cordoned: it takes no new pods", f"kubectl uncordon {name}, once its maintenance has ended")
+            level = self.tell(WARNING, name, "the node is cordoned: it takes no new pods", "kubectl uncordon, once its maintenance has ended")
         if not node["ready"]:
-            level = self.tell(CRITICAL, name, f"the node is not Ready: {node['reason']}", f"on {name}: journalctl -u kubelet")
+            level = self.tell(CRITICAL, name, f"the node is not Ready: {node['reason']}", "on the host: journalctl -u kubelet")
         return Cell(", ".join(words), level)
 
     # --- programs and their restarts
@@ -374,7 +379,7 @@ class _Status:
                 rows.setdefault((program["component"], program["version"], program["state"]), []).append((name, program["seconds"]))
                 if program["state"] != "active":
                     level = WARNING if program["state"] in SETTLING else CRITICAL
-                    self.tell(level, name, f"{program['service']} is {program['state']}", f"on {name}: systemctl status {program['service']}; or run site.yml")
+                    self.tell(level, name, f"{program['service']} is {program['state']}", f"on the host: systemctl status {program['service']}; or run site.yml")
         for (component, version, state), found in sorted(rows.items()):
             level = OK if state == "active" else WARNING if state in SETTLING else CRITICAL
             ages = [seconds for name, seconds in found if seconds is not None]
