@@ -97,8 +97,8 @@ class Page:
 def judge(facts: t.Mapping[str, t.Any], settings: Settings = Settings(), now: datetime | None = None) -> Page:
     """The page of a cluster.
 
-    :arg facts: ``cluster`` (``name``, ``endpoint``, ``virtual_address``, ``version``, ``minors``), ``groups`` (names of the inventory's hosts),
-        ``hosts`` (results of ``status_host``), ``plans`` (results of ``component_plan`` by host, the controller's under ``controller``),
+    :arg facts: ``cluster`` (``name``, ``endpoint``, ``virtual_address``, ``version``, ``minors``, ``rotation``, its stage), ``groups``
+        (names of the inventory's hosts), ``hosts`` (results of ``status_host``), ``plans`` (results of ``component_plan`` by host, the controller's under ``controller``),
         ``controller`` (result of ``certificate_info``), ``api`` (:func:`status_api.look`)
     """
     moment = now or datetime.now(timezone.utc)
@@ -140,6 +140,8 @@ class _Status:
         self.read = {name: host for name, host in self.seen.items() if host.get("readable")}
         self.summary: list[tuple[str, Cell]] = [("endpoint", Cell(self.cluster["endpoint"]))]
         self.findings: list[tuple[str, str, str, str]] = []
+        if self.cluster.get("rotation"):
+            self.tell(NOTE, "rotation", f"authorities or keys are being replaced, stage {self.cluster['rotation']}", "run the same rotation again, to its end")
 
     def tell(self, level: str, place: str, cause: str, mend: str = "") -> str:
         self.findings.append((level, place, " ".join(str(cause).split()), mend))

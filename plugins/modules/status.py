@@ -20,7 +20,9 @@ requirements:
   - cryptography >= 42
 options:
   cluster:
-    description: What the settings say of the cluster - C(name), C(endpoint), C(virtual_address), C(version), and C(minors), the minor versions that are known.
+    description:
+      - What the settings say of the cluster - C(name), C(endpoint), C(virtual_address), C(version), C(minors), the minor versions that are known,
+        and C(rotation), the stage of a rotation that has not ended.
     type: dict
     required: true
   groups:
