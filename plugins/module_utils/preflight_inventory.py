@@ -216,6 +216,8 @@ def check_etcd_members(plan: Plan) -> Iterator[Problem]:
             "group etcd",
             f"{number} members ({listed(plan.members('etcd'))}) survive no more failures than {number - 1}, and one more host can fail.",
             f"Use {number - 1} or {number + 1} members.",
+            # Members come and go one at a time, so a cluster passes through even numbers.
+            ERROR if set(plan.members("etcd")) <= set(plan.run) else WARNING,
         )
     if number > ETCD_MEMBERS:
         yield Problem(

@@ -501,6 +501,15 @@ def test_kind_is_found_with_its_place(kind, place, spoil, vary):
     assert kind not in good.kinds()
 
 
+def test_an_even_number_of_members_is_no_error_while_they_come_one_at_a_time():
+    cluster = Cluster().group("etcd", "master1", "master2")
+    levels = []
+    for run in (["master1", "master2"], ["master2"]):
+        cluster.plan.run = run
+        levels += [problem.level for problem in cluster.problems() if problem.kind == "even-etcd-members"]
+    assert levels == ["error", "warning"]
+
+
 def test_every_kind_has_a_case():
     used = set()
     for module in (preflight_host, preflight_inventory):
