@@ -1,0 +1,193 @@
+# Copyright: (c) the hardway.kubernetes contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Emptying a node by evictions, and giving it back.
+
+Source: https://kubernetes.io/docs/concepts/scheduling-eviction/api-eviction/ and kubectl's own rules for what a drain passes over
+(k8s.io/kubectl/pkg/drain, filters.go).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+import typing as t
+
+from ansible_collections.hardway.kubernetes.plugins.module_utils.api import Api, ApiError, insist
+
+# On a node that was drained here: only such a node is given back, not one that somebody else has cordoned.
+ANNOTATION = "hardway.kubernetes/drained"
+MIRROR = "kubernetes.io/config.mirror"
+FINISHED = ("Succeeded", "Failed")
+PAUSE = 0.5
+# Seconds for budgets that are used up for a moment, by a rollout for example, before the node is touched.
+PATIENCE = 20.0
+
+
+class DrainRefused(Exception):
+    """The node cannot be emptied, for each of these reasons; it is as it was."""
+
+    def __init__(self, problems: t.Sequence[str]) -> None:
+        self.problems = list(problems)
+        super().__init__("\n".join(self.problems))
+
+
+@dataclasses.dataclass(frozen=True)
+class Pod:
+    """A pod that has to leave; *uid* tells it from one of the same name that came after it."""
+
+    namespace: str
+    name: str
+    uid: str
+
+    @property
+    def label(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+    @property
+    def path(self) -> str:
+        return f"/api/v1/namespaces/{self.namespace}/pods/{self.name}"
+
+
+def disruption_budgets(error: ApiError) -> str:
+    """What the API says of the disruption budget that forbids an eviction; empty for any other error, such as too much load."""
+    try:
+        causes = json.loads(error.body)["details"]["causes"]
+    except (ValueError, KeyError, TypeError):
+        return ""
+    return "; ".join(cause["message"] for cause in causes if cause.get("reason") == "DisruptionBudget")
+
+
+@dataclasses.dataclass
+class Outcome:
+    """What was done, or would be in check mode."""
+
+    changed: bool = False
+    evicted: list[str] = dataclasses.field(default_factory=list)
+    before: bool = True
+    after: bool = True
+    found: bool = True
+
+
+class Drain:
+    """One node, through one API."""
+
+    def __init__(self, api: Api, node: str, timeout: float, check_mode: bool = False) -> None:
+        self.api = api
+        self.node = node
+        self.timeout = timeout
+        self.check_mode = check_mode
+
+    def empty(self, unmanaged: bool = False) -> Outcome:
+        """No new pods, and those that are there leave. Raises DrainRefused before anything was changed, or with the node given back."""
+        node = self._node()
+        if node is None:
+            return Outcome(found=False)
+        schedulable = not node.get("spec", {}).get("unschedulable")
+        ours = ANNOTATION in (node["metadata"].get("annotations") or {})
+        pods = self._leaving(unmanaged)
+        outcome = Outcome(changed=schedulable or bool(pods), evicted=sorted(pod.label for pod in pods), before=schedulable, after=False)
+        self._ask(pods)
+        if self.check_mode or not outcome.changed:
+            return outcome
+        if schedulable:
+            self._mark(True)
+        try:
+            self._evict(pods)
+        except DrainRefused:
+            if schedulable or ours:
+                self._mark(False)
+            raise
+        return outcome
+
+    def give_back(self) -> Outcome:
+        """New pods again, on a node that `empty` has emptied; one that somebody else has cordoned stays as it is."""
+        node = self._node()
+        if node is None:
+            return Outcome(found=False)
+        schedulable = not node.get("spec", {}).get("unschedulable")
+        ours = ANNOTATION in (node["metadata"].get("annotations") or {})
+        if ours and not self.check_mode:
+            self._mark(False)
+        return Outcome(changed=ours, before=schedulable, after=schedulable or ours)
+
+    def _node(self) -> dict[str, t.Any] | None:
+        return insist(lambda: self.api.find(f"/api/v1/nodes/{self.node}"), self.timeout)
+
+    def _mark(self, drained: bool) -> None:
+        """Cordon and annotation in one request, so that a run that dies leaves no cordon that nobody owns."""
+        body = {"metadata": {"annotations": {ANNOTATION: "true" if drained else None}}, "spec": {"unschedulable": drained or None}}
+        insist(lambda: self.api.patch(f"/api/v1/nodes/{self.node}", body), self.timeout)
+
+    def _leaving(self, unmanaged: bool) -> list[Pod]:
+        items = insist(lambda: self.api.items("/api/v1/pods", {"fieldSelector": f"spec.nodeName={self.node}"}), self.timeout)
+        pods, alone = [], []
+        for item in items:
+            metadata = item["metadata"]
+            controller = next((owner for owner in metadata.get("ownerReferences") or [] if owner.get("controller")), None)
+            if MIRROR in (metadata.get("annotations") or {}) or (controller and controller["kind"] == "DaemonSet"):
+                continue
+            pod = Pod(metadata["namespace"], metadata["name"], metadata["uid"])
+            if not controller and item.get("status", {}).get("phase") not in FINISHED and not unmanaged:
+                alone.append(pod.label)
+            pods.append(pod)
+        if alone:
+            mend = "belongs to no controller, so nothing would start it elsewhere: delete it, or accept its loss (unmanaged)"
+            raise DrainRefused([f"{name} on {self.node} {mend}" for name in sorted(alone)])
+        return pods
+
+    def _ask(self, pods: t.Sequence[Pod]) -> None:
+        """Whether each could be evicted now, by the API's own word."""
+        deadline = time.monotonic() + min(PATIENCE, self.timeout)
+        while True:
+            refusals = [reason for reason in (self._eviction(pod, dry_run=True) for pod in pods) if reason]
+            if not refusals:
+                return
+            if time.monotonic() >= deadline:
+                raise DrainRefused(refusals)
+            time.sleep(PAUSE)
+
+    def _evict(self, pods: t.Sequence[Pod]) -> None:
+        deadline = time.monotonic() + self.timeout
+        asked: set[Pod] = set()
+        while True:
+            refusals = {}
+            for pod in pods:
+                if pod not in asked:
+                    reason = self._eviction(pod, dry_run=False)
+                    if reason:
+                        refusals[pod] = reason
+                    else:
+                        asked.add(pod)
+            pods = [pod for pod in pods if self._is_there(pod)]
+            if not pods:
+                return
+            if time.monotonic() >= deadline:
+                raise DrainRefused([refusals.get(pod, f"{pod.label} was evicted and has not ended after {self.timeout:g} s") for pod in pods])
+            time.sleep(PAUSE)
+
+    def _eviction(self, pod: Pod, dry_run: bool) -> str:
+        """Why the pod must stay; empty where the eviction was accepted or the pod is gone."""
+        body: dict[str, t.Any] = {
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
+            "metadata": {"namespace": pod.namespace, "name": pod.name},
+            "deleteOptions": {"preconditions": {"uid": pod.uid}, **({"dryRun": ["All"]} if dry_run else {})},
+        }
+
+        def once() -> str:
+            try:
+                self.api.create(f"{pod.path}/eviction", body)
+            except ApiError as error:
+                budgets = disruption_budgets(error)
+                if budgets:
+                    return f"{pod.label} on {self.node} cannot be evicted: {budgets}"
+                if error.status not in (404, 409):  # gone, or another pod of its name by now
+                    raise
+            return ""
+
+        return insist(once, self.timeout)
+
+    def _is_there(self, pod: Pod) -> bool:
+        found = insist(lambda: self.api.find(pod.path), self.timeout)
+        return found is not None and found["metadata"]["uid"] == pod.uid
