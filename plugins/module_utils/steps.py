@@ -16,7 +16,7 @@ import typing as t
 COLLECTION = "hardway.kubernetes"
 ROLE_IMPORTS = ("ansible.builtin.import_role", "ansible.builtin.include_role")
 TASK_IMPORTS = ("ansible.builtin.import_tasks", "ansible.builtin.include_tasks")
-#: With these a task is more than one call.
+#: With these a task is more than one call. Files that are included for each of several are for hosts that come or go, and left out.
 LOOPS = re.compile(r"^(loop|with_\w+)$")
 
 Load = t.Callable[[str], t.Any]
@@ -85,12 +85,12 @@ def _tasks(load: Load, root: str, tasks: t.Iterable[t.Mapping], actions: t.Colle
             if key in ROLE_IMPORTS:
                 role = _own(task[key]["name"])
                 found += _role(load, root, role, task[key].get("tasks_from", "main"), actions, inside)
-            elif key in TASK_IMPORTS:
+            elif key in TASK_IMPORTS and not _is_loop(task):
                 name = task[key] if isinstance(task[key], str) else task[key]["file"]
                 path = os.path.join(root, "roles", around.role, "tasks", name)
                 found += _tasks(load, root, load(path) or [], actions, inside)
             elif key in actions:
-                if any(LOOPS.match(word) for word in task):
+                if _is_loop(task):
                     raise Unreadable(f"role {around.role}: task '{inside.name}' has a loop: a component is one call")
                 found.append(dataclasses.replace(inside, action=key, arguments=task[key] or {}))
     return found
@@ -99,6 +99,10 @@ def _tasks(load: Load, root: str, tasks: t.Iterable[t.Mapping], actions: t.Colle
 def _role(load: Load, root: str, role: str, tasks_from: str, actions: t.Collection[str], around: Step) -> list[Step]:
     path = os.path.join(root, "roles", role, "tasks", f"{tasks_from.removesuffix('.yml')}.yml")
     return _tasks(load, root, load(path) or [], actions, dataclasses.replace(around, role=role))
+
+
+def _is_loop(task: t.Mapping) -> bool:
+    return any(LOOPS.match(word) for word in task)
 
 
 def _own(name: str) -> str:

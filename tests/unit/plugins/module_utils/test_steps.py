@@ -77,6 +77,11 @@ def test_a_loop_is_refused(root):
         steps.steps_of(load, str(root), ["a"], [COMPONENT])
 
 
+def test_what_is_included_for_each_of_several_is_left_out(root):
+    (root / "roles/two/tasks/other.yml").write_text("[{ansible.builtin.include_tasks: more.yml, loop: [1]}]")
+    assert [step.role for step in steps.steps_of(load, str(root), ["a"], [COMPONENT])] == ["one"]
+
+
 def test_a_foreign_role_is_refused(root):
     (root / "playbooks/steps/02_second.yml").write_text("[{hosts: c, tasks: [{ansible.builtin.import_role: {name: other.one}}]}]")
     with pytest.raises(steps.Unreadable, match="other.one is no role of"):
