@@ -89,7 +89,7 @@ class Page:
     @property
     def verdict(self) -> Cell:
         counts = [(level, len([finding for finding in self.findings if finding.level == level])) for level in (CRITICAL, WARNING)]
-        told = [f"{count} {level}{'s' if level == WARNING and count != 1 else ''}" for level, count in counts if count]
+        told = [_counted(count, level) if level == WARNING else f"{count} {level}" for level, count in counts if count]
         worst = next((level for level, count in counts if count), OK)
         return Cell(", ".join(told) if told else "all is well", worst)
 
@@ -97,9 +97,9 @@ class Page:
 def judge(facts: t.Mapping[str, t.Any], settings: Settings = Settings(), now: datetime | None = None) -> Page:
     """The page of a cluster.
 
-    :arg facts: ``cluster`` (``name``, ``endpoint``, ``virtual_address``, ``version``, ``minors``, ``rotation``, its stage), ``groups``
-        (names of the inventory's hosts), ``hosts`` (results of ``status_host``), ``plans`` (results of ``component_plan`` by host, the controller's under ``controller``),
-        ``controller`` (result of ``certificate_info``), ``api`` (:func:`status_api.look`)
+    :arg facts: ``cluster`` (``name``, ``endpoint``, ``virtual_address``, ``version``, ``minors``, ``rotation``, its stage), ``groups`` (names of the
+        inventory's hosts), ``hosts`` (results of ``status_host``), ``plans`` (results of ``component_plan`` by host, the controller's under
+        ``controller``), ``controller`` (result of ``certificate_info``), ``api`` (:func:`status_api.look`)
     """
     moment = now or datetime.now(timezone.utc)
     status = _Status(facts, settings, moment)
@@ -170,12 +170,19 @@ class _Status:
         if self.api.get("error") not in ("", None, endpoint["error"]):
             self.tell(WARNING, "API", f"could not be read: {self.api['error']}", "look at the API servers' journals")
         if self.api["waiting"]:
-            self.tell(WARNING, "API", f"{_counted(len(self.api['waiting']), 'request')} for certificates that nobody decided", "kubectl get csr; site.yml approves those of its nodes")
+            self.tell(
+                WARNING,
+                "API",
+                f"{_counted(len(self.api['waiting']), 'request')} for certificates that nobody decided",
+                "kubectl get csr; site.yml approves those of its nodes",
+            )
         section = Section("Control plane", ["master", "API server", "answers", "controller manager", "scheduler"])
         for name, server in self.api["servers"].items():
             level = OK
             if not server["ready"]:
-                level = self.tell(CRITICAL, name, f"its API server: {server['error']}", "on the host: systemctl status kube-apiserver, journalctl -u kube-apiserver")
+                level = self.tell(
+                    CRITICAL, name, f"its API server: {server['error']}", "on the host: systemctl status kube-apiserver, journalctl -u kube-apiserver"
+                )
             section.add(
                 name,
                 server["version"] or self.version(name, "kube-apiserver") or "?",
@@ -220,7 +227,9 @@ class _Status:
         answers = bool(member["version"])
         health, used, behind = OK, "", 0
         if not member["healthy"]:
-            health = self.tell(CRITICAL, name, f"this member of etcd is not healthy: {member['problem']}", "on the host: systemctl status etcd, journalctl -u etcd")
+            health = self.tell(
+                CRITICAL, name, f"this member of etcd is not healthy: {member['problem']}", "on the host: systemctl status etcd, journalctl -u etcd"
+            )
         if member["learner"]:
             self.tell(WARNING, name, "this member of etcd is a learner: it does not vote", "it is promoted once it has caught up")
         for alarm in member["alarms"]:
@@ -284,7 +293,9 @@ class _Status:
             packages = (self.version(name, "haproxy") or "?", self.version(name, "keepalived") or "?")
             section.add(name, Cell("holds it", OK) if name in holders else "" if name in present else "?", *packages, Cell(servers, level))
         if len(holders) > 1:
-            self.tell(CRITICAL, _few(holders), f"both hold the virtual address {address}", "let VRRP pass between them (protocol 112), see journalctl -u keepalived")
+            self.tell(
+                CRITICAL, _few(holders), f"both hold the virtual address {address}", "let VRRP pass between them (protocol 112), see journalctl -u keepalived"
+            )
         elif not holders and len(present) == len(names):
             self.tell(CRITICAL, "virtual address", f"nobody holds {address}", "systemctl status keepalived haproxy on the load balancers")
         elif not holders and self.of_group("lb"):
@@ -325,7 +336,9 @@ class _Status:
         read = f"{len(self.read)} of {len(self.seen)} read"
         if missing:
             section.lines.append(f"Not in this run (--limit): {_few(sorted(set(missing)))}")
-        self.summary.append(("hosts", Cell(read + (f", {len(set(missing))} not in this run" if missing else ""), OK if len(self.read) == len(self.seen) else CRITICAL)))
+        self.summary.append(
+            ("hosts", Cell(read + (f", {len(set(missing))} not in this run" if missing else ""), OK if len(self.read) == len(self.seen) else CRITICAL))
+        )
         return section
 
     def _host(self, section: Section, name: str, node: t.Mapping[str, t.Any] | None, wanted: bool) -> None:
@@ -335,12 +348,16 @@ class _Status:
         if node:
             state = self._node(name, node)
         elif wanted and self.api["nodes"] is not None:
-            state = Cell("not registered", self.tell(CRITICAL, name, "is in the group kube_node, and not registered as a node", "run add-node.yml with --limit"))
+            state = Cell(
+                "not registered", self.tell(CRITICAL, name, "is in the group kube_node, and not registered as a node", "run add-node.yml with --limit")
+            )
         known = node or {}
         if not host.get("readable"):
             word = "read" if host.get("reachable") else "reached"
             self.tell(CRITICAL, name, f"was not {word}: {host.get('error')}", "see that it is up, and that ssh and become work")
-            section.add(Cell(name, CRITICAL), groups, state, *(known.get(key, "") for key in ("kubelet", "runtime", "kernel", "os")), "", Cell(f"not {word}", CRITICAL))
+            section.add(
+                Cell(name, CRITICAL), groups, state, *(known.get(key, "") for key in ("kubelet", "runtime", "kernel", "os")), "", Cell(f"not {word}", CRITICAL)
+            )
             return
         facts = host["ansible_facts"]["hardway_host"]
         offset = facts.get("clock_offset", 0.0)
@@ -381,7 +398,9 @@ class _Status:
                 rows.setdefault((program["component"], program["version"], program["state"]), []).append((name, program["seconds"]))
                 if program["state"] != "active":
                     level = WARNING if program["state"] in SETTLING else CRITICAL
-                    self.tell(level, name, f"{program['service']} is {program['state']}", f"on the host: systemctl status {program['service']}; or run site.yml")
+                    self.tell(
+                        level, name, f"{program['service']} is {program['state']}", f"on the host: systemctl status {program['service']}; or run site.yml"
+                    )
         for (component, version, state), found in sorted(rows.items()):
             level = OK if state == "active" else WARNING if state in SETTLING else CRITICAL
             ages = [seconds for name, seconds in found if seconds is not None]
@@ -455,7 +474,9 @@ class _Status:
         elif running != [wanted]:
             self.tell(*self._wanted(running[0], wanted))
         section.lines += possible(running[0], kubelets, self.cluster.get("minors", []))
-        self.summary.append(("Kubernetes", Cell(f"{', '.join(running)}{'' if running == [wanted] else f', settings say {wanted}'}", "" if running == [wanted] else WARNING)))
+        self.summary.append(
+            ("Kubernetes", Cell(f"{', '.join(running)}{'' if running == [wanted] else f', settings say {wanted}'}", "" if running == [wanted] else WARNING))
+        )
         return section
 
     @staticmethod
@@ -481,7 +502,12 @@ class _Status:
                     self.tell(CRITICAL, name, f"{component} {version} is newer than an API server, {running[0]}", "upgrade the API servers first")
                 elif minor and newest[1] - minor[1] > distance:
                     mend = "upgrade it before the API servers go on"
-                    self.tell(CRITICAL, name, f"{component} {version} is more than {_counted(distance, 'minor version')} older than an API server, {running[-1]}", mend)
+                    self.tell(
+                        CRITICAL,
+                        name,
+                        f"{component} {version} is more than {_counted(distance, 'minor version')} older than an API server, {running[-1]}",
+                        mend,
+                    )
 
     # --- certificates
 

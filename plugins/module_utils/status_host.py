@@ -12,7 +12,7 @@ import http.client
 import os
 import time
 
-from ansible_collections.hardway.kubernetes.plugins.module_utils import certificate_info, component, etcd, host_facts
+from ansible_collections.hardway.kubernetes.plugins.module_utils import certificate_info, etcd, host_facts
 
 PROPERTIES = ("Id", "LoadState", "ActiveState", "SubState", "MainPID", "ActiveEnterTimestampMonotonic", "NRestarts")
 #: The kernel's mark of a running file that lies at its path no more.

@@ -87,13 +87,13 @@ EXAMPLES = r"""
 
 RETURN = r"""
 reachable: {description: Whether a connection could be made., returned: success, type: bool, sample: true}
-readable: {description: Whether the module ran on the host. If not, C(error) says why., returned: success, type: bool, sample: true}
+readable: {description: "Whether the module ran on the host. If not, C(error) says why.", returned: success, type: bool, sample: true}
 error: {description: Why the host could not be read; empty if it could., returned: success, type: str, sample: ""}
 ansible_facts:
   description: As M(hardway.kubernetes.host_facts) returns them.
   returned: success
   type: dict
-load: {description: Load averages of 1, 5 and 15 minutes., returned: when readable, type: list, elements: float, sample: [0.4, 0.3, 0.2]}
+load: {description: "Load averages of 1, 5 and 15 minutes.", returned: when readable, type: list, elements: float, sample: [0.4, 0.3, 0.2]}
 certificates: {description: As M(hardway.kubernetes.certificate_info) returns them., returned: success, type: list, elements: dict}
 processes: {description: As M(hardway.kubernetes.certificate_info) returns them., returned: success, type: list, elements: dict}
 problems: {description: As M(hardway.kubernetes.certificate_info) returns them., returned: success, type: list, elements: str}
@@ -112,7 +112,10 @@ programs:
     version: {description: Version of that file; empty where it cannot be told., type: str, sample: 1.36.3}
     replaced: {description: Whether another file lies at its path now., type: bool, sample: false}
     linked: {description: Version that the next start would run; empty where it cannot be told., type: str, sample: 1.36.3}
-etcd: {description: "As M(hardway.kubernetes.etcd_info) returns it; C(error) where no member answers; empty if it was not asked.", returned: when readable, type: dict}
+etcd:
+  description: As M(hardway.kubernetes.etcd_info) returns it; C(error) where no member answers; empty if it was not asked.
+  returned: when readable
+  type: dict
 backends:
   description: "C(servers), the servers behind haproxy with C(backend), C(name), C(state), C(check), C(sessions); or C(error). Empty if it was not asked."
   returned: when readable

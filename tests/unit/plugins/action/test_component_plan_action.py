@@ -141,7 +141,11 @@ def test_a_host_that_fails_is_told(plan, answer):
 
 
 def test_the_controller_s_part(plan):
-    plan.answers["certificates"] = {"changed": True, "certificates": [{"name": "x", "changed": True, "reason": "SAN"}, {"name": "y", "changed": False}], "diff": "text"}
+    plan.answers["certificates"] = {
+        "changed": True,
+        "certificates": [{"name": "x", "changed": True, "reason": "SAN"}, {"name": "y", "changed": False}],
+        "diff": "text",
+    }
     result = plan(part="controller")
     assert [(entry["component"], entry["changes"]) for entry in result["components"]] == [
         ("certificates", ["x: SAN"]),

@@ -71,7 +71,8 @@ def test_nothing_runs(pid):
 
 def test_programs_in_the_order_of_their_names(installed, monkeypatch):
     root, link, pid = installed
-    shown = f"Id=web.service\nActiveState=active\nMainPID={pid}\nActiveEnterTimestampMonotonic=1\nNRestarts=2\n\nId=haproxy.service\nActiveState=failed\nMainPID=0\n"
+    active = f"Id=web.service\nActiveState=active\nMainPID={pid}\nActiveEnterTimestampMonotonic=1\nNRestarts=2\n"
+    shown = f"{active}\nId=haproxy.service\nActiveState=failed\nMainPID=0\n"
     monkeypatch.setattr(subject.host_facts, "output", lambda *command: shown)
     haproxy, web = subject.programs({"web": "web.service", "haproxy": "haproxy.service"}, str(root / "opt"), {"haproxy": "2.6.12"})
     assert (haproxy["state"], haproxy["version"], haproxy["seconds"]) == ("failed", "2.6.12", None)
