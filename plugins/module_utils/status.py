@@ -286,6 +286,8 @@ class _Status:
             self.summary.append(("load balancer", Cell("not of this collection")))
             return None
         section = Section("Load balancers", ["host", "virtual address", "haproxy", "keepalived", "servers"])
+        if not self.of_group("lb"):
+            section.lines.append("None is in this run (--limit).")
         present = [name for name in names if name in self.read]
         holders = [name for name in present if address in self.read[name]["ansible_facts"]["hardway_host"].get("interface_of", {})]
         for name in self.of_group("lb"):
@@ -447,7 +449,7 @@ class _Status:
         for (component, changes, restart), names in found.items():
             section.add(_few(names), component, Cell("; ".join(changes), WARNING), "yes" if restart else "no")
             for name in names:
-                self.tell(WARNING, name, f"{component} is not as the settings want it: {'; '.join(changes)}", COMPARE)
+                self.tell(WARNING, name, f"{component} differs from the settings: {'; '.join(changes)}", COMPARE)
         compared = sum(not entry["error"] for plan in self.plans.values() for entry in plan.get("components", []))
         section.lines.append(f"{_counted(compared, 'component')} compared{'' if found else ', no difference'}.")
         self.summary.append(("drift", Cell(_counted(sum(map(len, found.values())), "component") if found else "none", WARNING if found else OK)))
@@ -456,7 +458,7 @@ class _Status:
     # --- versions
 
     def upgrade(self) -> Section:
-        section = Section("Versions and upgrade", ["", "version"])
+        section = Section("Versions and upgrade", ["of", "version"])
         wanted = str(self.cluster["version"])
         servers = {name: server["version"] or self.version(name, "kube-apiserver") for name, server in self.api["servers"].items()}
         running = sorted({version for version in servers.values() if minor_of(version)}, key=_order)
@@ -603,8 +605,7 @@ def as_lines(page: Page) -> list[str]:
     for section in page.sections:
         lines += ["", section.title.upper()]
         if section.rows:
-            heading = [section.columns] if any(section.columns) else []
-            lines += _columns(heading + [[_marked(cell) for cell in row] for row in section.rows])
+            lines += _columns([section.columns] + [[_marked(cell) for cell in row] for row in section.rows])
         lines += section.lines
     return [line if line.startswith(LEVELS) else line.replace(" ", NO_BREAK_SPACE) for line in map(_printable, lines)]
 

@@ -304,7 +304,7 @@ def test_a_restart_that_is_owed_is_told_once(facts):
 def test_drift_is_told_once_for_all_hosts(facts):
     for name in MASTERS:
         facts["plans"][name]["components"] = [component("etcd", ["/etc/etcd/etcd.yaml: changed"], "it changed"), component()]
-    only(facts, WARNING, "m1, m2, m3", "etcd is not as the settings want it: /etc/etcd/etcd.yaml: changed")
+    only(facts, WARNING, "m1, m2, m3", "etcd differs from the settings: /etc/etcd/etcd.yaml: changed")
     page = judge(facts, now=NOW)
     assert rows(page, "Drift between settings and hosts") == [["m1, m2, m3", "etcd", "/etc/etcd/etcd.yaml: changed", "yes"]]
     assert summary(page)["drift"] == ("3 components", WARNING)
