@@ -24,6 +24,7 @@ all:
     cluster_endpoint_address: 127.0.0.1
     cluster_endpoint_port: 9
     cluster_apiserver_port: 9
+    cluster_mirror: http://127.0.0.1:9
     cluster_dir: "{{ inventory_dir | dirname }}/state"
   hosts: {m1: , l1: , n1: }
   children:
@@ -77,5 +78,7 @@ def test_with_limit_and_nothing_to_compare_with(inventory):
     code, text = play(inventory, "--limit", "n1", "-e", "status_path=/nowhere/status.html")
     assert code == 2, text
     assert "Not in this run (--limit): l1, m1" in text
+    assert "warning: controller: artifacts could not be compared with its settings:" in text
+    assert "warning: controller: certificates differs from the settings: ca:" in text
     assert "warning: /nowhere/status.html: the page cannot be written" in text
     assert not list((inventory.parent / "state").iterdir()), "the plan of what lies on the controller made nothing there"
