@@ -339,6 +339,23 @@ def test_not_beyond_the_issuer(tmp_path):
     assert any("The authority ca expires on" in warning for warning in late["warnings"])
 
 
+@needs_openssl
+def test_a_hundred_years(tmp_path):
+    """cfssl's 876000h, for authority and certificate: past 2049, where RFC 5280 (4.1.2.5) has another form of time, and 29th of February or not."""
+    request = {
+        "authorities": [{"name": "ca", "subject": {"CN": "ca"}, "validity": "876000h"}],
+        "certificates": [{"name": "etcd", "authority": "ca", "subject": {"CN": "etcd"}, "validity": "876000h"}],
+    }
+    result = reconcile(tmp_path / "pki", request, now=NOW)
+    end = (NOW + timedelta(hours=876000)).replace(microsecond=0)
+    for name in ("ca", "etcd"):
+        text = openssl("x509", "-in", f"{name}.pem", "-noout", "-enddate", "-dateopt", "iso_8601", directory=tmp_path / "pki")
+        assert text.strip() == f"notAfter={end:%Y-%m-%d %H:%M:%SZ}"
+        assert described(result, name)["capped_by"] is None
+    assert "OK" in openssl("verify", "-x509_strict", "-CAfile", "ca.pem", "etcd.pem", directory=tmp_path / "pki")
+    assert not reconcile(tmp_path / "pki", request, now=NOW + timedelta(days=60))["changed"]
+
+
 def test_an_expired_authority_is_an_error(tmp_path):
     request = changed_request("ca", validity="60d")
     reconcile(tmp_path / "pki", request)
@@ -586,6 +603,22 @@ def test_links_are_refused(directory, tmp_path, name):
         reconcile(directory, REQUEST)
 
 
+def test_a_link_in_the_place_of_a_new_file_is_refused(tmp_path):
+    """Nothing is written through a link that somebody laid where a key is to be."""
+    pki_directory = tmp_path / "pki"
+    pki_directory.mkdir(0o700)
+    for name in ("admin-key.pem", "service-account-key.pem"):
+        (pki_directory / name).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(pki.Refused, match="admin-key.pem is a symbolic link"):
+        reconcile(pki_directory, REQUEST)
+    assert not (tmp_path / "elsewhere").exists()
+    (pki_directory / ".lock").unlink()
+    (pki_directory / ".lock").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(files.FileRefused, match="lock cannot be locked"):
+        reconcile(pki_directory, REQUEST)
+    assert not (tmp_path / "elsewhere").exists()
+
+
 def test_a_link_to_the_directory_is_refused(directory, tmp_path):
     (tmp_path / "link").symlink_to(directory)
     with pytest.raises(files.FileRefused, match="is a symbolic link"):
@@ -610,6 +643,39 @@ def test_modes_hold_under_any_umask(tmp_path):
         os.umask(old)
     assert stat.S_IMODE((tmp_path / "pki").stat().st_mode) == 0o700
     assert all(stat.S_IMODE(file.stat().st_mode) == 0o600 for file in (tmp_path / "pki").glob("*-key.pem"))
+
+
+@pytest.mark.parametrize("umask", [0, 0o022, 0o077])
+def test_modes_hold_from_the_first_byte(tmp_path, monkeypatch, umask):
+    """Every file and directory is seen at the moment at which it comes to be, before anything is written into it."""
+    seen, real_open, real_mkdir = [], os.open, os.mkdir
+
+    def watched_open(path, flags, *arguments, **options):
+        there = os.path.lexists(path)
+        descriptor = real_open(path, flags, *arguments, **options)
+        if flags & os.O_CREAT and not there:
+            assert os.fstat(descriptor).st_size == 0
+            seen.append((os.path.basename(path), stat.S_IMODE(os.fstat(descriptor).st_mode)))
+        return descriptor
+
+    def watched_mkdir(path, *arguments):
+        real_mkdir(path, *arguments)
+        seen.append((f"{os.path.basename(path)}/", stat.S_IMODE(os.stat(path).st_mode)))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", watched_open)
+        patch.setattr(os, "mkdir", watched_mkdir)
+        old = os.umask(umask)
+        try:
+            reconcile(tmp_path / "above" / "pki", REQUEST)
+            reconcile(tmp_path / "above" / "pki", {**REQUEST, "renew": ["*"], "renew_keys": True})
+        finally:
+            os.umask(old)
+    assert {(name, mode) for name, mode in seen if name.endswith("/")} == {("above/", 0o700), ("pki/", 0o700)}
+    assert {mode for name, mode in seen if not name.endswith("/")} == {0o600}
+    # Nothing came into the directory unseen.
+    staged = {name.split("-", 3)[-1] for name, _mode in seen if name.startswith(".hardway-tmp-")}
+    assert staged == set(files.names(str(tmp_path / "above" / "pki"))) - {".lock"}
 
 
 # A new pair, step by step; runs that are really killed are in test_pki_kills.py

@@ -20,7 +20,7 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils import pki  # n
 from ansible_collections.hardway.kubernetes.plugins.module_utils import pki_x509 as certs  # noqa: E402
 from ansible_collections.hardway.kubernetes.plugins.module_utils import private_files as files  # noqa: E402
 from ansible_collections.hardway.kubernetes.plugins.module_utils.pki_request import parse_request  # noqa: E402
-from ansible_collections.hardway.kubernetes.tests.unit.plugins.module_utils.pki_directory import pairs_match, reconcile  # noqa: E402
+from ansible_collections.hardway.kubernetes.tests.unit.plugins.module_utils.pki_directory import contents, pairs_match, reconcile  # noqa: E402
 
 PASSPHRASES = ("first", "second")
 
@@ -207,6 +207,40 @@ def test_runs_wait_for_each_other(tmp_path):
             answers.append(pipe.read())
     assert sorted(answers) == [b"changed", b"ok", b"ok", b"ok"]
     assert not reconcile(tmp_path / "pki", request())["changed"]
+
+
+def hold_lock(path: Path) -> int:
+    """A process that has the directory's lock, and does nothing more; not this one, whose children would have it too."""
+    reading, writing = os.pipe()
+    process = os.fork()
+    if process == 0:
+        with files.lock(str(path / ".lock")):
+            os.write(writing, b"held")
+            signal.pause()
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        assert pipe.read(4) == b"held"
+    return process
+
+
+def test_a_run_waits_for_as_long_as_another_lasts(tmp_path):
+    path = tmp_path / "pki"
+    reconcile(path, request())
+    before = contents(path)
+    holder = hold_lock(path)
+    process, reading = start(path, request(leaf={"validity": "2y"}))
+    try:
+        time.sleep(0.5)
+        assert os.waitpid(process, os.WNOHANG) == (0, 0)
+        assert contents(path) == before
+    finally:
+        # The kernel lets go of a killed process' lock.
+        os.kill(holder, signal.SIGKILL)
+        os.waitpid(holder, 0)
+    os.waitpid(process, 0)
+    with os.fdopen(reading, "rb") as pipe:
+        assert pipe.read() == b"changed"
 
 
 def test_runs_that_want_different_things(tmp_path):
