@@ -37,8 +37,8 @@ def make(document: documents.Document, directory: Path) -> Made:
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory) -> dict[str, Made]:
-    """All documents, each by cfssl and by the module."""
-    return {document.name: make(document, tmp_path_factory.mktemp("document")) for document in documents.DOCUMENTS}
+    """All documents and what is beyond them, each by cfssl and by the module."""
+    return {document.name: make(document, tmp_path_factory.mktemp("document")) for document in documents.COMPARED}
 
 
 SUMMARY: list[str] = []

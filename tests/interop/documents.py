@@ -1,5 +1,5 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What the five documents do with cfssl, by cfssl and by the module. The files below documents/ are copies of theirs."""
+"""What the five documents do with cfssl, by cfssl and by the module. The files below documents/ are copies of theirs; only beyond/ is of none."""
 from __future__ import annotations
 
 import json
@@ -82,6 +82,9 @@ DOCUMENTS = (
     ),
     Document("004", ()),
 )
+# What cfssl takes and the documents never ask for: larger keys, every kind of name, two groups, nobody's name.
+BEYOND = Document("beyond", tuple(Gencert(name, f"{name}-csr.json", "every") for name in ("rsa", "p384", "p521", "names", "groups", "nobody")))
+COMPARED = (*DOCUMENTS, BEYOND)
 
 
 def shell(script: str, directory: Path) -> None:

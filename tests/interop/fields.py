@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -80,7 +81,8 @@ class Difference:
 
 
 def _subject(name: x509.Name) -> str:
-    return ", ".join(f"{SUBJECT_FIELDS.get(part.oid.dotted_string, part.oid.dotted_string)}={part.value}" for part in name)
+    """As RFC 4514 has it: a comma between the parts, a plus between the values of one."""
+    return ", ".join("+".join(f"{SUBJECT_FIELDS.get(each.oid.dotted_string, each.oid.dotted_string)}={each.value}" for each in part) for part in name.rdns)
 
 
 def _string_types(certificate: Certificate) -> str:
@@ -186,14 +188,15 @@ DIFFERENCES = {
     ),
     "key usage fits the key": Difference(
         "keyUsage",
-        "No keyEncipherment for an ECDSA key, which enciphers nothing (RFC 8813). cfssl writes what the profile says.",
-        lambda pair: isinstance(pair.module.own.public_key(), ec.EllipticCurvePublicKey)
-        and [usage for usage in pair.cfssl.key_usages if usage != "key_encipherment"] == pair.module.key_usages,
+        "No keyEncipherment for an ECDSA key, which enciphers nothing (RFC 8813), no keyAgreement for an RSA key, which agrees on nothing (RFC 3279). "
+        "cfssl writes what the profile says.",
+        lambda pair: [usage for usage in pair.cfssl.key_usages if usage != _unfit(pair.module)] == pair.module.key_usages,
     ),
     "each name once": Difference(
         "subjectAltName",
-        "Names are a set: each once, in a fixed order, so that another order in a file is no reason to issue anew. cfssl writes them as the file does.",
-        lambda pair: set(pair.cfssl.names) == set(pair.module.names) and len(pair.module.names) == len(set(pair.module.names)),
+        "Names are a set: each once, DNS names in small letters, in a fixed order, so that another order in a file is no reason to issue anew. "
+        "cfssl writes them as the file does.",
+        lambda pair: {_spelt(name) for name in pair.cfssl.names} == set(pair.module.names) and len(pair.module.names) == len(set(pair.module.names)),
     ),
     "a root names itself": Difference(
         "authorityKeyIdentifier",
@@ -202,7 +205,27 @@ DIFFERENCES = {
         and pair.cfssl.fields["authorityKeyIdentifier"] == "none"
         and pair.module.fields["authorityKeyIdentifier"] == "that of its authority",
     ),
+    "several values of a field": Difference(
+        "subject",
+        "Each is a part of the name. cfssl puts all organizations into one part with several values. Kubernetes reads the same groups in both.",
+        lambda pair: sorted(re.split(r", |\+", pair.cfssl.fields["subject"])) == sorted(pair.module.fields["subject"].split(", ")),
+    ),
+    "hash of a large RSA authority": Difference(
+        "signature",
+        "SHA-256 below any RSA key: as strong as 3072 bits are (NIST SP 800-57, 5.6.1). cfssl takes SHA-384 from 3072 bits on, SHA-512 from 4096 on.",
+        lambda pair: isinstance(pair.module.authority.public_key(), rsa.RSAPublicKey)
+        and pair.module.authority.public_key().key_size >= 3072
+        and pair.module.fields["signature"] == "sha256WithRSAEncryption",
+    ),
 }
+
+
+def _unfit(certificate: Certificate) -> str:
+    return "key_encipherment" if isinstance(certificate.own.public_key(), ec.EllipticCurvePublicKey) else "key_agreement"
+
+
+def _spelt(name: str) -> str:
+    return name.lower().replace("dnsname:", "DNSName:") if name.startswith("DNSName:") else name
 
 
 def differing(pair: Pair) -> dict[str, str]:

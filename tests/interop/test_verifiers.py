@@ -85,7 +85,7 @@ def questions_of(arguments: dict, directory: Path) -> list[Question]:
     found = []
     for entry in arguments["certificates"]:
         for usage in usages(arguments, entry):
-            names = [name for name in entry["hosts"] if "*" not in name and "/" not in name] if usage == "server" else []
+            names = [name for name in entry["hosts"] if not set(name) & set("*/@")] if usage == "server" else []
             found.append(Question(directory / f"{entry['name']}.pem", directory / f"{entry['authority']}.pem", usage, names))
     return found
 
