@@ -168,6 +168,15 @@ FIELDS: dict[str, Callable[[Certificate], str]] = {
     "other extensions": lambda certificate: ", ".join(oid.dotted_string for oid in certificate.extensions if oid not in KNOWN_EXTENSIONS) or "none",
 }
 
+
+def _unfit(certificate: Certificate) -> str:
+    return "key_encipherment" if isinstance(certificate.own.public_key(), ec.EllipticCurvePublicKey) else "key_agreement"
+
+
+def _spelt(name: str) -> str:
+    return name.lower().replace("dnsname:", "DNSName:") if name.startswith("DNSName:") else name
+
+
 # The one place where differences on purpose are named. docs/01-certificates.md has the same table, and a test compares them.
 DIFFERENCES = {
     "end of validity": Difference(
@@ -218,14 +227,6 @@ DIFFERENCES = {
         and pair.module.fields["signature"] == "sha256WithRSAEncryption",
     ),
 }
-
-
-def _unfit(certificate: Certificate) -> str:
-    return "key_encipherment" if isinstance(certificate.own.public_key(), ec.EllipticCurvePublicKey) else "key_agreement"
-
-
-def _spelt(name: str) -> str:
-    return name.lower().replace("dnsname:", "DNSName:") if name.startswith("DNSName:") else name
 
 
 def differing(pair: Pair) -> dict[str, str]:
