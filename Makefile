@@ -71,3 +71,4 @@ drills: machines ## the long drills in full, on fresh machines; writes docs/dril
 .PHONY: bench
 bench: machines ## how long everything takes; writes docs/benchmark.md
 	@python tests/bench.py --markdown docs/benchmark.md
+	python tests/bench_certificates.py --markdown docs/benchmark.md

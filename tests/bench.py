@@ -2,6 +2,8 @@
 """How long everything takes on the sandbox's machines, with all artifacts in the cache. A benchmark, not a test: it judges nothing.
 
   bench.py [--runs N] [--markdown docs/benchmark.md]
+
+It writes the page's chapter on the cluster; bench_certificates.py writes that on certificates.
 """
 
 from __future__ import annotations
@@ -15,9 +17,13 @@ import statistics
 import sys
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / 'drills'))
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE / 'drills')]
 
 import lab  # noqa: E402
+import pages  # noqa: E402
+
+HEADING = 'A cluster'
 
 UNITS = 'keepalived haproxy etcd kube-apiserver kube-controller-manager kube-scheduler containerd kubelet kube-proxy flanneld'
 TARGETS = {
@@ -65,7 +71,7 @@ def seconds(values: list[float]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--runs', type=int, default=3, help='of each; the median counts')
-    parser.add_argument('--markdown', type=pathlib.Path, help='write it there, too')
+    parser.add_argument('--markdown', type=pathlib.Path, help='the page of which the chapter is to be written, too')
     arguments = parser.parse_args()
     runs: dict[str, list[lab.Run]] = {name: [] for name in TARGETS}
     for number in range(arguments.runs):
@@ -73,17 +79,16 @@ def main() -> None:
             runs[name].append(function())
             print(f'run {number + 1}: {name}: {runs[name][-1].seconds:.1f} s', flush=True)
     lowest = floor()
-    text = page(runs, lowest)
+    text = chapter(runs, lowest)
     print(text)
     if arguments.markdown:
-        arguments.markdown.write_text(text, encoding='utf-8')
+        pages.put_chapter(arguments.markdown, HEADING, text)
 
 
-def page(runs: dict[str, list[lab.Run]], lowest: float) -> str:
+def chapter(runs: dict[str, list[lab.Run]], lowest: float) -> str:
     first = next(iter(runs.values()))[-1]
     lines = [
-        '# Benchmark', '',
-        f'Written by `make bench`: seven machines of the sandbox on one computer of {os.cpu_count()} processors (load {os.getloadavg()[2]:.1f}), '
+        f'Seven machines of the sandbox on one computer of {os.cpu_count()} processors (load {os.getloadavg()[2]:.1f}), '
         f'Kubernetes {version()}, artifacts in the cache, {time.strftime("%Y-%m-%d")}. '
         f'Median of {len(next(iter(runs.values())))} runs (lowest to highest).', '',
         '| what | seconds | goal | tasks per host (run and skipped) | changed |',
