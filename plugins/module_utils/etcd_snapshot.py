@@ -16,11 +16,13 @@ import json
 import os
 import pwd
 import shutil
+import socket
+import subprocess
 import time
 import typing as t
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils import private_files as files
-from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd import Etcd, EtcdError
+from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd import Etcd, EtcdError, Tls
 
 CHUNK = 1024 * 1024
 # A member appends the SHA-256 of a snapshot to it; the database itself is made of pages, so a remainder tells that it is there.
@@ -180,6 +182,102 @@ def take(commands: Commands, client: Etcd, options: t.Sequence[str], path: str, 
 def _sync(path: str) -> None:
     with open(path, "rb") as file:
         os.fsync(file.fileno())
+
+
+# --- what a member knew whose cluster is lost
+
+# Seconds until a member has read its log; one of some GiB on a slow disk takes minutes.
+REPLAY = 300.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Survivor:
+    """The data of a member that does not run, and the paths of its certificates, for those who read them meanwhile."""
+
+    data_dir: str
+    name: str
+    ca: str
+    certificate: str
+    key: str
+
+
+def salvage(commands: Commands, survivor: Survivor, path: str, tls: Tls, timeout: float = REPLAY) -> Snapshot:
+    """Take a snapshot of data whose member does not run: all that this member knew to be committed. Raises EtcdError.
+
+    The database alone would lack what is in the write-ahead log only. So a copy of both is opened by an etcd of one member on the loopback
+    address, with the member's own certificates (--force-new-cluster). The data themselves are only read.
+    """
+    member = os.path.join(survivor.data_dir, MEMBER)
+    if not os.path.isdir(member):
+        raise EtcdError(f"{survivor.data_dir} has no data of a member")
+    if _in_use(os.path.join(member, "snap", "db")):
+        raise EtcdError(f"an etcd runs on {survivor.data_dir}: stop it first, or take a snapshot of it (consistent: false)")
+    directory, name = os.path.split(os.path.abspath(path))
+    size = sum(os.stat(os.path.join(place, name)).st_size for place, _directories, found in os.walk(member) for name in found)
+    free = shutil.disk_usage(directory).free
+    if free < 2 * size + WAL_SPACE:
+        raise EtcdError(f"{directory} has {free} bytes free, and {2 * size + WAL_SPACE} are needed. Make room, and run again")
+    scratch = os.path.join(directory, f".hardway-tmp-salvage-{name}")
+    shutil.rmtree(scratch, ignore_errors=True)
+    try:
+        os.mkdir(scratch, 0o700)
+        for part in ("snap", "wal"):
+            if os.path.isdir(os.path.join(member, part)):
+                shutil.copytree(os.path.join(member, part), os.path.join(scratch, MEMBER, part))
+        client_port, peer_port = _free_ports(2)
+        client = Etcd([f"https://127.0.0.1:{client_port}"], tls)
+        process = _open_alone(commands, survivor, scratch, client_port, peer_port)
+        try:
+            _wait_until_read(client, process, scratch, timeout)
+            options = [f"--cacert={survivor.ca}", f"--cert={survivor.certificate}", f"--key={survivor.key}"]
+            return take(commands, client, options, os.path.join(directory, name), consistent=True)
+        finally:
+            process.kill()
+            process.wait()
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _free_ports(count: int) -> list[int]:
+    holders = [socket.socket() for _number in range(count)]
+    try:
+        for holder in holders:
+            holder.bind(("127.0.0.1", 0))
+        return [holder.getsockname()[1] for holder in holders]
+    finally:
+        for holder in holders:
+            holder.close()
+
+
+def _open_alone(commands: Commands, survivor: Survivor, data_dir: str, client_port: int, peer_port: int) -> subprocess.Popen:
+    client_url, peer_url = f"https://127.0.0.1:{client_port}", f"https://127.0.0.1:{peer_port}"
+    words = [
+        os.path.join(commands.bin_dir, "etcd"), "--force-new-cluster", f"--name={survivor.name}", f"--data-dir={data_dir}", "--log-level=warn",
+        f"--listen-client-urls={client_url}", f"--advertise-client-urls={client_url}", "--client-cert-auth",
+        f"--listen-peer-urls={peer_url}", f"--initial-advertise-peer-urls={peer_url}", f"--initial-cluster={survivor.name}={peer_url}", "--peer-client-cert-auth",
+    ]  # fmt: skip
+    for prefix in ("", "peer-"):
+        words += [f"--{prefix}trusted-ca-file={survivor.ca}", f"--{prefix}cert-file={survivor.certificate}", f"--{prefix}key-file={survivor.key}"]
+    try:
+        with open(os.path.join(data_dir, "log"), "wb") as log:
+            return subprocess.Popen(words, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+    except OSError as error:
+        raise EtcdError(f"{words[0]}: {error.strerror}. Install etcd on this host, or name the directory of its commands (bin_dir)") from error
+
+
+def _wait_until_read(client: Etcd, process: subprocess.Popen, data_dir: str, timeout: float) -> None:
+    deadline = time.monotonic() + timeout
+    while True:
+        if process.poll() is not None:
+            with open(os.path.join(data_dir, "log"), encoding="utf-8", errors="replace") as log:
+                raise EtcdError(f"the data are damaged, or of another version of etcd: {_cause(log.read())}")
+        try:
+            client.read_index(client.endpoints[0])
+            return
+        except EtcdError as error:
+            if time.monotonic() >= deadline:
+                raise EtcdError(f"the data were not read within {timeout:g} s: {error}") from error
+        time.sleep(0.1)
 
 
 @dataclasses.dataclass(frozen=True)

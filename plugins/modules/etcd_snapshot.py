@@ -22,9 +22,11 @@ options:
   state:
     description:
       - V(present) takes a snapshot, each time.
+      - V(salvaged) takes a snapshot of the data in O(data_dir) of a member that does not run, whose cluster is lost. It has all that the member knew
+        to be committed, also what is in its write-ahead log alone. The data are only read. Needs twice their size beside O(path).
       - V(verified) changes nothing, and fails when the file at O(path) is damaged. It needs no O(endpoints).
     type: str
-    choices: [present, verified]
+    choices: [present, salvaged, verified]
     default: present
   consistent:
     description:
@@ -35,8 +37,16 @@ options:
   sha256:
     description: With O(state=verified), the SHA-256 that the file must have.
     type: str
+  data_dir:
+    description: With O(state=salvaged), the data directory.
+    type: path
+    default: /var/lib/etcd
+  name:
+    description: With O(state=salvaged), the member's name.
+    type: str
+    default: survivor
   bin_dir:
-    description: Directory of C(etcdctl) and C(etcdutl).
+    description: Directory of C(etcdctl) and C(etcdutl), and with O(state=salvaged) of C(etcd).
     type: path
     default: /usr/local/bin
 extends_documentation_fragment:
@@ -64,6 +74,11 @@ EXAMPLES = r"""
     path: /var/backups/etcd.db
   register: snapshot
 
+- name: Take what the only member knew that is left, and that does not run
+  hardway.kubernetes.etcd_snapshot:
+    path: /var/lib/hardway/salvaged.db
+    state: salvaged
+
 - name: See that the copy is whole
   hardway.kubernetes.etcd_snapshot:
     path: /srv/restore/etcd.db
@@ -84,32 +99,32 @@ endpoint:
   sample: https://127.0.0.1:2379
 size:
   description: Bytes.
-  returned: success, not in check mode with state present
+  returned: success, not in check mode unless state is verified
   type: int
   sample: 24821792
 sha256:
   description: SHA-256 of the file.
-  returned: success, not in check mode with state present
+  returned: success, not in check mode unless state is verified
   type: str
   sample: f60341dcea0131a5b0ba1ac3ccd1c4efdcc1bdbdcbdc2c4ebd14a2b0be02d96b
 hash:
   description: etcd's own hash of the content, as C(etcdutl snapshot status) tells it.
-  returned: success, not in check mode with state present
+  returned: success, not in check mode unless state is verified
   type: str
   sample: fe01cf57
 revision:
-  description: Revision of the content. In check mode the one that a snapshot would have at least.
-  returned: success
+  description: Revision of the content. In check mode with state present the one that a snapshot would have at least.
+  returned: success, not in check mode with state salvaged
   type: int
   sample: 1203341
 total_keys:
   description: How many keys it has, with those of older revisions.
-  returned: success, not in check mode with state present
+  returned: success, not in check mode unless state is verified
   type: int
   sample: 4711
 version:
   description: Storage version of etcd that wrote it; empty where etcdutl does not tell.
-  returned: success, not in check mode with state present
+  returned: success, not in check mode unless state is verified
   type: str
   sample: 3.6.0
 """
@@ -137,6 +152,15 @@ def take(module: AnsibleModule, commands: etcd_snapshot.Commands) -> dict:
     return {"changed": True, **result}
 
 
+def salvage(module: AnsibleModule, commands: etcd_snapshot.Commands) -> dict:
+    params = module.params
+    survivor = etcd_snapshot.Survivor(params["data_dir"], params["name"], params["ca"], params["certificate"], params["key"])
+    tls = etcd.read_tls(params["ca"], params["certificate"], params["key"])
+    if module.check_mode:
+        return {"changed": True, "path": params["path"]}
+    return {"changed": True, **etcd_snapshot.salvage(commands, survivor, params["path"], tls).report()}
+
+
 def told(snapshot: dict) -> str:
     return "".join(f"{key}: {snapshot[key]}\n" for key in ("size", "revision") if key in snapshot)
 
@@ -145,9 +169,11 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec=etcd.argument_spec(
             path={"type": "path", "required": True},
-            state={"type": "str", "choices": ["present", "verified"], "default": "present"},
+            state={"type": "str", "choices": ["present", "salvaged", "verified"], "default": "present"},
             consistent={"type": "bool", "default": True},
             sha256={"type": "str"},
+            data_dir={"type": "path", "default": "/var/lib/etcd"},
+            name={"type": "str", "default": "survivor"},
             bin_dir={"type": "path", "default": "/usr/local/bin"},
         ),
         supports_check_mode=True,
@@ -157,7 +183,7 @@ def main() -> None:
     try:
         if params["state"] == "verified":
             module.exit_json(changed=False, **etcd_snapshot.verify(commands, params["path"], params["sha256"]).report())
-        result = take(module, commands)
+        result = salvage(module, commands) if params["state"] == "salvaged" else take(module, commands)
     except (etcd.EtcdError, private_files.FileRefused) as error:
         module.fail_json(msg=str(error))
     except OSError as error:

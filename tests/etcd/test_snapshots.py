@@ -250,3 +250,67 @@ def test_a_killed_restore_leaves_nothing_half(lab, succeed, restoring, tmp_path_
     member.start(lab.initial_cluster(member), "existing").wait_healthy()
     assert lab.etcdctl(member, "get", "/before/19", "--print-value-only").startswith("xxx")
     member.kill()
+
+
+def salvaging(lab, member, path, **more) -> dict:
+    return {"state": "salvaged", "data_dir": str(member.data_dir), "name": member.name, "path": str(path), "bin_dir": str(lab.binaries), **lab.tls(), **more}
+
+
+def test_the_only_member_that_is_left_loses_nothing(lab, succeed, call, tmp_path):
+    """Killed at once after a write: what was acknowledged is in its log, and perhaps not in its database yet."""
+    members = lab.cluster("etcd1", "etcd2", "etcd3")
+    for number in range(30):
+        lab.etcdctl(members[0], "put", f"/registry/{number}", "y" * 1000)
+    refused = call("etcd_snapshot", **salvaging(lab, members[0], tmp_path / "salvaged.db"))
+    assert refused["failed"] and "stop it first" in refused["msg"]
+    for member in members:
+        member.stop()
+    survivor = max(members, key=lambda member: salvaged_revision(lab, succeed, member, tmp_path))
+    before = {path: path.read_bytes() for path in survivor.data_dir.rglob("*") if path.is_file()}
+    assert succeed("etcd_snapshot", check_mode=True, **salvaging(lab, survivor, tmp_path / "planned.db"))["changed"]
+    assert not (tmp_path / "planned.db").exists()
+    taken = succeed("etcd_snapshot", **salvaging(lab, survivor, tmp_path / "salvaged.db"))
+    assert taken["revision"] == 31 and stat.S_IMODE(os.stat(taken["path"]).st_mode) == 0o600
+    assert not [name for name in os.listdir(tmp_path) if name.startswith(".")], "a copy of the data was left"
+    assert before == {path: path.read_bytes() for path in survivor.data_dir.rglob("*") if path.is_file()}, "the data were changed"
+    made = [lab.member(name) for name in NAMES]
+    for member in made:
+        succeed(
+            "etcd_restore", snapshot=taken["path"], data_dir=str(member.data_dir), name=member.name, peer_urls=[member.peer_url],
+            initial_cluster=lab.initial_cluster(*made), initial_cluster_token="salvaged", bump_revision=BUMP, bin_dir=str(lab.binaries),
+        )  # fmt: skip
+    for member in made:
+        member.restart()
+    for member in made:
+        member.wait_healthy()
+    assert lab.etcdctl(made[1], "get", "/registry/29", "--print-value-only") == "y" * 1000
+    known = succeed("etcd_keys_info", since=31, **lab.access(made[0]))
+    assert known["revision"] == BUMP + 31 and len(known["keys"]) == 30 and known["written"] == []
+    lab.etcdctl(made[0], "put", "/registry/late", "z")
+    assert succeed("etcd_keys_info", since=31, **lab.access(made[0]))["written"] == ["/registry/late"]
+    for member in made:
+        member.kill()
+
+
+def salvaged_revision(lab, succeed, member, tmp_path) -> int:
+    return succeed("etcd_snapshot", **salvaging(lab, member, tmp_path / f"{member.name}.db"))["revision"]
+
+
+def test_data_that_are_damaged_are_not_salvaged(lab, call, tmp_path):
+    member = lab.cluster("etcd1")[0]
+    lab.etcdctl(member, "put", "/a", "b")
+    member.kill()
+    database = member.data_dir / "member" / "snap" / "db"
+    database.write_bytes(b"\xff" * database.stat().st_size)
+    refused = call("etcd_snapshot", **salvaging(lab, member, tmp_path / "salvaged.db"))
+    assert refused["failed"] and "damaged" in refused["msg"] and os.listdir(tmp_path) == []
+
+
+def test_keys_are_read_page_by_page(lab, source, succeed, monkeypatch):
+    from ansible_collections.hardway.kubernetes.plugins.module_utils import etcd_keys
+
+    whole = succeed("etcd_keys_info", since=15, **lab.access(source))
+    monkeypatch.setattr(etcd_keys, "PAGE", 3)
+    assert succeed("etcd_keys_info", since=15, **lab.access(source)) == whole
+    assert len(whole["keys"]) == 20 and sorted(whole["written"]) == sorted(f"/before/{number}" for number in range(14, 20))
+    assert len(succeed("etcd_keys_info", revision=11, **lab.access(source))["keys"]) == 10
