@@ -254,7 +254,8 @@ def _open_alone(commands: Commands, survivor: Survivor, data_dir: str, client_po
     words = [
         os.path.join(commands.bin_dir, "etcd"), "--force-new-cluster", f"--name={survivor.name}", f"--data-dir={data_dir}", "--log-level=warn",
         f"--listen-client-urls={client_url}", f"--advertise-client-urls={client_url}", "--client-cert-auth",
-        f"--listen-peer-urls={peer_url}", f"--initial-advertise-peer-urls={peer_url}", f"--initial-cluster={survivor.name}={peer_url}", "--peer-client-cert-auth",
+        f"--listen-peer-urls={peer_url}", f"--initial-advertise-peer-urls={peer_url}", "--peer-client-cert-auth",
+        f"--initial-cluster={survivor.name}={peer_url}",
     ]  # fmt: skip
     for prefix in ("", "peer-"):
         words += [f"--{prefix}trusted-ca-file={survivor.ca}", f"--{prefix}cert-file={survivor.certificate}", f"--{prefix}key-file={survivor.key}"]

@@ -18,6 +18,7 @@ import inspect
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -30,6 +31,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import lab  # noqa: E402
 from lab import DrillFailed, require  # noqa: E402
 from cryptography import x509  # noqa: E402
+from pyrage import x25519  # noqa: E402
 from watch import Watch, good, render  # noqa: E402
 
 MAX_GAP = 2.0
@@ -348,6 +350,237 @@ def drill_master_power(options: Options) -> str:
     lab.wait_for(lambda: lab.nodes_ready(5), 120, 'all nodes Ready')
     nothing_to_do()
     return figures
+
+
+# ---- backups
+
+
+SECRET = '{apiVersion: v1, kind: Secret, metadata: {name: NAME, namespace: default}, stringData: {word: NAME}}'
+#: Of a restore, with the machines that it has to fill (the goal of the project).
+MOST_RESTORE_SECONDS = 300
+
+
+def write_secret(name: str) -> None:
+    lab.kubectl('apply', '--filename=-', text=SECRET.replace('NAME', name))
+
+
+def secrets() -> set[str]:
+    """The Secrets of these drills that are there and can be decrypted."""
+    found = json.loads(lab.kubectl('get', 'secrets', '--namespace=default', '--output=json'))['items']
+    names = {item['metadata']['name']: base64.b64decode(item['data']['word']).decode() for item in found if item['metadata']['name'].startswith('hardway-')}
+    require(all(name == word for name, word in names.items()), f'a Secret reads otherwise than it was written: {names}')
+    return set(names)
+
+
+def forget_secrets() -> None:
+    lab.kubectl('delete', 'secret', '--namespace=default', '--ignore-not-found', *sorted(secrets() or {'hardway-none'}))
+
+
+def backed_up(*arguments: str) -> tuple[lab.Run, pathlib.Path]:
+    """A run of backup.yml, and the archive that it made."""
+    run = lab.play('backup.yml', *arguments).succeed()
+    require(run.changed == 1, f'changed={run.changed}, not the archive alone:\n{run.output[-3000:]}')
+    found = re.search(r"archive: (\S+?\.tar\.gz(?:\.age)?)", run.output)
+    require(found, f'no archive was told:\n{run.output[-3000:]}')
+    archive = pathlib.Path(found[1])
+    require(archive.stat().st_mode & 0o777 == 0o600 and archive.parent.stat().st_mode & 0o777 == 0o700, f'{archive} can be read by others')
+    for machine in lab.MASTERS:
+        left = lab.ssh(machine, 'ls /var/lib/hardway/*.db 2>/dev/null', check=False)
+        require(not left, f'{machine}: the backup left {left}')
+    return run, archive
+
+
+def restore(archive: pathlib.Path, *arguments: str, inventories: tuple[str, ...] = ('inventory',)) -> lab.Run:
+    return lab.play('restore.yml', '-e', f'restore_archive={archive}', '-e', 'restore_confirm=yes', *arguments, inventories=inventories)
+
+
+def damaged(archive: pathlib.Path, directory: str) -> pathlib.Path:
+    """A copy with one byte changed."""
+    content = bytearray(archive.read_bytes())
+    content[len(content) // 2] ^= 1
+    copy = pathlib.Path(directory) / archive.name
+    copy.write_bytes(content)
+    return copy
+
+
+def keep_aside(archive: pathlib.Path, directory: str) -> pathlib.Path:
+    """Where fresh_all() does not come."""
+    return pathlib.Path(shutil.copy2(archive, directory))
+
+
+def tidy_clusters() -> None:
+    """Remove what restores kept beside the cluster's directory, and on the members."""
+    for path in lab.CLUSTER.parent.glob(f'{lab.CLUSTER.name}.before-*'):
+        shutil.rmtree(path)
+    for machine in lab.MASTERS:
+        lab.ssh(machine, 'rm -rf /var/lib/etcd/member.before-*')
+
+
+def drill_backup_restore(options: Options) -> str:
+    """backup.yml, then restore.yml on the same machines: what was written later is named and gone, pods run on; refused, killed and run again."""
+    nothing_to_do()
+    with lab.Pods(), tempfile.TemporaryDirectory() as directory:
+        write_secret('hardway-kept')
+        write_secret('hardway-deleted-later')
+        made, archive = backed_up()
+        write_secret('hardway-late')
+        lab.kubectl('delete', 'secret', 'hardway-deleted-later', '--namespace=default')
+        before = lab.processes(lab.MACHINES)
+        refused_run = restore(damaged(archive, directory))
+        require(refused_run.code != 0 and 'is damaged' in refused_run.output, f'a damaged archive was not refused:\n{refused_run.output[-3000:]}')
+        unconfirmed = lab.play('restore.yml', '-e', f'restore_archive={archive}')
+        require(unconfirmed.code != 0 and 'not confirmed' in unconfirmed.output, 'a restore was not asked about')
+        planned = lab.play('restore.yml', '-e', f'restore_archive={archive}', '--check', '--diff').succeed()
+        require('secrets/default/hardway-late' in planned.output, 'the plan does not name what would be lost')
+        lab.compare_processes(before, lab.processes(lab.MACHINES))
+        run = restore(archive).succeed()
+        for word in ('secrets/default/hardway-late', 'secrets/default/hardway-deleted-later'):
+            require(word in run.output, f'the run does not name {word}')
+        require(secrets() == {'hardway-kept', 'hardway-deleted-later'}, f'there are {secrets()}')
+        require(run.seconds <= MOST_RESTORE_SECONDS, f'it took {run.seconds:.0f} s')
+        lab.wait_for(lambda: lab.nodes_ready(5), 60, 'all nodes Ready')
+        for name in ('web', 'client'):
+            lab.kubectl('--namespace=hardway-drill', 'rollout', 'status', f'deployment/{name}', '--timeout=90s')
+        containers = {machine: [name for name in after if name.startswith('containerd-shim')] for machine, after in before.items()}
+        now = lab.processes(lab.MACHINES)
+        kept = sum(name in now[machine] for machine, names in containers.items() for name in names)
+        again = restore(archive).succeed()
+        require(again.changed == 0, f'changed={again.changed} on the second run:\n{again.output[-3000:]}')
+        nothing_to_do()
+        write_secret('hardway-late')
+        moments = lab.random_moments(3, run.seconds, options.seed)[1:2] if options.short else lab.random_moments(5, run.seconds, options.seed)
+        for number, moment in enumerate(moments):
+            word = f'restore_again=drill{options.seed}x{number}'
+            lab.play_killed(moment, 'restore.yml', '-e', f'restore_archive={archive}', '-e', 'restore_confirm=yes', '-e', word)
+            restore(archive, '-e', word).succeed()
+            require(secrets() == {'hardway-kept', 'hardway-deleted-later'}, f'killed after {moment:.0f} s, then there are {secrets()}')
+            finished = restore(archive, '-e', word).succeed()
+            require(finished.changed == 0, f'killed after {moment:.0f} s and finished, then changed={finished.changed}:\n{finished.output[-3000:]}')
+        forget_secrets()
+    tidy_clusters()
+    nothing_to_do()
+    total = sum(len(names) for names in containers.values())
+    return (f'backup {made.seconds:.0f} s, restore {run.seconds:.0f} s, again {again.seconds:.0f} s with changed=0, {kept} of {total} pods went on; '
+            f'{len(moments)} kills, each finished by the same command')
+
+
+def drill_restore_fresh(options: Options) -> str:
+    """An encrypted archive becomes the whole cluster on fresh machines, within five minutes; then on machines with other addresses."""
+    nothing_to_do()
+    identity = x25519.Identity.generate()
+    with tempfile.TemporaryDirectory() as directory:
+        key = pathlib.Path(directory) / 'key.txt'
+        key.write_text(f'{identity}\n', encoding='ascii')
+        write_secret('hardway-kept')
+        _made, made_archive = backed_up('-e', json.dumps({'backup_recipients': [str(identity.to_public())]}))
+        archive = keep_aside(made_archive, directory)
+        authority = (lab.CLUSTER / 'pki' / 'ca.pem').read_bytes()
+        fresh_all()
+        without = restore(archive)
+        require(without.code != 0 and 'is encrypted' in without.output, 'an encrypted archive was not refused without its key')
+        lab.play('restore.yml', '-e', f'restore_archive={archive}', '-e', f'restore_identity={key}', '--check', '--diff').succeed()
+        require(not lab.CLUSTER.exists(), f'check mode made {lab.CLUSTER}')
+        run = restore(archive, '-e', f'restore_identity={key}').succeed()
+        require(run.seconds <= MOST_RESTORE_SECONDS, f'it took {run.seconds:.0f} s')
+        require(secrets() == {'hardway-kept'}, f'there are {secrets()}')
+        require((lab.CLUSTER / 'pki' / 'ca.pem').read_bytes() == authority, 'another authority')
+        lab.wait_for(lambda: lab.nodes_ready(5), 60, 'all nodes Ready')
+        nothing_to_do()
+        figures = f'fresh machines {run.seconds:.0f} s'
+        if not options.short:
+            fresh_all()
+            # The same names on each other's machines, so that every address that the archive knows is another's.
+            overlay = pathlib.Path(directory) / 'moved.yml'
+            moved = {'master1': 'master3', 'master3': 'master1', 'node1': 'node2', 'node2': 'node1'}
+            hosts = {name: {'ansible_host': lab.ADDRESSES[other]} for name, other in moved.items()}
+            overlay.write_text(json.dumps({'all': {'hosts': hosts}}), encoding='utf-8')
+            inventories = ('inventory', str(overlay))
+            elsewhere = restore(archive, '-e', f'restore_identity={key}', inventories=inventories).succeed()
+            require(secrets() == {'hardway-kept'}, f'there are {secrets()}')
+            again = lab.play('site.yml', inventories=inventories).succeed()
+            require(again.changed == 0, f'changed={again.changed} after it:\n{again.output[-3000:]}')
+            figures += f', other addresses {elsewhere.seconds:.0f} s'
+            fresh_all()
+            installed()
+        else:
+            forget_secrets()
+    tidy_clusters()
+    nothing_to_do()
+    return figures
+
+
+def restore_etcd(*arguments: str) -> lab.Run:
+    return lab.play('restore-etcd.yml', '-e', 'restore_confirm=yes', *arguments)
+
+
+def drill_restore_etcd(options: Options) -> str:
+    """etcd alone, after lost quorum: from one survivor, from an archive where none is left, from the one whose data are not corrupted."""
+    nothing_to_do()
+    _made, archive = backed_up()
+    figures = []
+
+    def check(case: str, run: lab.Run, wanted: set[str]) -> None:
+        run.succeed()
+        require(secrets() == wanted, f'{case}: there are {secrets()}, and {wanted} are wanted')
+        again = restore_etcd(*(['-e', f'restore_archive={archive}'] if case == 'none' else [])).succeed()
+        require(again.changed == 0, f'{case}: changed={again.changed} on the second run:\n{again.output[-3000:]}')
+        lab.wait_for(lambda: lab.nodes_ready(5), 60, f'{case}: all nodes Ready')
+        nothing_to_do()
+        figures.append(f'{case} {run.seconds:.0f} s')
+
+    quiet = restore_etcd().succeed()
+    require(quiet.changed == 0 and 'nothing is restored' in quiet.output, 'something was restored though there was quorum')
+
+    write_secret('hardway-survives')
+    survivor = lab.etcd_leader()
+    for machine in lab.MASTERS:
+        if machine != survivor:
+            lab.ssh(machine, 'systemctl kill --signal=KILL etcd; systemctl stop etcd; rm -rf /var/lib/etcd/member')
+    check('survivor', restore_etcd(), {'hardway-survives'})
+
+    for machine in lab.MASTERS:
+        lab.ssh(machine, 'systemctl stop etcd; rm -rf /var/lib/etcd/member')
+    lost = restore_etcd()
+    require(lost.code != 0 and 'restore_archive' in lost.output, f'without any data it does not ask for an archive:\n{lost.output[-3000:]}')
+    check('none', restore_etcd('-e', f'restore_archive={archive}'), set())
+
+    write_secret('hardway-survives')
+    for machine in lab.MASTERS[1:]:
+        lab.ssh(machine, 'systemctl stop etcd; dd if=/dev/urandom of=/var/lib/etcd/member/snap/db bs=64k count=8 conv=notrunc status=none')
+    corrupted = restore_etcd()
+    require('damaged' in corrupted.output, 'the run does not name the damaged data')
+    check('corrupted', corrupted, {'hardway-survives'})
+    forget_secrets()
+    tidy_clusters()
+    return ', '.join(figures)
+
+
+def drill_etcd_care(options: Options) -> str:
+    """etcd-care.yml: a fragmented database, member by member, the leader last, with no failed request; again with changed=0."""
+    for number in range(30):
+        named = {'name': f'hardway-{number}', 'namespace': 'default'}
+        lab.kubectl('create', '--filename=-', text=json.dumps({'apiVersion': 'v1', 'kind': 'ConfigMap', 'metadata': named, 'data': {'x': 'x' * 900_000}}))
+    lab.kubectl('delete', 'configmap', '--namespace=default', *[f'hardway-{number}' for number in range(30)])
+    script = '. /etc/profile.d/etcdctl.sh; etcdctl compact $(etcdctl endpoint status --write-out=json | grep -o \'"revision":[0-9]*\' | head -1 | cut -d: -f2)'
+    lab.ssh('master1', script)
+    size = ['-e', 'etcd_care_minimum_size=4194304']
+    before = {machine: int(lab.ssh(machine, 'stat -c %s /var/lib/etcd/member/snap/db')) for machine in lab.MASTERS}
+    leader = lab.etcd_leader()
+    planned = lab.play('etcd-care.yml', '--check', '--diff', *size).succeed()
+    require(planned.output.count('+defragment master') == 3, f'the plan does not name three defragmentations:\n{planned.output[-3000:]}')
+    with Watch(str(lab.KUBECONFIG), writes=True) as watch:
+        time.sleep(2)
+        run = lab.play('etcd-care.yml', *size).succeed()
+        time.sleep(2)
+    figures = watched(watch.report())
+    order = re.findall(r'TASK \[.*: Defragment (\w+)\]', run.output)
+    require(len(order) == 3 and order[-1] == leader, f'the order was {order}, and {leader} led')
+    after = {machine: int(lab.ssh(machine, 'stat -c %s /var/lib/etcd/member/snap/db')) for machine in lab.MASTERS}
+    require(all(after[machine] < before[machine] / 2 for machine in lab.MASTERS), f'sizes before {before}, after {after}')
+    again = lab.play('etcd-care.yml', *size).succeed()
+    require(again.changed == 0, f'changed={again.changed} on the second run:\n{again.output[-3000:]}')
+    nothing_to_do()
+    return f'{run.seconds:.0f} s, {max(before.values()) / 2**20:.0f} to {max(after.values()) / 2**20:.0f} MiB: {figures}'
 
 
 DRILLS = {name[len('drill_'):].replace('_', '-'): function for name, function in list(globals().items()) if name.startswith('drill_')}
