@@ -164,7 +164,7 @@ def test_example_has_no_problem(directory):
 def known_names() -> set[str]:
     """Settings, and what else may begin with a role's name: derived variables, groups, modules, filters, files."""
     # groups, and the misspelt setting of preflight's sample output
-    names = {"kube_master", "kube_node", "kube_masters", "kube_node_kublet_config"}
+    names = {"kube_master", "kube_node", "kube_masters", "kube_node_kublet_config", *ROLES}
     for role in ROLES:
         names.update(docs.entry_point(role)["options"])
         for path in (ROOT / "roles" / role / "vars").rglob("*.yml"):
