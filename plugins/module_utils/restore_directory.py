@@ -37,7 +37,7 @@ def put(src: str, path: str, restore: str, note: t.Mapping[str, t.Any], check_mo
     files.check_directory(path)
     if noted(path) == restore:
         return False, ""
-    before = f"{path}.before-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}" if os.path.lexists(path) else ""
+    before = _free(f"{path}.before-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}") if os.path.lexists(path) else ""
     if check_mode:
         return True, before
     if not os.path.isdir(os.path.join(src, "pki")):
@@ -61,6 +61,11 @@ def put(src: str, path: str, restore: str, note: t.Mapping[str, t.Any], check_mo
         finally:
             shutil.rmtree(staging, ignore_errors=True)
     return True, before
+
+
+def _free(path: str) -> str:
+    """A path that nothing has: two restores may come within a second."""
+    return next(each for each in (path, *(f"{path}-{number}" for number in range(2, 1000))) if not os.path.lexists(each))
 
 
 def _make_private(root: str) -> None:
