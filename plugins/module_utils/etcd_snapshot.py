@@ -21,6 +21,7 @@ import subprocess
 import time
 import typing as t
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils import etcd_wal
 from ansible_collections.hardway.kubernetes.plugins.module_utils import private_files as files
 from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd import Etcd, EtcdError, Tls
 
@@ -201,8 +202,8 @@ class Survivor:
     key: str
 
 
-def salvage(commands: Commands, survivor: Survivor, path: str, tls: Tls, timeout: float = REPLAY) -> Snapshot:
-    """Take a snapshot of data whose member does not run: all that this member knew to be committed. Raises EtcdError.
+def salvage(commands: Commands, survivor: Survivor, path: str, tls: Tls, timeout: float = REPLAY) -> tuple[Snapshot, etcd_wal.End]:
+    """Take a snapshot of data whose member does not run: all that this member had. Raises EtcdError.
 
     The database alone would lack what is in the write-ahead log only. So a copy of both is opened by an etcd of one member on the loopback
     address, with the member's own certificates (--force-new-cluster). The data themselves are only read.
@@ -224,13 +225,14 @@ def salvage(commands: Commands, survivor: Survivor, path: str, tls: Tls, timeout
         for part in ("snap", "wal"):
             if os.path.isdir(os.path.join(member, part)):
                 shutil.copytree(os.path.join(member, part), os.path.join(scratch, MEMBER, part))
+        end = etcd_wal.commit_all(os.path.join(scratch, MEMBER, "wal"))
         client_port, peer_port = _free_ports(2)
         client = Etcd([f"https://127.0.0.1:{client_port}"], tls)
         process = _open_alone(commands, survivor, scratch, client_port, peer_port)
         try:
             _wait_until_read(client, process, scratch, timeout)
             options = [f"--cacert={survivor.ca}", f"--cert={survivor.certificate}", f"--key={survivor.key}"]
-            return take(commands, client, options, os.path.join(directory, name), consistent=True)
+            return take(commands, client, options, os.path.join(directory, name), consistent=True), end
         finally:
             process.kill()
             process.wait()

@@ -22,8 +22,9 @@ options:
   state:
     description:
       - V(present) takes a snapshot, each time.
-      - V(salvaged) takes a snapshot of the data in O(data_dir) of a member that does not run, whose cluster is lost. It has all that the member knew
-        to be committed, also what is in its write-ahead log alone. The data are only read. Needs twice their size beside O(path).
+      - V(salvaged) takes a snapshot of the data in O(data_dir) of a member that does not run, whose cluster is lost. It has all that the member had,
+        also what is in its write-ahead log alone, so of the member whose log is the newest (RV(raft_term), then RV(raft_index)) it has all that was
+        acknowledged. The data are only read. Needs twice their size beside O(path).
       - V(verified) changes nothing, and fails when the file at O(path) is damaged. It needs no O(endpoints).
     type: str
     choices: [present, salvaged, verified]
@@ -122,6 +123,16 @@ total_keys:
   returned: success, not in check mode unless state is verified
   type: int
   sample: 4711
+raft_term:
+  description: Term of the last entry of the member's log. Of several survivors the one with the highest has the newest log.
+  returned: when state is salvaged, not in check mode
+  type: int
+  sample: 4
+raft_index:
+  description: Index of that entry. Of several survivors of the same term the one with the highest has the newest log.
+  returned: when state is salvaged, not in check mode
+  type: int
+  sample: 1410233
 version:
   description: Storage version of etcd that wrote it; empty where etcdutl does not tell.
   returned: success, not in check mode unless state is verified
@@ -158,7 +169,8 @@ def salvage(module: AnsibleModule, commands: etcd_snapshot.Commands) -> dict:
     tls = etcd.read_tls(params["ca"], params["certificate"], params["key"])
     if module.check_mode:
         return {"changed": True, "path": params["path"]}
-    return {"changed": True, **etcd_snapshot.salvage(commands, survivor, params["path"], tls).report()}
+    snapshot, end = etcd_snapshot.salvage(commands, survivor, params["path"], tls)
+    return {"changed": True, **snapshot.report(), "raft_term": end.term, "raft_index": end.index}
 
 
 def told(snapshot: dict) -> str:

@@ -117,13 +117,6 @@ class Member:
             self.process.wait()
             self.process = None
 
-    def stop(self) -> None:
-        """End as systemd ends it."""
-        if self.process:
-            self.process.terminate()
-            self.process.wait(30)
-            self.process = None
-
     def wait_healthy(self, query: dict[str, str] | None = None, seconds: float = 20) -> Member:
         deadline = time.monotonic() + seconds
         while True:
