@@ -18,6 +18,7 @@ import inspect
 import json
 import os
 import pathlib
+import random
 import re
 import shutil
 import subprocess
@@ -28,6 +29,7 @@ import typing as t
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
+import day2  # noqa: E402
 import lab  # noqa: E402
 from lab import DrillFailed, require  # noqa: E402
 from cryptography import x509  # noqa: E402
@@ -44,6 +46,7 @@ class Options:
 
     short: bool
     seed: int
+    only: str = ''
 
 
 def say(text: str) -> None:
@@ -281,6 +284,28 @@ def drill_add_node_new(options: Options) -> str:
     lab.kubectl('delete', 'node', 'node3')
     lab.sandbox('down', 'node3')
     return figures
+
+
+def drill_day2(options: Options) -> str:
+    """Every job of the years after, in an order that the seed draws, while clients of the API and of a web server ask on."""
+    order = [job for job in random.Random(options.seed).sample(day2.jobs(), len(day2.jobs())) if options.only in job.name]
+    rows, failed = [], []
+    with lab.Pods() as pods:
+        for job in order:
+            say(f'{time.strftime("%H:%M:%S")} {job.name}')
+            with Watch(str(lab.KUBECONFIG), web=[lab.Pods.WEB], writes=True) as watch:
+                seconds, again = day2.run(job, watch)
+            report = watch.report()
+            web = sum(client['failed'] for name, client in report['clients'].items() if name.startswith('web'))
+            rows.append((job.name, f'{seconds:.0f}', report['failed'] - web, web, report['writes']['lost'], f'{report["longest_gap"]:.2f}', again.changed))
+            if again.changed or not good(report, None if job.planned else MAX_GAP):
+                failed.append(job.name)
+                say(render(report).replace('\n', '\n    ') + (f'\n{again.output[-3000:]}' if again.changed else ''))
+    names = ('job', 'seconds', 'failed API requests', 'failed web requests', 'lost writes', 'longest gap (s)', 'changed by the second run')
+    say('\n    '.join('| ' + ' | '.join(map(str, row)) + ' |' for row in [names, ['---'] * len(names), *rows]))
+    nothing_to_do()
+    require(not failed, f'not as it must be: {", ".join(failed)}')
+    return f'{len(rows)} jobs (seed {options.seed}), {pods.figures()}'
 
 
 def drill_kill(options: Options) -> str:
@@ -591,6 +616,7 @@ def main() -> int:
     parser.add_argument('drills', nargs='*', metavar='DRILL', help=', '.join(DRILLS))
     parser.add_argument('--short', action='store_true', help='each as small as it still tells')
     parser.add_argument('--seed', type=int, default=int(time.time()), help='of the moments of kills')
+    parser.add_argument('--only', default='', metavar='TEXT', help='of the jobs of day2 those whose name has this in it')
     parser.add_argument('--json', type=pathlib.Path, help='write the rows there, too')
     parser.add_argument('--markdown', type=pathlib.Path, help='write the table there, as a page of the documentation')
     parser.add_argument('--list', action='store_true')
@@ -602,7 +628,7 @@ def main() -> int:
     unknown = [name for name in arguments.drills if name not in DRILLS]
     if unknown:
         parser.error(f'no such drill: {", ".join(unknown)}; there are {", ".join(DRILLS)}')
-    options = Options(arguments.short, arguments.seed)
+    options = Options(arguments.short, arguments.seed, arguments.only)
     rows = [run_drill(name, options) for name in arguments.drills or DRILLS]
     print(table(rows))
     if arguments.json:

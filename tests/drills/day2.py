@@ -1,0 +1,113 @@
+"""The jobs of the years after, one by one, on a cluster that is watched; drills.py draws their order from its seed.
+
+Each job leaves the cluster as it found it, and its last playbook must have nothing to do when it is run again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import tempfile
+import typing as t
+
+import lab
+
+#: Where the inventory does not name a machine yet: what a user would write into it.
+GROUPS = {'node3': ['kube_node'], 'master4': ['etcd', 'kube_master', 'kube_node'], 'lb3': ['lb']}
+SPARES = {'node3': '10.33.0.33', 'master4': '10.33.0.14', 'lb3': '10.33.0.23'}
+
+
+@dataclasses.dataclass
+class Step:
+    """A playbook that is timed, or what happens to machines before it."""
+
+    text: str
+    do: t.Callable[[], lab.Run | None]
+
+
+@dataclasses.dataclass
+class Job:
+    """A job in steps; the last one that is a playbook is run twice."""
+
+    name: str
+    steps: list[Step]
+
+    @property
+    def planned(self) -> bool:
+        """Whether nothing fails before the job begins; otherwise clients may have to wait for those who take over."""
+        return not any(step.text.startswith('power-off') for step in self.steps)
+
+
+@contextlib.contextmanager
+def inventory_of(*machines: str) -> t.Iterator[tuple[str, ...]]:
+    """The inventories of a user who wrote these spare machines into theirs."""
+    with tempfile.NamedTemporaryFile('w', suffix='.yml') as file:
+        hosts = '\n'.join(f'    {name}: {{ansible_host: {SPARES[name]}}}' for name in machines)
+        groups = sorted({group for name in machines for group in GROUPS[name]})
+        children = '\n'.join(f'    {group}: {{hosts: {{{", ".join(f"{name}: {{}}" for name in machines if group in GROUPS[name])}}}}}' for group in groups)
+        file.write(f'all:\n  hosts:\n{hosts}\n  children:\n{children}\n')
+        file.flush()
+        yield ('inventory', file.name)
+
+
+def _play(playbook: str, machine: str, *spares: str) -> Step:
+    def run() -> lab.Run:
+        with inventory_of(*spares) if spares else contextlib.nullcontext(('inventory',)) as inventories:
+            return lab.play(playbook, '--limit', machine, inventories=inventories).succeed()
+
+    return Step(f'{playbook} --limit {machine}', run)
+
+
+def _machines(verb: str, machine: str) -> Step:
+    return Step(f'{verb} {machine}', lambda: lab.sandbox(verb, machine) and None)
+
+
+def _lost(machine: str) -> list[Step]:
+    """Power is gone and so is the disk; another machine of the same name and address takes its place."""
+    return [_machines('power-off', machine), _machines('reset', machine)]
+
+
+def _there_and_back(machine: str, kind: str) -> Job:
+    new = [_machines('up', machine), _machines('reset', machine)]
+    return Job(f'{kind} added and removed', [*new, _play(f'add-{kind}.yml', machine, machine), _play(f'remove-{kind}.yml', machine, machine)])
+
+
+def jobs() -> list[Job]:
+    """All of them, in the order of the text."""
+    return [
+        _there_and_back('node3', 'node'),
+        _there_and_back('master4', 'master'),
+        _there_and_back('lb3', 'lb'),
+        Job('first master removed and added again', [_play('remove-master.yml', 'master1'), _play('add-master.yml', 'master1')]),
+        Job('first master dead and replaced', [*_lost('master1'), _play('add-master.yml', 'master1')]),
+        Job('first load balancer removed and added again', [_play('remove-lb.yml', 'lb1'), _play('add-lb.yml', 'lb1')]),
+        Job('load balancer dead and replaced', [*_lost('lb2'), _play('add-lb.yml', 'lb2')]),
+        Job('node dead, removed and added again', [*_lost('node2')[:1], _play('remove-node.yml', 'node2'), _machines('reset', 'node2'), _play('add-node.yml', 'node2')]),
+        Job(
+            'dead master replaced by another name',
+            [
+                _machines('up', 'master4'), _machines('reset', 'master4'), _machines('power-off', 'master2'),
+                _play('add-master.yml', 'master4', 'master4'), _play('remove-master.yml', 'master2', 'master4'),
+                _machines('reset', 'master2'), _play('add-master.yml', 'master2', 'master4'), _play('remove-master.yml', 'master4', 'master4'),
+            ],
+        ),
+        Job('etcd cared for', [Step('etcd-care.yml', lambda: lab.play('etcd-care.yml', '-e', 'etcd_care_minimum_size=4194304').succeed())]),
+        Job('backed up', [Step('backup.yml', lambda: lab.play('backup.yml').succeed())]),
+    ]  # fmt: skip
+
+
+
+
+def run(job: Job, watch: t.Any) -> tuple[float, lab.Run]:
+    """All steps of a job, each marked for the watchers: the seconds of its playbooks, and the last one's second run."""
+    seconds, last = 0.0, None
+    for step in job.steps:
+        watch.mark(step.text)
+        done = step.do()
+        if done is not None:
+            seconds, last = seconds + done.seconds, step
+    assert last is not None, f'{job.name} has no playbook'
+    watch.mark(f'{last.text}, again')
+    again = last.do()
+    assert again is not None
+    return seconds, again
