@@ -176,6 +176,18 @@ class Host:
 
     def __init__(self, check_mode):
         self.check_mode = check_mode
+        #: what files and links were before their first change here: path -> :class:`Before`
+        self.before: dict[str, Before] = {}
+
+    def remember(self, path):
+        """Before a file or link is changed or removed for the first time."""
+        if path not in self.before:
+            self.before[path] = Before.of(path)
+
+    def put_back(self):
+        """Make all that was remembered as it was."""
+        for path, before in self.before.items():
+            before.put_back(path)
 
     def run(self, argv, timeout=120):
         """Run a command that only reads; the finished process with its output as text."""
@@ -198,6 +210,7 @@ class Host:
         """Put a file in place whole: readers see the old or the new content, at its mode from the first byte."""
         if self.check_mode:
             return
+        self.remember(path)
         owner_ids = ids(owner, group)
         # Always the same name: what a killed run left is replaced by the next, which has to write the same file.
         temporary = os.path.join(os.path.dirname(path), f'.{os.path.basename(path)}{TEMPORARY_SUFFIX}')
@@ -227,6 +240,45 @@ def ids(owner, group):
         return pwd.getpwnam(owner).pw_uid, grp.getgrnam(group).gr_gid
     except KeyError as error:
         raise ComponentError(f'no user or group {error.args[0]} on this host: the component has to name it as its user') from error
+
+
+@dataclasses.dataclass(frozen=True)
+class Before:
+    """A file or a link as it was: *link* is where it led, *content* is None where there was nothing."""
+
+    link: str | None = None
+    content: bytes | None = None
+    mode: int = 0o600
+    uid: int = 0
+    gid: int = 0
+
+    @classmethod
+    def of(cls, path):
+        if os.path.islink(path):
+            return cls(link=os.readlink(path))
+        if not os.path.isfile(path):
+            return cls()
+        status = os.stat(path)
+        return cls(content=read(path), mode=status.st_mode & 0o7777, uid=status.st_uid, gid=status.st_gid)
+
+    def put_back(self, path):
+        if self.link is None and self.content is None:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+            return
+        temporary = os.path.join(os.path.dirname(path), f'.{os.path.basename(path)}{TEMPORARY_SUFFIX}')
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        if self.link is not None:
+            os.symlink(self.link, temporary)
+        else:
+            with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), 'wb') as stream:
+                stream.write(self.content)
+                os.fchmod(stream.fileno(), self.mode)
+                os.fchown(stream.fileno(), self.uid, self.gid)
+                stream.flush()
+                os.fsync(stream.fileno())
+        os.rename(temporary, path)
 
 
 class Unit:
@@ -328,7 +380,12 @@ def reconcile(component, check_mode=False, defer_restart=False):
         if defer_restart and plan.interrupts:
             return {**plan.result(), 'deferred': True}
         real = _Run(component, Host(check_mode=False))
-        real.run()
+        try:
+            real.run()
+        except ComponentError as error:
+            if not real.replaced:
+                raise
+            raise ComponentError(f'{error}\n{real.go_back()}') from error
         return real.result()
 
 
@@ -363,6 +420,8 @@ class _Run:
         self._noted: dict = {}
         #: invocation of the process that this run restarts
         self.left: str | None = None
+        #: versions that ran before and do not any more: artifact -> version
+        self.replaced: dict[str, str] = {}
 
     def result(self):
         return {
@@ -457,6 +516,8 @@ class _Run:
 
     def _artifact(self, artifact):
         component = self.component
+        for name in artifact['install']:
+            self.host.remember(f'{artifact.get("link_dir") or component.bin_dir}/{name}')
         try:
             done = artifacts.install(
                 artifact,
@@ -470,6 +531,8 @@ class _Run:
         if done.changed:
             before = done.version_before
             action = f'{before} -> {artifact["version"]}' if before and before != artifact['version'] else f'{artifact["version"]} installed'
+            if before and before != artifact['version'] and artifact in component.artifacts:
+                self.replaced[artifact['name']] = before
             self.changes.append(Change(f'artifact {artifact["name"]}', action))
 
     def _file(self, wanted):
@@ -492,6 +555,7 @@ class _Run:
             return
         self.changes.append(Change(wanted.path, 'removed'))
         if not self.host.check_mode:
+            self.host.remember(wanted.path)
             if os.path.isdir(wanted.path) and not os.path.islink(wanted.path):
                 shutil.rmtree(wanted.path)
             else:
@@ -641,6 +705,43 @@ class _Run:
             except artifacts.ArtifactError as error:
                 raise ComponentError(str(error)) from error
             self.host.change([*images.load_command, archive])
+
+    # back
+
+    def go_back(self):
+        """The new version does not get healthy: all files and links as they were, and the version before runs again. What was reached, in words."""
+        versions = ', '.join(f'{name} {version}' for name, version in sorted(self.replaced.items()))
+        if not self.component.service or self.left is None:
+            return f'Before this run it was {versions}.'
+        try:
+            self.host.put_back()
+            self.host.change(['systemctl', 'daemon-reload'])
+            self.unit.refresh()
+            if self.unit.failed:
+                self.host.change(['systemctl', 'reset-failed', self.component.service])
+            self.host.change(['systemctl', 'restart', '--no-block', self.component.service])
+            trouble = self._trouble_after_going_back()
+        except (ComponentError, OSError) as error:
+            trouble = str(error)
+        if trouble:
+            return f'Going back to {versions} failed too: {trouble}'
+        return f'It went back to {versions}, which is healthy; hosts after this one were left as they are.'
+
+    def _trouble_after_going_back(self):
+        health = self.component.health
+        deadline = time.monotonic() + health.timeout
+        left = self.unit.properties.get('InvocationID')
+        trouble = 'it was not looked at'
+        while time.monotonic() < deadline:
+            time.sleep(HEALTH_INTERVAL)
+            self.unit.refresh()
+            if self.unit.properties.get('ActiveState') != 'active' or self.unit.properties.get('InvocationID') == left:
+                trouble = f'the unit is {self.unit.properties.get("ActiveState")}'
+                continue
+            trouble = None if health.skip else probe(self.host, health)
+            if trouble is None:
+                return None
+        return trouble
 
     # health
 

@@ -14,6 +14,7 @@ import time
 import typing as t
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.api import Api, ApiError, insist
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pods import condition, is_ready
 
 # On a node that was drained here: only such a node is given back, not one that somebody else has cordoned.
 ANNOTATION = "hardway.kubernetes/drained"
@@ -108,8 +109,18 @@ class Drain:
         schedulable = not node.get("spec", {}).get("unschedulable")
         ours = ANNOTATION in (node["metadata"].get("annotations") or {})
         if ours and not self.check_mode:
+            self._wait_until_ready(node)
             self._mark(False)
         return Outcome(changed=ours, before=schedulable, after=schedulable or ours)
+
+    def _wait_until_ready(self, node: dict[str, t.Any] | None) -> None:
+        deadline = time.monotonic() + self.timeout
+        while node is None or not is_ready(node):
+            if time.monotonic() >= deadline:
+                cause = condition(node or {}, "Ready").get("message") or "it tells nothing of itself"
+                raise DrainRefused([f"{self.node} is not Ready after {self.timeout:g} s: {cause}. It takes no pods yet"])
+            time.sleep(PAUSE)
+            node = self._node()
 
     def _node(self) -> dict[str, t.Any] | None:
         return insist(lambda: self.api.find(f"/api/v1/nodes/{self.node}"), self.timeout)

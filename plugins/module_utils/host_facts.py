@@ -19,6 +19,8 @@ import subprocess
 import time
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "ppc64le": "ppc64le", "s390x": "s390x"}
+# An upgrade is judged by these.
+VERSIONED = ("kube-apiserver", "kubelet", "etcd")
 ETCD_CONFIG = "/etc/etcd/etcd.yaml"
 INOTIFY_PROBE = 16
 OWNERS_SECONDS = 0.15  # a busy host has many thousand open files
@@ -239,6 +241,17 @@ def etcd_started_with(data_dir: str, path: str = ETCD_CONFIG) -> dict[str, str]:
     return dict(re.findall(r"^(initial-cluster|initial-cluster-state): *(\S+)$", read_text(path), re.MULTILINE))
 
 
+def installed(bin_dir: str, names: tuple[str, ...] = VERSIONED) -> dict[str, str]:
+    """The versions that the links in *bin_dir* lead to (DIRECTORY/NAME/VERSION/FILE): those that run, or run after the next start."""
+    found = {}
+    for name in names:
+        try:
+            found[name] = os.path.basename(os.path.dirname(os.readlink(os.path.join(bin_dir, name))))
+        except OSError:
+            continue
+    return found
+
+
 def kernel_feature(name: str, release: str) -> str:
     """`present`, `loadable` (a module of this kernel) or `missing`."""
     if name == "overlay":
@@ -306,6 +319,7 @@ def read(arguments: dict) -> dict:
         "features": {name: kernel_feature(name, release) for name in arguments["features"]},
         "inotify_free": free_inotify_instances(),
         "etcd_member": os.path.isdir(os.path.join(arguments["etcd_data_dir"], "member")),
+        "installed": installed(arguments["bin_dir"]),
         "etcd_started_with": etcd_started_with(arguments["etcd_data_dir"]),
         "kubelet_certificate": certificate(arguments["kubelet_certificate"]),
     }

@@ -486,6 +486,20 @@ def owned(socket: dict, use: PortUse, ports: list[PortUse]) -> bool:
     return socket["unit"] in {f"{unit}.service" for unit in use.units}
 
 
+def check_versions_in_use(site: Site) -> Iterator[Problem]:
+    settings = {"kube-apiserver": "cluster_kubernetes_version", "kubelet": "cluster_kubernetes_version", "etcd": "cluster_etcd_version"}
+    for host in site.readable:
+        for component, version in (host.facts.get("installed") or {}).items():
+            wanted = site.setting(settings[component])
+            if wanted and version != wanted:
+                yield Problem(
+                    "other-version",
+                    f"host {host.name}",
+                    f"It has {component} {version}, and {settings[component]} says {wanted}.",
+                    "Run upgrade.yml, which keeps upstream's order and empties nodes, or correct the setting.",
+                )
+
+
 def check_foreign_software(site: Site) -> Iterator[Problem]:
     for host in site.readable:
         for name, version in sorted(host.facts["packages"].items()):
@@ -544,6 +558,7 @@ HOST_CHECKS = (
     check_host_networks,
     check_virtual_address,
     check_taken_ports,
+    check_versions_in_use,
     check_foreign_software,
     check_kubelet_certificates,
 )

@@ -49,6 +49,10 @@ options:
     description: Path of the kubelet's client certificate.
     type: str
     default: /var/lib/kubelet/pki/kubelet-client-current.pem
+  bin_dir:
+    description: Directory with the links to the versions in use.
+    type: str
+    default: /usr/local/bin
   etcd_data_dir:
     description: Data directory of etcd.
     type: str
@@ -217,6 +221,11 @@ ansible_facts:
           description: Whether the data directory of etcd holds a member's data.
           type: bool
           returned: when readable
+        installed:
+          description: Versions of kube-apiserver, kubelet and etcd that are linked in O(bin_dir), those that there are.
+          type: dict
+          returned: when readable
+          sample: {kubelet: 1.36.3}
         etcd_started_with:
           description: C(initial-cluster) and C(initial-cluster-state), which a member reads at its first start and never again; empty without its data.
           type: dict
@@ -245,6 +254,7 @@ def main() -> None:
             "commands": texts(),
             "features": {"type": "list", "elements": "str", "default": ["overlay", "br_netfilter"]},
             "kubelet_certificate": {"type": "str", "default": "/var/lib/kubelet/pki/kubelet-client-current.pem"},
+            "bin_dir": {"type": "str", "default": "/usr/local/bin"},
             "etcd_data_dir": {"type": "str", "default": "/var/lib/etcd"},
             "on_failure": {"type": "str", "choices": ["fail", "report"], "default": "fail"},
         },

@@ -463,6 +463,12 @@ CASES = [
         lambda c: c.listening("node1", 10250, "x", address="10.33.0.31"),
         lambda c: c.listening("node1", 10250, "x", address="10.9.9.9"),
     ),
+    (
+        "other-version",
+        "host node1",
+        lambda c: c.facts("node1", installed={"kubelet": "1.35.4"}),
+        lambda c: c.facts("node1", installed={"kubelet": "1.36.3"}).facts("master1", installed={}),
+    ),
     ("foreign-package", "host node1", lambda c: c.facts("node1", packages={"kubelet": "1.28.0"}), lambda c: c.facts("lb1", packages={"kubelet": "1.28.0"})),
     (
         "foreign-component",

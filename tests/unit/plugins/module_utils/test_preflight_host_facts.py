@@ -34,6 +34,7 @@ ARGUMENTS = {
     "features": ["overlay", "no_such_module"],
     "kubelet_certificate": "",
     "etcd_data_dir": "/nowhere",
+    "bin_dir": "/nowhere",
 }
 
 
@@ -137,6 +138,12 @@ def test_what_a_member_started_with_is_known_while_it_has_data(tmp_path):
     wanted = {"initial-cluster": "a=https://[::1]:2380,b=https://192.0.2.2:2380", "initial-cluster-state": "existing"}
     assert host_facts.etcd_started_with(str(tmp_path), str(config)) == wanted
     assert host_facts.etcd_started_with(str(tmp_path), str(tmp_path / "none")) == {}
+
+
+def test_versions_are_where_the_links_lead(tmp_path):
+    (tmp_path / "kubelet").symlink_to("/opt/hardway/kubelet/1.36.3/kubelet")
+    (tmp_path / "etcd").write_text("a file of somebody")
+    assert host_facts.installed(str(tmp_path)) == {"kubelet": "1.36.3"}
 
 
 def test_this_machine_is_read_at_once():

@@ -1,0 +1,129 @@
+#!/usr/bin/python
+# Copyright: (c) the hardway.kubernetes contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: upgrade_plan
+short_description: Tell what an upgrade would do, and whether the cluster can bear it
+version_added: 0.1.0
+author:
+  - the hardway.kubernetes authors (@hardway)
+description:
+  - Makes a table of every component that would change, with its versions, whether it restarts, and whether its node is emptied for it.
+  - Gives every reason against the upgrade at once - a version that goes back or leaves out a minor one, a kubelet that would be too old
+    (U(https://kubernetes.io/releases/version-skew-policy/)), a node that is not Ready, an etcd that is not healthy.
+  - Changes nothing.
+extends_documentation_fragment:
+  - hardway.kubernetes.api
+options:
+  target:
+    description: The versions that the settings ask for, C(kubernetes) and C(etcd).
+    type: dict
+    required: true
+  installed:
+    description: Of each host the versions of kube-apiserver, kubelet and etcd, as M(hardway.kubernetes.host_facts) tells them.
+    type: dict
+    required: true
+  plans:
+    description: Of each host RV(hardway.kubernetes.component_plan#module:components).
+    type: dict
+    required: true
+  etcd_problems:
+    description: What is wrong with etcd, as RV(hardway.kubernetes.etcd_info#module:problems).
+    type: list
+    elements: str
+    default: []
+  drain:
+    description: Whether nodes are emptied before kubelet or the runtime changes its version.
+    type: bool
+    default: true
+attributes:
+  check_mode:
+    support: full
+    description: Does the same, for it only reads.
+  diff_mode:
+    support: none
+    description: RV(lines) is the plan.
+"""
+
+EXAMPLES = r"""
+- name: Plan the upgrade
+  hardway.kubernetes.upgrade_plan:
+    kubeconfig: clusters/kubernetes/admin.kubeconfig
+    target: {kubernetes: 1.36.3, etcd: 3.6.16}
+    installed: "{{ installed }}"
+    plans: "{{ plans }}"
+  delegate_to: localhost
+  run_once: true
+"""
+
+RETURN = r"""
+rows:
+  description: What would change, in the order of the run.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{component: kubelet, host: node1, before: 1.35.4, after: 1.36.3, restart: true, drain: true}]
+lines:
+  description: The same as a table for people.
+  returned: success
+  type: list
+  elements: str
+drained:
+  description: Names of the hosts whose nodes are emptied.
+  returned: success
+  type: list
+  elements: str
+  sample: [node1]
+problems:
+  description: Every reason against the upgrade.
+  returned: success
+  type: list
+  elements: str
+  sample: ["node2 is not Ready: see why, or take it out of the cluster first"]
+"""
+
+import dataclasses
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible_collections.hardway.kubernetes.plugins.module_utils import upgrade
+from ansible_collections.hardway.kubernetes.plugins.module_utils.api import (
+    YAML_IMPORT_ERROR,
+    Api,
+    ApiError,
+    ApiUnreachable,
+    KubeconfigError,
+    argument_spec,
+    insist,
+)
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pods import is_ready
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec=argument_spec(
+            target={"type": "dict", "required": True},
+            installed={"type": "dict", "required": True},
+            plans={"type": "dict", "required": True},
+            etcd_problems={"type": "list", "elements": "str", "default": []},
+            drain={"type": "bool", "default": True},
+        ),
+        supports_check_mode=True,
+    )
+    if YAML_IMPORT_ERROR:
+        module.fail_json(msg=missing_required_lib("PyYAML"), exception=YAML_IMPORT_ERROR)
+    params = module.params
+    try:
+        api = Api.of_module(params, "hardway-upgrade-plan")
+        nodes = insist(lambda: api.items("/api/v1/nodes"), params["timeout"])
+    except (KubeconfigError, ApiError, ApiUnreachable) as error:
+        module.fail_json(msg=str(error))
+    ready = {node["metadata"]["name"]: is_ready(node) for node in nodes}
+    plan = upgrade.plan(params["target"], params["installed"], params["plans"], ready, params["etcd_problems"], params["drain"])
+    module.exit_json(changed=False, rows=[dataclasses.asdict(row) for row in plan.rows], lines=plan.lines(), drained=plan.drained, problems=plan.problems)
+
+
+if __name__ == "__main__":
+    main()
