@@ -85,7 +85,8 @@ def _rows(host: str, component: t.Mapping[str, t.Any], drain: bool) -> t.Iterato
     versions = [found for found in map(REPLACED.match, component["changes"]) if found]
     for found in versions:
         part = found["name"]
-        yield Row(part, host, found["before"], found["after"], bool(component["restart"]), drain and (part in DRAINED_FOR or name in DRAINED_FOR))
+        restart = f"artifact {part} changed" in (component["restart"] or "")  # a tool beside it restarts nothing
+        yield Row(part, host, found["before"], found["after"], restart, drain and (part in DRAINED_FOR or name in DRAINED_FOR))
     if component["changes"] and not versions:
         yield Row(name, host, "", "", bool(component["restart"]), False)
 

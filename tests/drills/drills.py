@@ -38,6 +38,8 @@ from watch import Watch, good, render  # noqa: E402
 
 MAX_GAP = 2.0
 KILLS = 10
+#: Where an upgrade begins.
+BEFORE = {'cluster_kubernetes_version': '1.35.4', 'cluster_etcd_version': '3.5.35'}
 
 
 @dataclasses.dataclass
@@ -306,6 +308,23 @@ def drill_day2(options: Options) -> str:
     nothing_to_do()
     require(not failed, f'not as it must be: {", ".join(failed)}')
     return f'{len(rows)} jobs (seed {options.seed}), {pods.figures()}'
+
+
+def drill_upgrade(options: Options) -> str:
+    """A cluster of a minor version before, Kubernetes and etcd, is brought to today's: the plan first, no failed request, changed=0 after it."""
+    fresh_all()
+    lab.play('site.yml', '-e', json.dumps(BEFORE)).succeed()
+    refused = lab.play('site.yml')
+    require(refused.code != 0 and 'upgrade.yml' in refused.output, f'site.yml does not point to upgrade.yml:\n{refused.output[-2000:]}')
+    planned = lab.play('upgrade.yml', '--check').succeed()
+    for part in ('etcd', 'kube-apiserver', 'kubelet'):
+        require(re.search(rf'- {part} +\S+ +\d\S* +\d\S* +yes', planned.output), f'the plan does not name {part}:\n{planned.output[-5000:]}')
+    figures, runs = through(('upgrade', lambda: lab.play('upgrade.yml').succeed()))
+    again = lab.play('upgrade.yml').succeed()
+    require(again.changed == 0, f'changed={again.changed} on the second run:\n{again.output[-3000:]}')
+    nothing_to_do()
+    say('\n    '.join(f'{seconds:6.1f} s {name}' for name, seconds in runs[0].costliest[:12]))
+    return f'{runs[0].seconds:.0f} s from {" and ".join(BEFORE.values())}: {figures}'
 
 
 def drill_kill(options: Options) -> str:
