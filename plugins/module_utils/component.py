@@ -207,31 +207,41 @@ class Host:
             raise ComponentError(f'{" ".join(argv)}: failed with {done.returncode}: {(done.stderr or done.stdout).strip()}')
 
     def write(self, path, content, mode, owner='root', group='root'):
-        """Put a file in place whole: readers see the old or the new content, at its mode from the first byte."""
+        """Replace a file, unless in check mode."""
         if self.check_mode:
             return
         self.remember(path)
         owner_ids = ids(owner, group)
-        # Always the same name: what a killed run left is replaced by the next, which has to write the same file.
-        temporary = os.path.join(os.path.dirname(path), f'.{os.path.basename(path)}{TEMPORARY_SUFFIX}')
         try:
             os.makedirs(os.path.dirname(path), exist_ok=True)
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(temporary)
-            try:
-                with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), 'wb') as stream:
-                    stream.write(content)
-                    os.fchmod(stream.fileno(), mode)
-                    os.fchown(stream.fileno(), *owner_ids)
-                    stream.flush()
-                    os.fsync(stream.fileno())
-                os.rename(temporary, path)
-            except BaseException:
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(temporary)
-                raise
+            replace_file(path, content, mode, *owner_ids)
         except OSError as error:
             raise ComponentError(f'{path}: cannot be written: {error.strerror}') from error
+
+
+def replace_file(path, content, mode, uid, gid):
+    """Put a file in place whole, and on the disk: readers see the old or the new content, at its mode from the first byte."""
+    temporary = temporary_of(path)
+    try:
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), 'wb') as stream:
+            stream.write(content)
+            os.fchmod(stream.fileno(), mode)
+            os.fchown(stream.fileno(), uid, gid)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.rename(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+
+
+def temporary_of(path):
+    """Always the same name, and nothing there: what a killed run left is replaced by the next, which has to write the same file."""
+    temporary = os.path.join(os.path.dirname(path), f'.{os.path.basename(path)}{TEMPORARY_SUFFIX}')
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(temporary)
+    return temporary
 
 
 def ids(owner, group):
@@ -266,18 +276,11 @@ class Before:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
             return
-        temporary = os.path.join(os.path.dirname(path), f'.{os.path.basename(path)}{TEMPORARY_SUFFIX}')
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        if self.link is not None:
-            os.symlink(self.link, temporary)
-        else:
-            with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), 'wb') as stream:
-                stream.write(self.content)
-                os.fchmod(stream.fileno(), self.mode)
-                os.fchown(stream.fileno(), self.uid, self.gid)
-                stream.flush()
-                os.fsync(stream.fileno())
+        if self.link is None:
+            replace_file(path, self.content, self.mode, self.uid, self.gid)
+            return
+        temporary = temporary_of(path)
+        os.symlink(self.link, temporary)
         os.rename(temporary, path)
 
 

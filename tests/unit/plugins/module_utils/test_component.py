@@ -592,6 +592,36 @@ def test_a_new_version_restarts(systemd, server, tmp_path):
     assert os.readlink(tmp_path / "bin/tool").endswith("/2.0/tool")
 
 
+@pytest.mark.parametrize("works_again", [True, False])
+def test_a_version_that_does_not_get_healthy_goes_back(systemd, server, tmp_path, monkeypatch, works_again):
+    """Binary, files, unit and record are those before, so the next run knows what is to be done; the error says what was reached."""
+    places = {"install_dir": str(tmp_path / "opt"), "bin_dir": str(tmp_path / "bin"), "health": Health(timeout=0.3)}
+    link = tmp_path / "bin/tool"
+    old = dataclasses.replace(server, artifacts=[tool(tmp_path, "1.0")], **places)
+    subject.reconcile(old)
+    was = {path: path.read_bytes() for path in [*(tmp_path / "etc").rglob("*"), *(tmp_path / "units").rglob("*")] if path.is_file()}
+    monkeypatch.setattr(subject, "probe", lambda host, health: None if works_again and "1.0" in os.readlink(link) else "it panics")
+    new = edit(dataclasses.replace(server, artifacts=[tool(tmp_path, "2.0")], unit=UNIT + "Nice=1\n", **places), server=b"a: 2\n")
+    with pytest.raises(ComponentError) as failed:
+        subject.reconcile(new)
+    assert "it panics" in str(failed.value)
+    assert ("went back to tool 1.0, which is healthy" if works_again else "Going back to tool 1.0 failed too") in str(failed.value)
+    assert os.readlink(link).endswith("/1.0/tool")
+    assert {path: path.read_bytes() for path in was} == was
+    monkeypatch.setattr(subject, "probe", lambda host, health: None)
+    assert not subject.reconcile(old)["changed"]
+    assert "artifact tool: 1.0 -> 2.0" in subject.reconcile(new)["changes"]
+
+
+def test_settings_alone_do_not_go_back(systemd, server, monkeypatch):
+    server = dataclasses.replace(server, health=Health(timeout=0.2))
+    subject.reconcile(server)
+    monkeypatch.setattr(subject, "probe", lambda host, health: "it panics")
+    with pytest.raises(ComponentError):
+        subject.reconcile(edit(server, server=b"a: 2\n"))
+    assert Path(path_of(server, "server")).read_bytes() == b"a: 2\n", "what is wrong with it can be looked at"
+
+
 def test_a_refused_artifact_leaves_the_process_alone(systemd, server, tmp_path):
     subject.reconcile(server)
     systemd.changing_calls()
