@@ -252,7 +252,8 @@ class Pods:
     def figures(self) -> str:
         """After the drill. Fails where a client of the API failed in its pod."""
         lines = [line for log in self.logs.values() for line in log.splitlines()]
-        failed = [line for line in lines if 'error checking' in line]
+        # What they ask is the API server's own health page, and one that ends says so on a connection that it still has: an answer, and a true one.
+        failed = [line for line in lines if 'error checking' in line and 'healthz check failed' not in line]
         asked = sum('calling /healthz' in line for line in lines)
         require(asked, f'the clients in pods asked nothing: {lines[-3:]}')
         require(not failed, f'{len(failed)} of {asked} requests of clients in pods failed: ' + '; '.join(line[:60] + ' ... ' + line[-100:] for line in failed[:5]))
