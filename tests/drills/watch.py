@@ -289,7 +289,16 @@ class Writes:
         self._objects: set[str] = set()
 
     def prepare(self) -> None:
+        self._wait_until_gone()
         self.api.apply(f"/api/v1/namespaces/{NAMESPACE}", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+
+    def _wait_until_gone(self) -> None:
+        """The namespace of a watch before this one may be ending still, and takes nothing."""
+        deadline = time.monotonic() + 60
+        while (found := self.api.find(f"/api/v1/namespaces/{NAMESPACE}")) and found["metadata"].get("deletionTimestamp"):
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"the namespace {NAMESPACE} does not end: kubectl describe namespace {NAMESPACE}")
+            time.sleep(0.2)
 
     def write(self) -> None:
         """One write. Sent again it has the same effect, so the rule for idempotent requests holds for it."""
