@@ -291,6 +291,7 @@ def drill_add_node_new(options: Options) -> str:
 def drill_day2(options: Options) -> str:
     """Every job of the years after, in an order that the seed draws, while clients of the API and of a web server ask on."""
     order = [job for job in random.Random(options.seed).sample(day2.jobs(), len(day2.jobs())) if options.only in job.name]
+    order = order[:3] if options.short else order
     rows, failed = [], []
     with lab.Pods() as pods:
         for job in order:
