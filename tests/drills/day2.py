@@ -19,10 +19,11 @@ SPARES = {'node3': '10.33.0.33', 'master4': '10.33.0.14', 'lb3': '10.33.0.23'}
 
 @dataclasses.dataclass
 class Step:
-    """A playbook that is timed, or what happens to machines before it."""
+    """A playbook that is timed, or what happens to machines before it. *killed* runs it for some seconds only."""
 
     text: str
     do: t.Callable[[], lab.Run | None]
+    killed: t.Callable[[float], bool] | None = None
 
 
 @dataclasses.dataclass
@@ -51,11 +52,22 @@ def inventory_of(*machines: str) -> t.Iterator[tuple[str, ...]]:
 
 
 def _play(playbook: str, machine: str, *spares: str) -> Step:
-    def run() -> lab.Run:
-        with inventory_of(*spares) if spares else contextlib.nullcontext(('inventory',)) as inventories:
-            return lab.play(playbook, '--limit', machine, inventories=inventories).succeed()
+    return _step(playbook, '--limit', machine, spares=spares)
 
-    return Step(f'{playbook} --limit {machine}', run)
+
+def _step(*arguments: str, spares: tuple[str, ...] = ()) -> Step:
+    def inventories() -> t.ContextManager[tuple[str, ...]]:
+        return inventory_of(*spares) if spares else contextlib.nullcontext(('inventory',))
+
+    def run() -> lab.Run:
+        with inventories() as named:
+            return lab.play(*arguments, inventories=named).succeed()
+
+    def killed(after: float) -> bool:
+        with inventories() as named:
+            return lab.play_killed(after, *arguments, inventories=named)
+
+    return Step(' '.join(arguments), run, killed)
 
 
 def _machines(verb: str, machine: str) -> Step:
@@ -91,17 +103,23 @@ def jobs() -> list[Job]:
                 _machines('reset', 'master2'), _play('add-master.yml', 'master2', 'master4'), _play('remove-master.yml', 'master4', 'master4'),
             ],
         ),
-        Job('etcd cared for', [Step('etcd-care.yml', lambda: lab.play('etcd-care.yml', '-e', 'etcd_care_minimum_size=4194304').succeed())]),
-        Job('backed up', [Step('backup.yml', lambda: lab.play('backup.yml').succeed())]),
+        Job('etcd cared for', [_step('etcd-care.yml', '-e', 'etcd_care_minimum_size=4194304')]),
+        Job('backed up', [_step('backup.yml')]),
     ]  # fmt: skip
 
 
 
 
-def run(job: Job, watch: t.Any) -> tuple[float, lab.Run]:
-    """All steps of a job, each marked for the watchers: the seconds of its playbooks, and the last one's second run."""
+def run(job: Job, watch: t.Any, kills: t.Sequence[float] = ()) -> tuple[float, lab.Run]:
+    """All steps of a job, each marked for the watchers: the seconds of its playbooks, and the last one's second run.
+
+    With *kills*, a playbook is first killed after that many seconds, once for each of them.
+    """
     seconds, last = 0.0, None
     for step in job.steps:
+        for moment in kills if step.killed else ():
+            watch.mark(f'{step.text}, killed after {moment:.0f} s')
+            step.killed(moment)
         watch.mark(step.text)
         done = step.do()
         if done is not None:

@@ -290,6 +290,16 @@ def drill_add_node_new(options: Options) -> str:
 
 def drill_day2(options: Options) -> str:
     """Every job of the years after, in an order that the seed draws, while clients of the API and of a web server ask on."""
+    return years_after(options, [])
+
+
+def drill_day2_killed(options: Options) -> str:
+    """The same jobs, each killed at three random moments before it is run to its end."""
+    return years_after(options, lab.random_moments(3, 24, options.seed))
+
+
+def years_after(options: Options, kills: list[float]) -> str:
+    """The jobs and their table."""
     order = [job for job in random.Random(options.seed).sample(day2.jobs(), len(day2.jobs())) if options.only in job.name]
     order = order[:3] if options.short else order
     rows, failed = [], []
@@ -297,7 +307,7 @@ def drill_day2(options: Options) -> str:
         for job in order:
             say(f'{time.strftime("%H:%M:%S")} {job.name}')
             with Watch(str(lab.KUBECONFIG), web=[lab.Pods.WEB], writes=True) as watch:
-                seconds, again = day2.run(job, watch)
+                seconds, again = day2.run(job, watch, kills)
             report = watch.report()
             web = sum(client['failed'] for name, client in report['clients'].items() if name.startswith('web'))
             rows.append((job.name, f'{seconds:.0f}', report['failed'] - web, web, report['writes']['lost'], f'{report["longest_gap"]:.2f}', again.changed))
@@ -309,6 +319,40 @@ def drill_day2(options: Options) -> str:
     nothing_to_do()
     require(not failed, f'not as it must be: {", ".join(failed)}')
     return f'{len(rows)} jobs (seed {options.seed}), {pods.figures()}'
+
+
+def drill_refusals(options: Options) -> str:
+    """What the cluster could not bear is refused with its reason, and nothing is changed: quorum, skew, pods that may not be evicted."""
+    before = lab.processes(lab.MACHINES)
+    reasons = []
+
+    def refuses(words: str, *arguments: str) -> None:
+        run = lab.play(*arguments)
+        require(run.code != 0 and words in ' '.join(run.output.split()), f'{" ".join(arguments)} is not refused with {words!r}:\n{run.output[-3000:]}')
+        require(run.changed == 0, f'changed={run.changed}: {run.output[-3000:]}')
+        reasons.append(words)
+
+    refuses('no minor version may be left out', 'upgrade.yml', '-e', 'cluster_kubernetes_version=1.38.0')
+    refuses('it does not go back', 'upgrade.yml', '-e', 'cluster_kubernetes_version=1.35.4')
+    refuses('bears to lose one at a time', 'remove-master.yml', '--limit', 'master2,master3')
+    refuses('No host would be left in', 'remove-lb.yml', '--limit', 'lb1,lb2')
+    with lab.Pods():
+        lab.kubectl('--namespace=hardway-drill', 'patch', 'poddisruptionbudget', 'web', '--type=merge', '--patch={"spec": {"minAvailable": 2}}')
+        pods = json.loads(lab.kubectl('--namespace=hardway-drill', 'get', 'pods', '--selector=app=web', '--output=json'))['items']
+        node = pods[0]['spec']['nodeName']
+        refuses('The disruption budget web needs 2 healthy pods and has 2 currently', 'remove-node.yml', '--limit', node)
+        require('unschedulable' not in lab.kubectl('get', 'node', node, '--output=yaml'), f'{node} is cordoned')
+    lab.ssh('master2', 'systemctl stop kube-apiserver etcd')
+    try:
+        refuses('quorum', 'remove-master.yml', '--limit', 'master3')
+    finally:
+        lab.ssh('master2', 'systemctl start etcd kube-apiserver')
+    lab.wait_for(lambda: lab.nodes_ready(5), 60, 'all nodes Ready')
+    after = lab.processes(lab.MACHINES)
+    gone = [name for machine in lab.MACHINES if machine != 'master2' for name, start in before[machine].items() if after[machine].get(name) != start]
+    require(not gone, f'restarted or gone: {gone}')
+    nothing_to_do()
+    return f'{len(reasons)} refused: {"; ".join(reasons)}'
 
 
 def drill_upgrade(options: Options) -> str:

@@ -101,10 +101,10 @@ def play(*arguments: str, inventories: tuple[str, ...] = ('inventory',)) -> Run:
     return Run(done.returncode, time.monotonic() - began, done.stdout)
 
 
-def play_killed(after: float, *arguments: str) -> bool:
+def play_killed(after: float, *arguments: str, inventories: tuple[str, ...] = ('inventory',)) -> bool:
     """Run a playbook and SIGKILL its process group after some seconds; whether it was still running then."""
     with open(ROOT / 'clusters' / 'killed.log', 'wb') as log:
-        process = subprocess.Popen(command(*arguments), cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+        process = subprocess.Popen(command(*arguments, inventories=inventories), cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         try:
             process.wait(after)
             return False
