@@ -91,7 +91,9 @@ def pki(
             for line in map(lines.get, AUTHORITIES)
             for generation in line.trusted
         ],
-        "certificates": [{**leaf, "authority": lines[leaf["authority"]].active_file if leaf["authority"] in lines else leaf["authority"]} for leaf in described],
+        "certificates": [
+            {**leaf, "authority": lines[leaf["authority"]].active_file if leaf["authority"] in lines else leaf["authority"]} for leaf in described
+        ],
         "keys": [_key(lines["service-account"], generation, lasting_key) for generation in lines["service-account"].trusted]
         + [_key(lines["encryption"], generation, {"type": "random", "size": 32}) for generation in lines["encryption"].trusted],
         "bundles": [

@@ -107,7 +107,8 @@ def _problems(
             needed = ETCD_BEFORE.get(numbers(target["etcd"])[:2])
             if needed and numbers(versions["etcd"])[:2] == needed[:2] and numbers(versions["etcd"]) < needed:
                 words = ".".join(map(str, needed))
-                found.append(f"{host} has etcd {versions['etcd']}: {target['etcd']} may follow {words} and later alone. Set cluster_etcd_version to such a one first")
+                cause = f"{host} has etcd {versions['etcd']}: {target['etcd']} may follow {words} and later alone"
+                found.append(f"{cause}. Set cluster_etcd_version to such a one first")
         kubelet = versions.get("kubelet")
         if kubelet and numbers(target["kubernetes"])[1] - numbers(kubelet)[1] > OLDEST_KUBELET:
             found.append(
@@ -116,7 +117,8 @@ def _problems(
             )
     found += [f"{name} is not Ready: see why, or take it out of the cluster first" for name, ready in nodes.items() if not ready and name in plans]
     found += [f"etcd: {problem}" for problem in etcd_problems]
-    found += [f"{host}: {entry['component']} could not be compared: {entry['error']}" for host, entries in plans.items() for entry in entries if entry.get("error")]
+    for host, entries in plans.items():
+        found += [f"{host}: {entry['component']} could not be compared: {entry['error']}" for entry in entries if entry.get("error")]
     return found
 
 

@@ -14,8 +14,8 @@ description:
   - With O(state=drained), cordons a node and evicts its pods, as C(kubectl drain --ignore-daemonsets --delete-emptydir-data) does.
   - Asks the API first, by evictions that are dry runs, whether each pod may go. If disruption budgets forbid it for longer than 20 s, nothing is changed,
     and each pod is named with its budget. A budget that is used up later is waited for; at the end of O(timeout) the node is given back.
-  - With O(state=returned), waits until the node is Ready, and uncordons it, if it was this module that cordoned it (the annotation C(hardway.kubernetes/drained) says so). A node that
-    somebody else has cordoned stays so.
+  - With O(state=returned), waits until the node is Ready, and uncordons it, if it was this module that cordoned it (the annotation
+    C(hardway.kubernetes/drained) says so). A node that somebody else has cordoned stays so.
   - A call that was killed is finished by the same call again. A node that the API does not know has no pods, and is not changed.
   - M(kubernetes.core.k8s_drain) neither tells what it would do, nor waits for a disruption budget, nor knows a cordon of its own from another.
 extends_documentation_fragment:

@@ -94,20 +94,21 @@ def jobs() -> list[Job]:
         Job('first master dead and replaced', [*_lost('master1'), _play('add-master.yml', 'master1')]),
         Job('first load balancer removed and added again', [_play('remove-lb.yml', 'lb1'), _play('add-lb.yml', 'lb1')]),
         Job('load balancer dead and replaced', [*_lost('lb2'), _play('add-lb.yml', 'lb2')]),
-        Job('node dead, removed and added again', [*_lost('node2')[:1], _play('remove-node.yml', 'node2'), _machines('reset', 'node2'), _play('add-node.yml', 'node2')]),
+        Job(
+            'node dead, removed and added again',
+            [_machines('power-off', 'node2'), _play('remove-node.yml', 'node2'), _machines('reset', 'node2'), _play('add-node.yml', 'node2')],
+        ),
         Job(
             'dead master replaced by another name',
             [
                 _machines('up', 'master4'), _machines('reset', 'master4'), _machines('power-off', 'master2'),
-                _play('add-master.yml', 'master4', 'master4'), _play('remove-master.yml', 'master2', 'master4'),
+                _play('remove-master.yml', 'master2', 'master4'), _play('add-master.yml', 'master4', 'master4'),
                 _machines('reset', 'master2'), _play('add-master.yml', 'master2', 'master4'), _play('remove-master.yml', 'master4', 'master4'),
             ],
         ),
         Job('etcd cared for', [_step('etcd-care.yml', '-e', 'etcd_care_minimum_size=4194304')]),
         Job('backed up', [_step('backup.yml')]),
     ]  # fmt: skip
-
-
 
 
 def run(job: Job, watch: t.Any, kills: t.Sequence[float] = ()) -> tuple[float, lab.Run]:

@@ -233,7 +233,8 @@ def drill_rotate_keys(options: Options) -> str:
     figures, runs = through(('rotate', lambda: lab.play('rotate-keys.yml').succeed()))
     require(not known(), 'a token that the old key signed is still known')
     active = json.loads((lab.CLUSTER / 'rotation.json').read_text())['generations']['encryption']['active']
-    stored = lab.ssh('master1', '. /etc/profile.d/etcdctl.sh; etcdctl get --prefix /registry/secrets/ --print-value-only | grep -ao "k8s:enc:[a-z]*:v1:key[0-9]*" | sort | uniq -c')
+    read = '. /etc/profile.d/etcdctl.sh; etcdctl get --prefix /registry/secrets/ --print-value-only'
+    stored = lab.ssh('master1', f'{read} | grep -ao "k8s:enc:[a-z]*:v1:key[0-9]*" | sort | uniq -c')
     require(stored.split()[1:] == [f'k8s:enc:secretbox:v1:key{active}'], f'stored under {stored}')
     word = lab.kubectl('get', 'secret', 'hardway-drill', '--namespace=default', '--output=jsonpath={.data.word}')
     require(base64.b64decode(word) == b'kept', f'the Secret reads {word}')

@@ -104,7 +104,9 @@ def play(*arguments: str, inventories: tuple[str, ...] = ('inventory',)) -> Run:
 def play_killed(after: float, *arguments: str, inventories: tuple[str, ...] = ('inventory',)) -> bool:
     """Run a playbook and SIGKILL its process group after some seconds; whether it was still running then."""
     with open(ROOT / 'clusters' / 'killed.log', 'wb') as log:
-        process = subprocess.Popen(command(*arguments, inventories=inventories), cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+        process = subprocess.Popen(
+            command(*arguments, inventories=inventories), cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        )
         try:
             process.wait(after)
             return False
@@ -202,7 +204,7 @@ def kubectl(*arguments: str, text: str | None = None) -> str:
 
 
 class Pods:
-    """The pods of pods.yml as a context manager; what their clients asked and what failed is told by `figures()`.
+    """The pods of pods.yml.in as a context manager; what their clients asked and what failed is told by `figures()`.
 
     A client that is replaced takes its log along, so logs are collected all the time.
     """
@@ -218,7 +220,7 @@ class Pods:
         nodes = json.loads(kubectl('get', 'nodes', '--output=json'))['items']
         images = {name for node in nodes for image in node['status']['images'] for name in image['names'] if '/agnhost:' in name}
         require(images, 'no node has the image agnhost')
-        kubectl('apply', '--filename=-', text=(pathlib.Path(__file__).parent / 'pods.yml').read_text(encoding='utf-8').replace('IMAGE', images.pop()))
+        kubectl('apply', '--filename=-', text=(pathlib.Path(__file__).parent / 'pods.yml.in').read_text(encoding='utf-8').replace('IMAGE', images.pop()))
         for name in ('web', 'client'):
             kubectl('--namespace=hardway-drill', 'rollout', 'status', f'deployment/{name}', '--timeout=90s')
         # The nodes learn of a new Service one after the other.
@@ -256,7 +258,8 @@ class Pods:
         failed = [line for line in lines if 'error checking' in line and 'healthz check failed' not in line]
         asked = sum('calling /healthz' in line for line in lines)
         require(asked, f'the clients in pods asked nothing: {lines[-3:]}')
-        require(not failed, f'{len(failed)} of {asked} requests of clients in pods failed: ' + '; '.join(line[:60] + ' ... ' + line[-100:] for line in failed[:5]))
+        words = '; '.join(line[:60] + ' ... ' + line[-100:] for line in failed[:5])
+        require(not failed, f'{len(failed)} of {asked} requests of clients in pods failed: {words}')
         return f'{len(self.logs)} clients in pods {asked} asked, 0 failed'
 
 

@@ -82,7 +82,8 @@ def test_the_old_one_must_be_there(directory):
     (directory / "encryption.key").unlink()
     with pytest.raises(pki.Refused) as refused:
         reconcile(directory, request(TRUST))
-    assert [problem.split(" is not there")[0] for problem in refused.value.problems] == ["authorities[etcd-ca]: etcd-ca.pem", "keys[encryption]: encryption.key"]
+    missing = [problem.split(" is not there")[0] for problem in refused.value.problems]
+    assert missing == ["authorities[etcd-ca]: etcd-ca.pem", "keys[encryption]: encryption.key"]
 
 
 def test_the_old_key_may_be_offline_once_it_signs_nothing(directory):

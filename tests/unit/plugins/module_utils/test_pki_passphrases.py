@@ -29,7 +29,9 @@ def request(passphrase: str | None = "correct horse", **settings) -> dict:
             {"name": "sub", "subject": {"CN": "sub"}, "issuer": "ca", "key": {"type": "rsa"}, "passphrase": "Kuchen für alle"},
             {"name": "copy", "same_as": "ca"},
         ],
-        "certificates": [{"name": name, "authority": authority, "subject": {"CN": name}} for name, authority in (("one", "ca"), ("two", "sub"), ("three", "copy"))],
+        "certificates": [
+            {"name": name, "authority": authority, "subject": {"CN": name}} for name, authority in (("one", "ca"), ("two", "sub"), ("three", "copy"))
+        ],
     }
 
 
@@ -77,7 +79,8 @@ def test_again_changes_nothing_and_signs(directory):
 )
 def test_a_missing_or_a_wrong_passphrase(directory, passphrase, message):
     found = problems(directory, renewing(request(passphrase)))
-    assert [problem.partition("; ")[0] for problem in found] == [f"authorities[ca].passphrase: {message}", f"authorities[copy].passphrase: {message.replace('ca-', 'copy-')}"]
+    wanted = [f"authorities[ca].passphrase: {message}", f"authorities[copy].passphrase: {message.replace('ca-', 'copy-')}"]
+    assert [problem.partition("; ")[0] for problem in found] == wanted
     assert all("give the one that it has" in problem for problem in found)
     assert "horse" not in str(found)
 

@@ -359,8 +359,10 @@ def test_one_thing_changed_is_one_certificate_issued_anew(authorities, change, d
 
 
 def junk():
-    plain = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8) | st.sampled_from(["ca", "leaf", "rsa", "10y", "ecdsa"])
-    return st.recursive(plain, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4) | st.sampled_from(["CN", "type"]), inner, max_size=3))
+    words = st.sampled_from(["ca", "leaf", "rsa", "10y", "ecdsa"])
+    plain = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8) | words
+    names = st.text(max_size=4) | st.sampled_from(["CN", "type"])
+    return st.recursive(plain, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3))
 
 
 def entries(kind: str):

@@ -70,7 +70,7 @@ def test_killed_at_any_moment(src, path, monkeypatch, when):
         return real(source, target)
 
     if when == "copy":
-        monkeypatch.setattr("shutil.copytree", lambda *_arguments, **_options: (_ for _ in ()).throw(KeyboardInterrupt()))
+        monkeypatch.setattr("shutil.copytree", lambda *_arguments, **_options: (nothing for nothing in ()).throw(KeyboardInterrupt()))
     monkeypatch.setattr(os, "rename", rename)
     with pytest.raises(KeyboardInterrupt):
         put(str(src), str(path), "word", {})
