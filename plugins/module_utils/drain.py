@@ -20,13 +20,15 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.pods import con
 ANNOTATION = "hardway.kubernetes/drained"
 MIRROR = "kubernetes.io/config.mirror"
 FINISHED = ("Succeeded", "Failed")
+# An eviction of a pod that several budgets select is answered with 500 and these words, which does not pass as other errors of the server do.
+SEVERAL_BUDGETS = "more than one PodDisruptionBudget"
 PAUSE = 0.5
 # Seconds for budgets that are used up for a moment, by a rollout for example, before the node is touched.
 PATIENCE = 20.0
 
 
 class DrainRefused(Exception):
-    """The node cannot be emptied, for each of these reasons; it is as it was."""
+    """The node cannot be emptied, or not be given back, for each of these reasons."""
 
     def __init__(self, problems: t.Sequence[str]) -> None:
         self.problems = list(problems)
@@ -50,13 +52,13 @@ class Pod:
         return f"/api/v1/namespaces/{self.namespace}/pods/{self.name}"
 
 
-def disruption_budgets(error: ApiError) -> str:
-    """What the API says of the disruption budget that forbids an eviction; empty for any other error, such as too much load."""
+def causes(error: ApiError, kind: str) -> list[str]:
+    """What the API says of those of an error's causes that are of one kind."""
     try:
-        causes = json.loads(error.body)["details"]["causes"]
+        found = json.loads(error.body)["details"]["causes"]
     except (ValueError, KeyError, TypeError):
-        return ""
-    return "; ".join(cause["message"] for cause in causes if cause.get("reason") == "DisruptionBudget")
+        return []
+    return [cause.get("message", "") for cause in found if cause.get("reason") == kind]
 
 
 @dataclasses.dataclass
@@ -78,25 +80,30 @@ class Drain:
         self.node = node
         self.timeout = timeout
         self.check_mode = check_mode
+        self.takes_pods = True
 
     def empty(self, unmanaged: bool = False) -> Outcome:
-        """No new pods, and those that are there leave. Raises DrainRefused before anything was changed, or with the node given back."""
+        """No new pods, and those that are there leave. Where they cannot, a cordon of ours is taken back, and DrainRefused or ApiError raised."""
         node = self._node()
         if node is None:
             return Outcome(found=False)
-        schedulable = not node.get("spec", {}).get("unschedulable")
         ours = ANNOTATION in (node["metadata"].get("annotations") or {})
-        pods = self._leaving(unmanaged)
-        outcome = Outcome(changed=schedulable or bool(pods), evicted=sorted(pod.label for pod in pods), before=schedulable, after=False)
-        self._ask(pods)
-        if self.check_mode or not outcome.changed:
-            return outcome
-        if schedulable:
-            self._mark(True)
+        schedulable = self.takes_pods
         try:
+            pods = self._leaving(unmanaged)
+            outcome = Outcome(changed=schedulable or bool(pods), evicted=sorted(pod.label for pod in pods), before=schedulable, after=False)
+            self._ask(pods)
+            if self.check_mode or not outcome.changed:
+                return outcome
+            if schedulable:
+                ours = True
+                self._mark(True)
+                # again: others may have come before the cordon
+                pods = self._leaving(unmanaged)
+                outcome.evicted = sorted(pod.label for pod in pods)
             self._evict(pods)
-        except DrainRefused:
-            if schedulable or ours:
+        except (DrainRefused, ApiError):
+            if ours and not self.check_mode:
                 self._mark(False)
             raise
         return outcome
@@ -106,8 +113,8 @@ class Drain:
         node = self._node()
         if node is None:
             return Outcome(found=False)
-        schedulable = not node.get("spec", {}).get("unschedulable")
         ours = ANNOTATION in (node["metadata"].get("annotations") or {})
+        schedulable = self.takes_pods
         if ours and not self.check_mode:
             self._wait_until_ready(node)
             self._mark(False)
@@ -123,12 +130,15 @@ class Drain:
             node = self._node()
 
     def _node(self) -> dict[str, t.Any] | None:
-        return insist(lambda: self.api.find(f"/api/v1/nodes/{self.node}"), self.timeout)
+        node = insist(lambda: self.api.find(f"/api/v1/nodes/{self.node}"), self.timeout)
+        self.takes_pods = not (node or {}).get("spec", {}).get("unschedulable")
+        return node
 
     def _mark(self, drained: bool) -> None:
         """Cordon and annotation in one request, so that a run that dies leaves no cordon that nobody owns."""
         body = {"metadata": {"annotations": {ANNOTATION: "true" if drained else None}}, "spec": {"unschedulable": drained or None}}
         insist(lambda: self.api.patch(f"/api/v1/nodes/{self.node}", body), self.timeout)
+        self.takes_pods = not drained
 
     def _leaving(self, unmanaged: bool) -> list[Pod]:
         items = insist(lambda: self.api.items("/api/v1/pods", {"fieldSelector": f"spec.nodeName={self.node}"}), self.timeout)
@@ -139,7 +149,8 @@ class Drain:
             if MIRROR in (metadata.get("annotations") or {}) or (controller and controller["kind"] == "DaemonSet"):
                 continue
             pod = Pod(metadata["namespace"], metadata["name"], metadata["uid"])
-            if not controller and item.get("status", {}).get("phase") not in FINISHED and not unmanaged:
+            over = item.get("status", {}).get("phase") in FINISHED or metadata.get("deletionTimestamp")
+            if not controller and not over and not unmanaged:
                 alone.append(pod.label)
             pods.append(pod)
         if alone:
@@ -160,25 +171,25 @@ class Drain:
 
     def _evict(self, pods: t.Sequence[Pod]) -> None:
         deadline = time.monotonic() + self.timeout
-        asked: set[Pod] = set()
         while True:
-            refusals = {}
-            for pod in pods:
-                if pod not in asked:
-                    reason = self._eviction(pod, dry_run=False)
-                    if reason:
-                        refusals[pod] = reason
-                    else:
-                        asked.add(pod)
-            pods = [pod for pod in pods if self._is_there(pod)]
-            if not pods:
+            reasons = {pod: reason for pod, reason in ((pod, self._send_away(pod)) for pod in pods) if reason}
+            if not reasons:
                 return
             if time.monotonic() >= deadline:
-                raise DrainRefused([refusals.get(pod, f"{pod.label} was evicted and has not ended after {self.timeout:g} s") for pod in pods])
+                raise DrainRefused(list(reasons.values()))
             time.sleep(PAUSE)
+            pods = list(reasons)
+
+    def _send_away(self, pod: Pod) -> str:
+        """Evicts a pod that does not end yet. Returns why it is still there; empty where it is gone."""
+        found = insist(lambda: self.api.find(pod.path), self.timeout)
+        if found is None or found["metadata"]["uid"] != pod.uid:
+            return ""
+        refusal = "" if found["metadata"].get("deletionTimestamp") else self._eviction(pod, dry_run=False)
+        return refusal or f"{pod.label} on {self.node} was evicted and has not ended after {self.timeout:g} s"
 
     def _eviction(self, pod: Pod, dry_run: bool) -> str:
-        """Why the pod must stay; empty where the eviction was accepted or the pod is gone."""
+        """Why the pod must stay for now; empty where the eviction was accepted or the pod goes anyway."""
         body: dict[str, t.Any] = {
             "apiVersion": "policy/v1",
             "kind": "Eviction",
@@ -190,15 +201,14 @@ class Drain:
             try:
                 self.api.create(f"{pod.path}/eviction", body)
             except ApiError as error:
-                budgets = disruption_budgets(error)
-                if budgets:
-                    return f"{pod.label} on {self.node} cannot be evicted: {budgets}"
-                if error.status not in (404, 409):  # gone, or another pod of its name by now
-                    raise
+                # 404, 409: gone, or another pod of its name by now
+                if error.status in (404, 409) or causes(error, "NamespaceTerminating"):
+                    return ""
+                # as kubectl: whoever answers so, a budget or a webhook, wants to be asked again
+                if error.status == 429 or SEVERAL_BUDGETS in error.message:
+                    cause = "; ".join(causes(error, "DisruptionBudget")) or error.message
+                    return f"{pod.label} on {self.node} cannot be evicted: {cause}"
+                raise
             return ""
 
         return insist(once, self.timeout)
-
-    def _is_there(self, pod: Pod) -> bool:
-        found = insist(lambda: self.api.find(pod.path), self.timeout)
-        return found is not None and found["metadata"]["uid"] == pod.uid

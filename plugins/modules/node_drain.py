@@ -12,11 +12,15 @@ author:
   - the hardway.kubernetes authors (@hardway)
 description:
   - With O(state=drained), cordons a node and evicts its pods, as C(kubectl drain --ignore-daemonsets --delete-emptydir-data) does.
-  - Asks the API first, by evictions that are dry runs, whether each pod may go. If disruption budgets forbid it for longer than 20 s, nothing is changed,
-    and each pod is named with its budget. A budget that is used up later is waited for; at the end of O(timeout) the node is given back.
-  - With O(state=returned), waits until the node is Ready, and uncordons it, if it was this module that cordoned it (the annotation
-    C(hardway.kubernetes/drained) says so). A node that somebody else has cordoned stays so.
-  - A call that was killed is finished by the same call again. A node that the API does not know has no pods, and is not changed.
+  - Pods of DaemonSets and static pods stay. Finished pods are deleted, and pods that end already are waited for.
+  - Asks the API first, by evictions that are dry runs, whether each pod may go. If a disruption budget forbids it for longer than 20 s,
+    or than O(timeout) if that is shorter, nothing is changed, and each pod is named with its budget.
+  - A budget that is used up later is waited for. If a pod is still there at the end of O(timeout), or the API refuses an eviction for another reason,
+    the node takes pods again, unless somebody else has cordoned it. Pods that have left do not come back.
+  - With O(state=returned), waits until the node is Ready, and uncordons it, if it was this module that cordoned it
+    (the annotation C(hardway.kubernetes/drained) says so). A node that somebody else has cordoned stays so.
+  - A call that was killed, or lost the API for longer than O(timeout), may leave the node cordoned; the same call again finishes it, or gives it back.
+  - A node that the API does not know has no pods, and is not changed.
   - M(kubernetes.core.k8s_drain) neither tells what it would do, nor waits for a disruption budget, nor knows a cordon of its own from another.
 extends_documentation_fragment:
   - hardway.kubernetes.api
@@ -107,8 +111,9 @@ def main() -> None:
         drain = Drain(Api.of_module(params, "hardway-node-drain"), params["name"], params["timeout"], module.check_mode)
         outcome = drain.empty(params["unmanaged"]) if params["state"] == "drained" else drain.give_back()
     except DrainRefused as error:
-        what = "was not emptied, and takes pods as before" if params["state"] == "drained" else "was not given back"
-        module.fail_json(msg=f"{params['name']} {what}:\n{error}", problems=error.problems)
+        what = "was not emptied" if params["state"] == "drained" else "was not given back"
+        cordon = "takes pods" if drain.takes_pods else "stays cordoned"
+        module.fail_json(msg=f"{params['name']} {what}, and {cordon}:\n{error}", problems=error.problems)
     except (KubeconfigError, ApiError, ApiUnreachable) as error:
         module.fail_json(msg=str(error))
     words = {True: "takes pods\n", False: "takes no pods\n"}
