@@ -35,6 +35,7 @@ CONTROLLERS = (
     "root-ca-certificate-publisher-controller",
     "certificatesigningrequest-signing-controller",
     "namespace-controller",
+    "disruption-controller",
 )
 STATIC_USER = {"user": "kubelet-bootstrap", "uid": "10001", "groups": ["system:bootstrappers", "documents"]}
 BOOT = 60.0
