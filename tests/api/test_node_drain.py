@@ -365,4 +365,4 @@ def test_a_conflict_with_a_pod_that_stays_is_asked_again(
         Drain(cluster.api, OLD, 10).empty(unmanaged=True)
     except DrainRefused as error:
         pytest.fail(str(error))
-    assert [dry_run for dry_run, _ in answers] == [True, False, False]
+    assert [dry_run for dry_run, _nothing in answers] == [True, False, False]
