@@ -295,7 +295,7 @@ class Writes:
     def _wait_until_gone(self) -> None:
         """The namespace of a watch before this one may be ending still, and takes nothing."""
         deadline = time.monotonic() + 60
-        while (found := self.api.find(f"/api/v1/namespaces/{NAMESPACE}")) and found["metadata"].get("deletionTimestamp"):
+        while (found := self.api.find(f"/api/v1/namespaces/{NAMESPACE}")) and found.get("metadata", {}).get("deletionTimestamp"):
             if time.monotonic() > deadline:
                 raise RuntimeError(f"the namespace {NAMESPACE} does not end: kubectl describe namespace {NAMESPACE}")
             time.sleep(0.2)
