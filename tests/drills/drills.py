@@ -333,7 +333,7 @@ def drill_refusals(options: Options) -> str:
         require(run.changed == 0, f'changed={run.changed}: {run.output[-3000:]}')
         reasons.append(words)
 
-    refuses('no minor version may be left out', 'upgrade.yml', '-e', 'cluster_kubernetes_version=1.38.0')
+    refuses('unsupported-version', 'upgrade.yml', '-e', 'cluster_kubernetes_version=1.38.0')
     refuses('it does not go back', 'upgrade.yml', '-e', 'cluster_kubernetes_version=1.35.4')
     refuses('bears to lose one at a time', 'remove-master.yml', '--limit', 'master2,master3')
     refuses('No host would be left in', 'remove-lb.yml', '--limit', 'lb1,lb2')
