@@ -8,11 +8,10 @@ import os
 from dataclasses import asdict, fields
 
 import jinja2
-from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.hardway.kubernetes.plugins.action.certificate_info import need_cryptography
 from ansible_collections.hardway.kubernetes.plugins.module_utils import private_files, status, status_api
-from ansible_collections.hardway.kubernetes.plugins.module_utils.pki_x509 import CRYPTOGRAPHY_IMPORT_ERROR
 
 TEMPLATE = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "roles", "status", "templates", "status.html.j2")
 MODE = 0o600
@@ -27,8 +26,7 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
         del tmp
-        if CRYPTOGRAPHY_IMPORT_ERROR:
-            raise AnsibleActionFail("the Python of ansible-playbook lacks cryptography >= 42: pip install cryptography")
+        need_cryptography()
         validation, arguments = self.validate_argument_spec(ARGUMENTS)
         del validation
         facts = {name: arguments[name] for name in ("cluster", "groups", "hosts", "plans", "controller")}

@@ -7,13 +7,12 @@ from __future__ import annotations
 import time
 from datetime import datetime, timezone
 
-from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.hardway.kubernetes.plugins.action.certificate_info import unread
+from ansible_collections.hardway.kubernetes.plugins.action.certificate_info import need_cryptography, unread
 from ansible_collections.hardway.kubernetes.plugins.action.host_facts import clock_offset, error_text, failed_facts
 from ansible_collections.hardway.kubernetes.plugins.module_utils.certificate_report import described
-from ansible_collections.hardway.kubernetes.plugins.module_utils.pki_x509 import CRYPTOGRAPHY_IMPORT_ERROR
 
 
 class ActionModule(ActionBase):
@@ -24,8 +23,7 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
         del tmp
-        if CRYPTOGRAPHY_IMPORT_ERROR:
-            raise AnsibleActionFail("the Python of ansible-playbook lacks cryptography >= 42: pip install cryptography")
+        need_cryptography()
         before = time.time()
         try:
             outcome = self._execute_module(module_args=dict(self._task.args), task_vars=task_vars)
