@@ -14,6 +14,8 @@ import lab
 
 #: Where the inventory does not name a machine yet: what a user would write into it.
 GROUPS = {'node3': ['kube_node'], 'master4': ['etcd', 'kube_master', 'kube_node'], 'lb3': ['lb']}
+#: A setting of the API servers and one of the nodes.
+CHANGE = '{"kube_master_apiserver_arguments": {"goaway-chance": 0.002}, "kube_node_kubelet_config": {"maxPods": 100}}'
 SPARES = {'node3': '10.33.0.33', 'master4': '10.33.0.14', 'lb3': '10.33.0.23'}
 
 
@@ -106,6 +108,7 @@ def jobs() -> list[Job]:
                 _machines('reset', 'master2'), _play('add-master.yml', 'master2', 'master4'), _play('remove-master.yml', 'master4', 'master4'),
             ],
         ),
+        Job('a setting changed and changed back', [_step('site.yml', '-e', CHANGE), _step('site.yml')]),
         Job('etcd cared for', [_step('etcd-care.yml', '-e', 'etcd_care_minimum_size=4194304')]),
         Job('backed up', [_step('backup.yml')]),
     ]  # fmt: skip

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import base64
 import dataclasses
+import functools
 import inspect
 import json
 import os
@@ -39,6 +40,7 @@ from watch import Watch, good, render  # noqa: E402
 MAX_GAP = 2.0
 KILLS = 10
 #: Where an upgrade begins.
+PATCH_BEFORE = {'cluster_kubernetes_version': '1.36.1'}
 BEFORE = {'cluster_kubernetes_version': '1.35.4', 'cluster_etcd_version': '3.5.35'}
 
 
@@ -256,6 +258,32 @@ def drill_add_node_reset(options: Options) -> str:
     return f'{run.seconds:.0f} s, {run.tasks["node2"]} tasks; again {again.seconds:.0f} s, changed=0'
 
 
+def drill_reset(options: Options) -> str:
+    """reset.yml of a node, which joins again, and of all: the machines are as fresh ones, but for the distribution's packages."""
+    del options
+    fresh_all()
+    before = {machine: lab.traces(machine) for machine in lab.MACHINES}
+    installed()
+    alone = lab.play('reset.yml', '--limit', 'node2', '-e', 'reset_confirm=yes').succeed()
+    leftovers(before, ['node2'])
+    lab.play('add-node.yml', '--limit', 'node2').succeed()
+    nothing_to_do()
+    unasked = lab.play('reset.yml')
+    require(unasked.code != 0 and 'not confirmed' in unasked.output, f'it did not ask:\n{unasked.output[-2000:]}')
+    nothing_to_do()
+    everything = lab.play('reset.yml', '-e', 'reset_confirm=yes').succeed()
+    leftovers(before, lab.MACHINES)
+    again = installed()
+    nothing_to_do()
+    return f'a node {alone.seconds:.0f} s, all {everything.seconds:.0f} s, installed again {again.seconds:.0f} s'
+
+
+def leftovers(before: dict[str, set[str]], machines: list[str]) -> None:
+    """Whether machines have nothing that they had not when they were fresh."""
+    left = {machine: sorted(lab.traces(machine) - before[machine]) for machine in machines}
+    require(not any(left.values()), f'left behind: {json.dumps(left, indent=1)}')
+
+
 def many_nodes(count: int) -> str:
     """An inventory of nodes that nobody can reach; the addresses are never asked."""
     hosts = '\n'.join(f'        far{number}: {{ansible_host: 10.34.{number // 250}.{number % 250 + 1}}}' for number in range(count))
@@ -371,6 +399,44 @@ def drill_upgrade(options: Options) -> str:
     nothing_to_do()
     say('\n    '.join(f'{seconds:6.1f} s {name}' for name, seconds in runs[0].costliest[:12]))
     return f'{runs[0].seconds:.0f} s from {" and ".join(BEFORE.values())}: {figures}'
+
+
+def drill_upgrade_killed(options: Options) -> str:
+    """An upgrade to another patch version is killed at random moments; the same command finishes it, and no request fails all the while."""
+    fresh_all()
+    lab.play('site.yml', '-e', json.dumps(PATCH_BEFORE)).succeed()
+    moments = lab.random_moments(1 if options.short else 3, 100, options.seed)
+
+    def killed(moment: float) -> lab.Run:
+        lab.play_killed(moment, 'upgrade.yml')
+        return lab.play('status.yml')
+
+    figures, runs = through(
+        *((f'upgrade, killed after {moment:.0f} s', functools.partial(killed, moment)) for moment in moments),
+        ('upgrade', lambda: lab.play('upgrade.yml').succeed()),
+    )
+    again = lab.play('upgrade.yml').succeed()
+    require(again.changed == 0, f'changed={again.changed} on the second run:\n{again.output[-3000:]}')
+    nothing_to_do()
+    return f'killed after {", ".join(f"{moment:.0f} s" for moment in moments)} (seed {options.seed}), then {runs[-1].seconds:.0f} s: {figures}'
+
+
+def drill_upgrade_back(options: Options) -> str:
+    """A new kube-apiserver, then a new kubelet, that does not start: its host goes back to the version before, the run stops there, no request fails."""
+    del options
+    fresh_all()
+    lab.play('site.yml', '-e', json.dumps(PATCH_BEFORE)).succeed()
+    figures = []
+    for setting in ('kube_master_apiserver_arguments', 'kube_node_kubelet_arguments'):
+        unknown = json.dumps({setting: {'no-such-argument': '1'}, 'kube_master_timeout': 30})
+        seen, runs = through((f'upgrade with {setting}', functools.partial(lab.play, 'upgrade.yml', '-e', unknown)))
+        require(runs[0].code != 0, f'a process that does not start was taken:\n{runs[0].output[-3000:]}')
+        require('It went back to' in runs[0].output, f'the run does not say that it went back:\n{runs[0].output[-3000:]}')
+        figures.append(f'{setting} {runs[0].seconds:.0f} s: {seen}')
+    finished = lab.play('upgrade.yml').succeed()
+    require(lab.nodes_ready(5), 'not all nodes are Ready')
+    nothing_to_do()
+    return f'{"; ".join(figures)}; mended and upgraded {finished.seconds:.0f} s'
 
 
 def drill_kill(options: Options) -> str:

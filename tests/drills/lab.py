@@ -162,6 +162,30 @@ def tree(machines: list[str]) -> dict[str, list[str]]:
     return {machine: ssh(machine, script, check=False).splitlines() for machine in machines}
 
 
+def traces(machine: str) -> set[str]:
+    """All that tells a machine from another: files outside of packages, units, firewall rules, interfaces, routes, mounts, users."""
+    script = r"""
+find / -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /run -o -path /tmp -o -path /usr/share -o -path /usr/lib -o -path /var/cache \
+  -o -path /var/log -o -path /var/tmp -o -path /var/lib/dpkg -o -path /var/lib/apt -o -path /var/lib/systemd -o -path /root/.ansible \) -prune \
+  -o -printf 'path %p\n' | sort > /tmp/traces-found
+cat /var/lib/dpkg/info/*.list /var/lib/dpkg/info/*.conffiles | sed 's/^/path /' | sort -u > /tmp/traces-packaged
+comm -23 /tmp/traces-found /tmp/traces-packaged
+rm /tmp/traces-found /tmp/traces-packaged
+ls /run | sed 's/^/run /'
+systemctl list-units --all --plain --no-legend --type=service,timer,mount,path | awk '{print "unit", $1}'
+iptables-save 2>/dev/null | grep '^-A' | sed 's/^/iptables /'
+nft list tables 2>/dev/null | sed 's/^/nft /'
+ipset list -name 2>/dev/null | sed 's/^/ipset /'
+ip -oneline link | awk -F': ' '{print "interface", $2}'
+ip -oneline -4 address | awk '{print "address", $2, $4}'
+ip route | sed 's/^/route /'
+findmnt --raw --noheadings --output TARGET | sed 's/^/mount /'
+getent passwd | cut -d: -f1 | sed 's/^/user /'
+swapon --noheadings --show=NAME | sed 's/^/swap /'
+"""
+    return set(ssh(machine, script).splitlines())
+
+
 def holder() -> str:
     """The load balancer that has the virtual address."""
     for machine in BALANCERS:
