@@ -620,6 +620,31 @@ def drill_backup_restore(options: Options) -> str:
             f'{len(moments)} kills, each finished by the same command')
 
 
+def drill_backup_timer(options: Options) -> str:
+    """backup_timer: the members take snapshots, prove and prune them by themselves; turned off, the timer is gone and the snapshots stay."""
+    del options
+    turned_on = ['-e', json.dumps({'backup_timer': True, 'backup_timer_keep': 2})]
+    lab.play('backup.yml', *turned_on).succeed()
+    sizes = []
+    for machine in lab.MASTERS:
+        require(lab.ssh(machine, 'systemctl is-active etcd-backup.timer').strip() == 'active', f'{machine}: no timer')
+        for _time in range(3):
+            lab.ssh(machine, 'systemctl start etcd-backup.service; sleep 1.1')
+        left = lab.ssh(machine, 'find /var/backups/etcd -type f -printf "%m %u %s\n"').splitlines()
+        require(len(left) == 2 and all(line.startswith('600 ') for line in left), f'{machine} has {left}')
+        sizes += [int(line.split()[2]) for line in left]
+    require(min(sizes) > 100_000, f'snapshots of {sizes} bytes')
+    again = lab.play('backup.yml', *turned_on, '-e', 'backup_keep=1').succeed()
+    require(again.changed == 1, f'changed={again.changed}, not the archive alone')
+    lab.play('backup.yml').succeed()
+    for machine in lab.MASTERS:
+        left = lab.ssh(machine, 'systemctl is-active etcd-backup.timer; ls /etc/systemd/system/etcd-backup.* 2>&1; ls /var/backups/etcd', check=False)
+        require('inactive' in left and 'No such file' in left and '.db' in left, f'{machine} after it was turned off: {left}')
+        lab.ssh(machine, 'rm -r /var/backups/etcd')
+    nothing_to_do()
+    return f'3 members, snapshots of {min(sizes) / 2**20:.0f} MiB and more, 2 kept'
+
+
 def drill_restore_fresh(options: Options) -> str:
     """An encrypted archive becomes the whole cluster on fresh machines, within five minutes; then on machines with other addresses."""
     nothing_to_do()
