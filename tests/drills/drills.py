@@ -702,7 +702,7 @@ def drill_restore_etcd(options: Options) -> str:
 
     def check(case: str, run: lab.Run, wanted: set[str]) -> None:
         run.succeed()
-        say(f'{case}: {run.seconds:.0f} s, of it ' + ', '.join(f'{seconds:.0f} s {name}' for seconds, name in run.costliest[:4]))
+        say(f'{case}: {run.seconds:.0f} s, of it ' + ', '.join(f'{seconds:.0f} s {name}' for name, seconds in run.costliest[:4]))
         require(secrets() == wanted, f'{case}: there are {secrets()}, and {wanted} are wanted')
         again = restore_etcd(*(['-e', f'restore_archive={archive}'] if case == 'none' else [])).succeed()
         require(again.changed == 0, f'{case}: changed={again.changed} on the second run:\n{again.output[-3000:]}')
