@@ -237,7 +237,7 @@ class ActionModule(ActionBase):
         """Effective values of the cluster's settings and of all ports; and why those that have none could not be evaluated."""
         values, unresolved = {}, {}
         for name in specs:
-            wanted = name.startswith("cluster_") or name.endswith("_port") or name == "kube_master_node_cidr_mask_size"
+            wanted = name.startswith("cluster_") or name.endswith("_port") or name in ("kube_master_node_cidr_mask_size", "lb_keepalived")
             raw = task_vars.get(name, self._defaults.get(name))
             if not wanted or name == "cluster_host_address" or raw is None:
                 continue

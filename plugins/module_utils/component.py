@@ -16,6 +16,7 @@ import contextlib
 import dataclasses
 import errno
 import fcntl
+import glob
 import grp
 import hashlib
 import http.client
@@ -42,6 +43,10 @@ TEMPORARY_SUFFIX = '.hardway-new'
 SECRET_TEXT = '(secret, not shown)\n'
 HEALTH_INTERVAL = 0.25
 JOURNAL_LINES = 25
+#: Where a process that overwrites its environment tells at its start what it was started with.
+RUN_DIR = '/run'
+#: Seconds that a component which took the place of another stays healthy before the next host does the same.
+REPLACED_HOLD = 3
 
 
 class ComponentError(Exception):
@@ -129,6 +134,12 @@ class Component:
     validate: list[str] | None = None
     images: Images | None = None
     health: Health = Health()
+    #: the process writes over its environment (nginx, for its title), so its unit tells elsewhere what it was started with
+    overwrites_environment: bool = False
+    #: name of a component that this one takes the place of
+    replaces: str | None = None
+    #: the component should not be here
+    absent: bool = False
     install_dir: str = '/opt/hardway'
     bin_dir: str = '/usr/local/bin'
     download_timeout: float = 60
@@ -332,7 +343,12 @@ class Unit:
         except OSError:
             return None
         prefix = f'{INPUTS_VARIABLE}='.encode()
-        return next((entry[len(prefix):].decode() for entry in environment if entry.startswith(prefix)), None)
+        return next((entry[len(prefix):].decode() for entry in environment if entry.startswith(prefix)), None) or self._told_inputs()
+
+    def _told_inputs(self):
+        """What the unit told at its start, where it is this start that told it."""
+        invocation, digest = ((read(told_path(self.name)) or b'').decode(errors='replace').split() + ['', ''])[:2]
+        return digest if digest and invocation == self.properties.get('InvocationID') else None
 
     def journal(self):
         return self.host.run(['journalctl', '--unit', self.name, '--lines', str(JOURNAL_LINES), '--no-pager', '--output', 'cat']).stdout.strip()
@@ -392,6 +408,10 @@ def reconcile(component, check_mode=False, defer_restart=False):
         return real.result()
 
 
+def told_path(service):
+    return f'{RUN_DIR}/hardway-{service}.inputs'
+
+
 def _plan(component):
     plan = _Run(component, Host(check_mode=True))
     plan.run()
@@ -414,6 +434,8 @@ class _Run:
         self.changes: list[Change] = []
         self.restart: str | None = None
         self.interrupts = False
+        #: the component that this one replaces ran until now
+        self.taking_over = False
         self.unit: Unit | None = None
         #: of the files that the process reloads: what it has loaded
         self.loaded: dict[str, str] = {}
@@ -440,6 +462,9 @@ class _Run:
 
     def run(self):
         component = self.component
+        if component.absent:
+            self._leave(component.name)
+            return
         self._own()
         if component.service:
             self.unit = Unit(self.host, component.service)
@@ -455,8 +480,35 @@ class _Run:
             self._service()
         elif component.apply:
             self._apply()
+        if component.replaces:
+            self._leave(component.replaces)
         if component.images:
             self._images(component.images)
+
+    def _leave(self, name):
+        """What a component's record says is ours: its service stopped and disabled, its files gone, then the record. Nothing without a record."""
+        record = Record(self.host, name)
+        owned = record.get('owns')
+        if not owned:
+            return
+        if not self.taking_over:
+            self._stop(name)
+        others = _paths_of_others(name)
+        for path in owned.get('paths', []):
+            if path not in others and (os.path.islink(path) or os.path.isfile(path)):
+                self._absent(File(path=path))
+        self.changes.append(Change(name, 'is not ours any more'))
+        if self.host.check_mode:
+            return
+        self.host.change(['systemctl', 'daemon-reload'])
+        os.unlink(record.path)
+
+    def _stop(self, name):
+        service = Record(self.host, name).get('owns', {}).get('service')
+        unit = Unit(self.host, service) if service else None
+        if unit and (unit.active or unit.properties.get('UnitFileState') == 'enabled'):
+            self.changes.append(Change(service, 'stopped and disabled'))
+            self.host.change(['systemctl', 'disable', '--now', service])
 
     def _own(self):
         """Before anything is written, write down what will be ours: a reset removes just that, also after a run that died."""
@@ -593,6 +645,10 @@ class _Run:
             self.changes.append(Change(component.service, 'enabled'))
             host.change(['systemctl', 'enable', component.service])
 
+        if self._takes_over():
+            self.interrupts = True
+            self._validate()
+            self._stop(component.replaces)
         if not unit.active:
             self.changes.append(Change(component.service, 'started'))
             self._interrupt(['systemctl', 'start', '--no-block', component.service], unit)
@@ -606,12 +662,20 @@ class _Run:
         if not host.check_mode:
             self.wait_until_healthy()
 
+    def _takes_over(self):
+        """Whether what this component replaces runs: two cannot have one port, so it ends right before this one starts."""
+        service = Record(self.host, self.component.replaces).get('owns', {}).get('service') if self.component.replaces else None
+        self.taking_over = bool(service) and Unit(self.host, service).active
+        return self.taking_over
+
     def _unit_files(self, digest, running):
         component = self.component
         before = len(self.changes)
         if component.unit:
             self._file(File(path=f'{UNIT_DIR}/{component.service}', content=component.unit.encode()))
         drop_in = f'# Written last: the process that has this digest was started from these inputs.\n[Service]\nEnvironment={INPUTS_VARIABLE}={digest}\n'
+        if component.overwrites_environment:
+            drop_in += _telling(told_path(component.service))
         if read(component.drop_in) != drop_in.encode():
             # Told through what led to it, so it is a change of its own only where nothing else is.
             if running == digest and not self.changes:
@@ -756,7 +820,7 @@ class _Run:
         digest = digest_of(self._inputs('restart'))
         deadline = time.monotonic() + health.timeout
         healthy_since = None
-        hold = health.hold if self.changes else 0
+        hold = max(health.hold, REPLACED_HOLD if self.taking_over else 0) if self.changes else 0
         while True:
             trouble = self._trouble(unit, digest)
             now = time.monotonic()
@@ -847,6 +911,24 @@ def read(path):
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
             return None
         raise
+
+
+def _telling(path):
+    """Lines of a unit for a process that does not keep its environment; INVOCATION_ID is systemd's (systemd.exec(5))."""
+    return (
+        f'ExecStartPost=/bin/sh -c \'echo "$$INVOCATION_ID $${INPUTS_VARIABLE}" > {path}\'\n'
+        f'ExecStopPost=-/bin/rm -f {path}\n'
+    )
+
+
+def _paths_of_others(name):
+    """Paths in the records of all components but one."""
+    found = set()
+    for path in glob.glob(f'{STATE_DIR}/*.json'):
+        if os.path.basename(path) != f'{name}.json':
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                found.update(json.loads(read(path) or b'{}').get('owns', {}).get('paths', []))
+    return found
 
 
 def on_disk(path):

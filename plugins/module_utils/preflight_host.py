@@ -12,6 +12,7 @@ from typing import Any
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.preflight_inventory import (
     PortUse,
+    address_moves,
     address_of,
     listed,
     minor_of,
@@ -410,6 +411,9 @@ def check_virtual_address(site: Site) -> Iterator[Problem]:
         return
     place = f"virtual address {address}"
     balancers = [host for host in site.readable if "lb" in host.groups]
+    if not address_moves(site.settings):
+        yield from check_own_address(address, balancers)
+        return
     for host in site.readable:
         if host.holds(address) and "lb" not in host.groups:
             yield Problem(
@@ -428,6 +432,18 @@ def check_virtual_address(site: Site) -> Iterator[Problem]:
                 f"Choose an address in the subnet of {host.name} ({host.address}), or let routers send it there and add the kind to preflight_accept.",
             )
     yield from check_answer(site, address, place, balancers)
+
+
+def check_own_address(address: Any, balancers: list[Host]) -> Iterator[Problem]:
+    """A load balancer without keepalived serves at an address that it has."""
+    for host in balancers:
+        if not host.holds(address):
+            yield Problem(
+                "endpoint-not-on-load-balancer",
+                f"endpoint {address}",
+                f"{host.name} does not have it, and without keepalived nobody gives it the address.",
+                f"Set cluster_endpoint_address to an address of {host.name} ({host.address}), or lb_keepalived: true.",
+            )
 
 
 def check_answer(site: Site, address: Any, place: str, balancers: list[Host]) -> Iterator[Problem]:

@@ -109,12 +109,21 @@ class Plan:
         places = [definition.place for definition in self.definitions if definition.name == name]
         return f"{name} ({places[-1]})" if places else f"{name} (default)"
 
+    @property
+    def address_moves(self) -> bool:
+        return address_moves(self.settings)
+
     def members(self, group: str) -> list[str]:
         return list(self.groups.get(group) or [])
 
     def cluster_hosts(self) -> list[Machine]:
         names = dict.fromkeys(name for group in CLUSTER_GROUPS for name in self.members(group))
         return [self.hosts[name] for name in names if name in self.hosts]
+
+
+def address_moves(settings: dict[str, Any]) -> bool:
+    """Whether the load balancers hand the endpoint's address over among them. If not, it is an address that a host has of its own."""
+    return settings.get("cluster_lb") != "external" and str(settings.get("lb_keepalived", True)).lower() not in ("false", "no", "off", "0")
 
 
 def address_of(value: Any) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
@@ -231,12 +240,19 @@ def check_etcd_members(plan: Plan) -> Iterator[Problem]:
 
 def check_load_balancers(plan: Plan) -> Iterator[Problem]:
     members = plan.members("lb")
-    if len(members) == 1 and plan.setting("cluster_lb") != "external":
+    if len(members) > 1 and plan.setting("cluster_lb") != "external" and not plan.address_moves:
+        yield Problem(
+            "several-load-balancers",
+            plan.place("lb_keepalived"),
+            f"{listed(members)} cannot share an address, for lb_keepalived is false and nothing moves it among them.",
+            "Keep one host in the group lb; or set lb_keepalived: true and choose a free address for cluster_endpoint_address.",
+        )
+    if len(members) == 1 and plan.address_moves:
         yield Problem(
             "single-load-balancer",
             "group lb",
             f"{members[0]} alone holds the virtual address: when it fails, the API is gone.",
-            "Add a second host to the group.",
+            "Add a second host to the group; or set lb_keepalived: false and take its own address, if one is meant.",
             WARNING,
         )
 
@@ -424,12 +440,19 @@ def check_endpoint(plan: Plan) -> Iterator[Problem]:
                 "Choose an address outside of both networks, in the load balancers' subnet.",
             )
     holders = [machine.name for machine in plan.cluster_hosts() if address_of(machine.address) == address]
-    if holders and plan.setting("cluster_lb") != "external":
+    if holders and plan.address_moves:
         yield Problem(
             "endpoint-is-host",
             place,
             f"{address} is the address of {listed(holders)}, but the load balancers move it among them.",
-            "Choose a free address; or set cluster_lb: external if nothing should move it.",
+            "Choose a free address; or, if nothing should move it, set lb_keepalived: false for a single load balancer, or cluster_lb: external.",
+        )
+    elif plan.setting("cluster_lb") != "external" and holders and not set(holders) & set(plan.members("lb")):
+        yield Problem(
+            "endpoint-is-host",
+            place,
+            f"{address} is the address of {listed(holders)}, and {listed(plan.members('lb'))} is to serve it.",
+            "Set an address of the load balancer.",
         )
 
 

@@ -285,29 +285,36 @@ class _Status:
         if not names:
             self.summary.append(("load balancer", Cell("not of this collection")))
             return None
-        section = Section("Load balancers", ["host", "virtual address", "haproxy", "keepalived", "servers"])
+        section = Section("Load balancers", ["host", "virtual address", "load balancer", "keepalived", "servers"])
         if not self.of_group("lb"):
             section.lines.append("None is in this run (--limit).")
         present = [name for name in names if name in self.read]
         holders = [name for name in present if address in self.read[name]["ansible_facts"]["hardway_host"].get("interface_of", {})]
         for name in self.of_group("lb"):
             servers, level = self._backends(name)
-            packages = (self.version(name, "haproxy") or "?", self.version(name, "keepalived") or "?")
+            packages = (self._balancer(name), self.version(name, "keepalived") or ("none" if self.read.get(name, {}).get("programs") else "?"))
             section.add(name, Cell("holds it", OK) if name in holders else "" if name in present else "?", *packages, Cell(servers, level))
         if len(holders) > 1:
             self.tell(
                 CRITICAL, _few(holders), f"both hold the virtual address {address}", "let VRRP pass between them (protocol 112), see journalctl -u keepalived"
             )
         elif not holders and len(present) == len(names):
-            self.tell(CRITICAL, "virtual address", f"nobody holds {address}", "systemctl status keepalived haproxy on the load balancers")
+            self.tell(CRITICAL, "virtual address", f"nobody holds {address}", "systemctl status keepalived, and haproxy or nginx, on the load balancers")
         elif not holders and self.of_group("lb"):
             self.tell(NOTE, "virtual address", f"none of the load balancers that were read holds {address}", "")
         text = f"{address} on {_few(holders)}" if holders else f"{address}, holder not seen"
         self.summary.append(("virtual address", Cell(text, OK if len(holders) == 1 else CRITICAL if len(present) == len(names) else "")))
         return section
 
+    def _balancer(self, name: str) -> str:
+        """What passes connections on, with its version."""
+        found = [component for component in ("haproxy", "nginx") if self.program(name, component)]
+        return ", ".join(f"{component} {self.version(name, component) or '?'}" for component in found) or "?"
+
     def _backends(self, name: str) -> tuple[str, str]:
         told = self.read.get(name, {}).get("backends", {})
+        if self.program(name, "nginx"):
+            return "nginx does not tell", ""
         if "error" in told:
             return "?", self.tell(WARNING, name, told["error"], "on the host: systemctl status haproxy")
         servers = [server for server in told.get("servers", []) if server["backend"] == "kube-apiserver"]

@@ -271,7 +271,7 @@ class Verifier:
 
     def light(self) -> None:
         """The API through its endpoint, the nodes, and what an anonymous client gets."""
-        with self._check("API", "", "Look at: the holder of the virtual address, haproxy, and journalctl -u kube-apiserver on the masters") as check:
+        with self._check("API", "", "Look at: the holder of the virtual address, the load balancer, and journalctl -u kube-apiserver on the masters") as check:
             version = self.api.get("/version")["gitVersion"]
             check.good = f"{self.api.server} answers as {version}"
             wanted = self.settings.version

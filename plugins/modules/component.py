@@ -143,6 +143,24 @@ options:
   service:
     description: Name of the systemd service. The default is O(name) with V(.service) where O(unit) is given. Without a service the component has files alone.
     type: str
+  overwrites_environment:
+    description:
+      - Whether the process writes over its own environment, as nginx does for its title, so that the digest cannot be read from it.
+      - Its unit then writes the digest to a file of C(/run) at each start, with the start's own number.
+    type: bool
+    default: false
+  replaces:
+    description:
+      - Name of a component that this one takes the place of, and that cannot run beside it.
+      - Where that one is on the host, it is stopped right before this one starts, hosts taking turns, and is removed once this one is healthy.
+    type: str
+  state:
+    description:
+      - Whether the component should be on the host.
+      - With V(absent) what its record says is ours goes - its service is stopped and disabled, its files are removed. Packages stay.
+    type: str
+    choices: [present, absent]
+    default: present
   apply:
     description: Command that brings the files of a component without a service into force.
     type: list
@@ -240,6 +258,11 @@ EXAMPLES = r"""
     health:
       url: https://127.0.0.1:10259/healthz
       ca: /etc/kubernetes/pki/ca.pem
+
+- name: Have no keepalived
+  hardway.kubernetes.component:
+    name: keepalived
+    state: absent
 """
 
 RETURN = r"""

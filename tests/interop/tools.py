@@ -109,3 +109,22 @@ def kube_apiserver(directory: Path) -> Path:
     shutil.copyfile(mirrored("dl.k8s.io/release/*/bin/linux/{arch}/kube-apiserver", "kubernetes"), copy)
     copy.chmod(0o755)
     return copy
+
+
+def nginx() -> tuple[Path, Path]:
+    """nginx and the directory of its modules: Debian's packages, unpacked, so that nothing is installed or started."""
+    directory, there = tool_directory("nginx", "usr/sbin/nginx", "usr/lib/nginx/modules/ngx_stream_module.so")
+    if not there:
+        if shutil.which("apt-get") is None or shutil.which("dpkg") is None:
+            raise Missing("nginx comes from Debian's packages, and apt-get and dpkg are not in PATH")
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(dir=directory.parent))
+        fetched = subprocess.run(["apt-get", "download", "nginx", "libnginx-mod-stream"], cwd=scratch, capture_output=True, text=True, check=False)
+        for package in scratch.glob("*.deb"):
+            subprocess.run(["dpkg", "-x", package, scratch], check=True)
+            package.unlink()
+        if not (scratch / "usr/lib/nginx/modules/ngx_stream_module.so").is_file():
+            shutil.rmtree(scratch)
+            raise Missing(f"apt-get download nginx libnginx-mod-stream failed:\n{fetched.stderr.strip()}")
+        put(directory, scratch)
+    return directory / "usr/sbin/nginx", directory / "usr/lib/nginx/modules"

@@ -40,6 +40,8 @@ class Systemd:
         self.die_at: str | None = None
         self.answers: dict[str, tuple[int, str, str]] = {}
         self.crashes = False
+        #: directory of what units tell whose processes overwrite their environment
+        self.told: Path | None = None
 
     def run(self, _host, argv, timeout=120):
         text = " ".join(argv)
@@ -66,6 +68,9 @@ class Systemd:
             return "\n".join(f"{key}={value}" for key, value in self._properties(name, service).items())
         if verb == "enable":
             service.enabled = True
+        elif verb == "disable":
+            service.enabled = False
+            self.stop(name)
         elif verb == "reload":
             service.reloads += 1
         elif verb in ("start", "restart"):
@@ -95,7 +100,10 @@ class Systemd:
         if self.crashes:
             service.state, service.sub_state = "failed", "failed"
             return
-        service.process = subprocess.Popen(["sleep", "600"], env={**os.environ, **service.environment})
+        kept = {} if self.told else service.environment
+        service.process = subprocess.Popen(["sleep", "600"], env={**os.environ, **kept})
+        if self.told:
+            (self.told / f"hardway-{name}.inputs").write_text(f"{service.invocation} {service.environment.get('HARDWAY_INPUTS', '')}\n")
         service.state, service.sub_state = "active", "running"
 
     def stop(self, name: str) -> None:

@@ -662,6 +662,81 @@ def test_what_is_not_known_yet_is_planned(systemd, server, tmp_path):
     assert f"{pending.path}: would change: expires soon" in result["changes"]
 
 
+# --- processes that overwrite their environment, and components that make room
+
+
+def test_a_process_without_its_environment_is_known_by_what_its_unit_told(systemd, server, tmp_path, monkeypatch):
+    monkeypatch.setattr(subject, "RUN_DIR", str(tmp_path))
+    systemd.told = tmp_path
+    server = dataclasses.replace(server, overwrites_environment=True)
+    assert "server.service: started" in subject.reconcile(server)["changes"]
+    drop_in = Path(server.drop_in).read_text()
+    assert f'echo "$$INVOCATION_ID $$HARDWAY_INPUTS" > {tmp_path}/hardway-server.service.inputs' in drop_in
+    assert not subject.reconcile(server)["changed"]
+    assert subject.reconcile(edit(server, server=b"a: 2\n"))["restart"].endswith("server.conf changed")
+    assert not subject.reconcile(edit(server, server=b"a: 2\n"))["changed"]
+    # Started by somebody else since then: what was told is of another start.
+    systemd.services[SERVICE].invocation += 1
+    assert subject.reconcile(edit(server, server=b"a: 2\n"))["restart"]
+
+
+@pytest.fixture(name="former")
+def make_former(tmp_path):
+    """Another component, of the same port as `server`."""
+    return Component(name="former", service="former.service", files=[File(str(tmp_path / "etc/former.conf"), b"f\n", 0o644, **ME)], health=Health(timeout=5))
+
+
+def test_a_component_takes_the_place_of_another(systemd, server, former, tmp_path, monkeypatch):
+    monkeypatch.setattr(subject, "REPLACED_HOLD", 0)
+    subject.reconcile(former)
+    systemd.changing_calls()
+    server = dataclasses.replace(server, replaces="former", validate=["validate-it"])
+    planned = subject.reconcile(server, check_mode=True)["changes"]
+    assert subject.reconcile(server, defer_restart=True)["deferred"], "hosts take turns"
+    assert systemd.changing_calls() == []
+    done = subject.reconcile(server)["changes"]
+    assert done == planned and "former.service: stopped and disabled" in done and done.count("former.service: stopped and disabled") == 1
+    calls = systemd.changing_calls()
+    assert calls.index("validate-it") < calls.index("systemctl disable --now former.service") < calls.index("systemctl start --no-block server.service")
+    assert not (tmp_path / "etc/former.conf").exists() and not Path(former.drop_in).exists() and not (tmp_path / "state/former.json").exists()
+    assert not systemd.services["former.service"].enabled
+    assert not subject.reconcile(server)["changed"]
+
+
+def test_what_a_dead_run_did_not_remove_is_removed(systemd, server, former, tmp_path, monkeypatch):
+    monkeypatch.setattr(subject, "REPLACED_HOLD", 0)
+    subject.reconcile(former)
+    server = dataclasses.replace(server, replaces="former")
+    systemd.die_at = "start"
+    with pytest.raises(Killed):
+        subject.reconcile(server)
+    systemd.die_at = None
+    subject.reconcile(server)
+    assert systemd.services[SERVICE].state == "active" and not (tmp_path / "state/former.json").exists()
+    assert not subject.reconcile(server)["changed"]
+
+
+def test_what_does_not_validate_leaves_the_other_in_its_place(systemd, server, former):
+    subject.reconcile(former)
+    systemd.answers["validate-it"] = (1, "", "no")
+    with pytest.raises(ComponentError, match="validate-it"):
+        subject.reconcile(dataclasses.replace(server, replaces="former", validate=["validate-it"]))
+    assert systemd.services["former.service"].state == "active"
+
+
+def test_a_component_that_should_not_be_here(systemd, server, tmp_path):
+    absent = Component(name="server", absent=True)
+    assert not subject.reconcile(absent)["changed"], "what is not ours stays"
+    shared = File(str(tmp_path / "etc/shared.conf"), b"s\n", 0o644, **ME)
+    subject.reconcile(dataclasses.replace(server, files=[*server.files, shared]))
+    subject.reconcile(Component(name="other", files=[shared], apply=["true"]))
+    planned = subject.reconcile(absent, check_mode=True)["changes"]
+    assert subject.reconcile(absent)["changes"] == planned
+    assert [path.name for path in (tmp_path / "etc").rglob("*") if path.is_file()] == ["shared.conf"]
+    assert systemd.services[SERVICE].state == "inactive" and not systemd.services[SERVICE].enabled
+    assert not subject.reconcile(absent)["changed"]
+
+
 # --- the pieces
 
 

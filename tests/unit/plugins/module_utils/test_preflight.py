@@ -207,6 +207,12 @@ def failed(error: str, reachable: bool = True) -> dict:
     return {"reachable": reachable, "readable": False, "error": error}
 
 
+def alone(cluster: Cluster) -> Cluster:
+    """One load balancer at an address of its own, without keepalived."""
+    cluster.group("lb", "lb1").set(lb_keepalived=False, cluster_lb="nginx", cluster_endpoint_address="10.33.0.21")
+    return cluster.host("lb2", groups=())
+
+
 EXPIRED = {"path": "/var/lib/kubelet/pki/kubelet-client-current.pem", "present": True, "not_after": 1, "expired": True}
 
 # kind, a part of its place, the change that makes it, one like it that is fine
@@ -222,6 +228,15 @@ CASES = [
         lambda c: c.group("etcd", *[f"m{number}" for number in range(7)]),
     ),
     ("single-load-balancer", "group lb", lambda c: c.group("lb", "lb1"), lambda c: c.group("lb", "lb1").set(cluster_lb="external")),
+    ("single-load-balancer", "group lb", lambda c: c.group("lb", "lb1"), alone),
+    (
+        "several-load-balancers",
+        "lb_keepalived",
+        lambda c: c.set(lb_keepalived=False, cluster_endpoint_address="10.33.0.21"),
+        alone,
+    ),
+    ("endpoint-is-host", "cluster_endpoint_address", lambda c: alone(c).set(cluster_endpoint_address="10.33.0.11"), alone),
+    ("endpoint-not-on-load-balancer", "endpoint 10.33.0.50", lambda c: alone(c).set(cluster_endpoint_address="10.33.0.50"), alone),
     ("invalid-host-name", "host Node_9", lambda c: c.add("Node_9", "kube_node"), lambda c: c.add("node9.example.org", "kube_node")),
     ("invalid-address", "host node1", lambda c: c.address("node1", "node1.example.org"), lambda c: c.address("node1", "fd00::31").set()),
     ("unusable-address", "host node1", lambda c: c.address("node1", "127.0.0.1"), lambda c: c.address("node1", "192.168.0.31")),

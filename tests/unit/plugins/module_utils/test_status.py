@@ -132,7 +132,7 @@ def test_all_is_well(facts):
     }
     assert rows(page, "Control plane")[1:] == [["m2", VERSION, "ready", "1.36.3 (leads)", VERSION], ["m3", VERSION, "ready", VERSION, "1.36.3 (leads)"]]
     assert rows(page, "etcd")[0] == ["m1", "m1id", "3.6.16", "leader", "yes", "8.6 MiB", "7.6 MiB", "0 % of 8.0 GiB", "500", "0", ""]
-    assert rows(page, "Load balancers")[0] == ["lb1", "holds it", "2.6", "2.2", "m1 UP, m2 UP, m3 UP"]
+    assert rows(page, "Load balancers")[0] == ["lb1", "holds it", "haproxy 2.6", "2.2", "m1 UP, m2 UP, m3 UP"]
     assert rows(page, "Hosts")[-1] == ["n1", "kube_node", "Ready", VERSION, "containerd://2.4.2", "6.1", "Debian 12", "0.10 0.20 0.30", "right"]
     assert ["etcd", "3.6.16", "m1, m2, m3", "active", "1 min"] in rows(page, "Programs")
 
@@ -229,6 +229,16 @@ def test_two_hold_the_virtual_address(facts):
 def test_who_was_not_read_may_hold_it(facts):
     del facts["hosts"]["lb1"]
     only(facts, NOTE, "virtual address", "none of the load balancers that were read")
+
+
+def test_nginx_without_keepalived(facts):
+    for name in ("lb1", "lb2"):
+        programs = [program for program in facts["hosts"][name]["programs"] if program["component"] == "haproxy"]
+        programs[0]["component"] = "nginx"
+        facts["hosts"][name] |= {"programs": programs, "backends": {}}
+    page = judge(facts, now=NOW)
+    assert page.findings == []
+    assert rows(page, "Load balancers")[0] == ["lb1", "holds it", "nginx 2.6", "none", "nginx does not tell"]
 
 
 def test_haproxy_sees_a_server_down(facts):
