@@ -89,6 +89,7 @@ class Settings:
     timeout: float = 60.0
     dns: bool = True
     outside: bool = True
+    metrics: bool = False
 
 
 class Tunnel:
@@ -303,6 +304,28 @@ class Verifier:
         stranger = Api(self.api.credentials.anonymous(), self.api.timeout, "hardway-verify-anonymous")
         problems = [f"{path} answers {status}" for path in HEALTH_PATHS for status in [stranger.text(path)[0]] if status != 200]
         return problems + [f"{path} answers {status}" for path in CLOSED_PATHS for status in [stranger.text(path)[0]] if status not in (401, 403)]
+
+    def metrics(self) -> None:
+        """What nodes and pods use, as `kubectl top` asks for it. metrics-server tells of a node when it has looked at it twice."""
+        if not self.settings.metrics or self.failed:
+            return
+        hint = "Look at: kubectl get apiservice v1beta1.metrics.k8s.io, and kubectl -n kube-system logs deployment/metrics-server"
+        with self._check("metrics", f"of {len(self.settings.nodes)} nodes and their pods, as kubectl top shows them", hint) as check:
+            end = time.monotonic() + self.settings.timeout
+            while True:
+                check.problems[:] = self._metrics_problems()
+                if check.ok or time.monotonic() >= end:
+                    return
+                time.sleep(INTERVAL)
+
+    def _metrics_problems(self) -> list[str]:
+        try:
+            nodes, pods = (self.api.items(f"/apis/metrics.k8s.io/v1beta1/{kind}") for kind in ("nodes", "pods"))
+        except (ApiError, ApiUnreachable) as error:
+            return [str(error)]
+        told = {item["metadata"]["name"] for item in nodes if item.get("usage", {}).get("cpu") and item["usage"].get("memory")}
+        problems = [f"none of {name}" for name in self.settings.nodes if name not in told]
+        return problems or ([] if pods else ["none of any pod"])
 
     def pods(self) -> None:
         """Real pods on all nodes; nothing of them is left behind.

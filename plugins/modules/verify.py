@@ -58,6 +58,10 @@ options:
     description: Whether to ask the NodePorts from the controller.
     type: bool
     default: true
+  metrics:
+    description: Whether the use of each node, and of pods, must be told (metrics-server). Not in check mode, where it may be about to be installed.
+    type: bool
+    default: false
 requirements:
   - websocket-client (for O(level=pods))
 attributes:
@@ -135,6 +139,7 @@ def main() -> None:
             dns={"type": "bool", "default": True},
             dns_domain={"type": "str", "default": "cluster.local"},
             outside={"type": "bool", "default": True},
+            metrics={"type": "bool", "default": False},
         ),
         required_if=[("level", "pods", ["image"])],
         supports_check_mode=True,
@@ -148,13 +153,15 @@ def main() -> None:
     settings = Settings(
         nodes={node["name"]: node["address"] or node["name"] for node in params["nodes"]},
         image=params["image"] or "",
-        **{key: params[key] for key in ("version", "dns", "dns_domain", "outside", "timeout")},
+        **{key: params[key] for key in ("version", "dns", "dns_domain", "outside", "metrics", "timeout")},
     )
     try:
         verifier = Verifier(Api.of_module(params, "hardway-verify"), settings)
         verifier.light()
         if with_pods:
             verifier.pods()
+        if not module.check_mode:
+            verifier.metrics()
     except (KubeconfigError, ApiError, ApiUnreachable) as error:
         module.fail_json(msg=str(error))
     result = {

@@ -34,6 +34,7 @@ CONTROLLERS = (
     "serviceaccount-controller",
     "root-ca-certificate-publisher-controller",
     "certificatesigningrequest-signing-controller",
+    "clusterrole-aggregation-controller",
     "namespace-controller",
     "disruption-controller",
 )

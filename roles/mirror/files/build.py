@@ -150,7 +150,7 @@ RECIPES = {
 }
 
 # Components of the catalogue that are not built, because no set for them could be made: their modules are not to be had where this is developed.
-NOT_BUILT = ("cri-dockerd", "calicoctl")
+NOT_BUILT = ("cri-dockerd", "calicoctl", "headlamp")
 # The component whose sets serve for other patch versions too.
 PATCHED = "kubernetes"
 # What is built unless something is named; the others cost time that only those who use them should spend.
@@ -653,12 +653,14 @@ def without_not_built(requests: list[str], mirror: Path, arch: str, progress: Pr
     for request in requests:
         component, _equals, version = request.partition("=")
         if component in NOT_BUILT:
-            url = rendered_entry("cluster_artifacts", component, component, version or "VERSION", arch)["url"]
-            path = mirror / mirror_path(url)
+            image = component in catalogue()["cluster_images"]
+            entry = rendered_entry("cluster_images" if image else "cluster_artifacts", component, component, version or "VERSION", arch)
+            path = mirror / (entry["url"] if image else mirror_path(entry["url"]))
             if path.is_file():
                 progress.say(f"{component} {version}: is in the mirror as it was put there, kept")
             else:
-                problems.append(f"{component} {version or 'VERSION'} is not built from source: download {url} to {path}, or leave {component} out")
+                source = f"copy {entry['ref']} as a docker-archive" if image else f"download {entry['url']}"
+                problems.append(f"{component} {version or 'VERSION'} is not built from source: {source} to {path}, or leave {component} out")
     if problems:
         raise BuildError("\n".join(problems))
     return [request for request in requests if request.partition("=")[0] not in NOT_BUILT]

@@ -215,3 +215,43 @@ def test_nothing_is_left_when_no_pod_comes(tmp_path: Path) -> None:
     assert [check.name for check in verifier.checks] == ["web pods"]
     assert "no kube-controller-manager has seen the DaemonSet" in verifier.checks[0].line
     assert cluster.objects == set()
+
+
+def metrics_of(tmp_path: Path, *answers: tuple[int, t.Any]) -> verify.Check:
+    """The check of metrics with what the API answers for nodes, in turn; the last one stays."""
+    left = list(answers)
+
+    def handler(method: str, path: str, query: dict[str, str], body: t.Any) -> t.Any:
+        if path.endswith("/pods"):
+            return 200, {"items": [{"metadata": {"name": "p"}}]}, {}
+        status, answer = left.pop(0) if len(left) > 1 else left[0]
+        return status, answer, {}
+
+    with FakeApi(tmp_path, handler) as api:
+        verifier = verify.Verifier(Api.from_kubeconfig(str(api.kubeconfig)), verify.Settings(nodes={"node1": "x", "node2": "y"}, metrics=True, timeout=1))
+        verifier.metrics()
+    (check,) = verifier.checks
+    return check
+
+
+def usage(*names: str) -> tuple[int, t.Any]:
+    return 200, {"items": [{"metadata": {"name": name}, "usage": {"cpu": "10m", "memory": "1Mi"}} for name in names]}
+
+
+def test_metrics_of_all_nodes(tmp_path: Path) -> None:
+    assert metrics_of(tmp_path, usage("node1"), usage("node1", "node2")).line == "metrics: of 2 nodes and their pods, as kubectl top shows them"
+
+
+def test_a_node_without_metrics_is_named(tmp_path: Path) -> None:
+    assert metrics_of(tmp_path, usage("node2")).problems == ["none of node1"]
+
+
+def test_metrics_that_nobody_serves(tmp_path: Path) -> None:
+    check = metrics_of(tmp_path, (404, {"message": "the server could not find the requested resource"}))
+    assert not check.ok and "could not find" in check.line and "v1beta1.metrics.k8s.io" in check.line
+
+
+def test_metrics_that_are_off_are_not_asked_for(tmp_path: Path) -> None:
+    verifier = verify.Verifier(t.cast(Api, None), verify.Settings(nodes={"node1": "x"}))
+    verifier.metrics()
+    assert verifier.checks == []
