@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import fnmatch
 import os
 import secrets
 from concurrent.futures import ThreadPoolExecutor
@@ -559,7 +560,8 @@ class _Planner:
         wanted = {LOCK}
         for entry in (*self.request.authorities, *self.request.certificates, *self.request.keys, *self.request.bundles):
             wanted.update(file_names(entry))
-        return [name for name in present if name not in wanted and name.endswith((".pem", ".key")) and not files.is_directory(self._file(name))]
+        found = [name for name in present if name not in wanted and name.endswith((".pem", ".key")) and not files.is_directory(self._file(name))]
+        return [name for name in found if not any(fnmatch.fnmatchcase(name, pattern) for pattern in self.request.keep)]
 
 
 def _passphrases(wanted: Wanted) -> list[str | None]:

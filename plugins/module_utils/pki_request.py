@@ -189,6 +189,7 @@ class Request:
     renew: frozenset[str] = frozenset()  # names of the certificates that are issued anew in any case
     renew_keys: bool = False
     purge: bool = False
+    keep: tuple[str, ...] = ()  # patterns of the names of files that others keep
 
 
 @dataclass
@@ -319,6 +320,7 @@ class _Parser:
             renew=renew,
             renew_keys=bool(self.arguments.get("renew_keys")),
             purge=bool(self.arguments.get("purge")),
+            keep=tuple(self.arguments.get("keep") or ()),
         )
 
     def _list(self, where: str, value: object) -> list:

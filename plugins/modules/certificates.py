@@ -212,6 +212,11 @@ options:
     description: Whether C(.pem) and C(.key) files that nothing here asks for are removed. They are listed in any case.
     type: bool
     default: false
+  keep:
+    description: Names of files that other calls keep in this directory, with C(*) for any text. They are neither listed as unwanted nor removed.
+    type: list
+    elements: str
+    default: []
 extends_documentation_fragment:
   - ansible.builtin.action_common_attributes
 attributes:
@@ -413,6 +418,7 @@ def argument_spec() -> dict:
         "renew": {"type": "list", "elements": "str", "default": []},
         "renew_keys": {"type": "bool", "default": False, "no_log": False},
         "purge": {"type": "bool", "default": False},
+        "keep": {"type": "list", "elements": "str", "default": []},
     }
 
 
