@@ -81,6 +81,7 @@ class Drain:
         self.timeout = timeout
         self.check_mode = check_mode
         self.takes_pods = True
+        self._evictions = ""
 
     def empty(self, unmanaged: bool = False) -> Outcome:
         """No new pods, and those that are there leave. Where they cannot, a cordon of ours is taken back, and DrainRefused or ApiError raised."""
@@ -188,10 +189,18 @@ class Drain:
         refusal = "" if found["metadata"].get("deletionTimestamp") else self._eviction(pod, dry_run=False)
         return refusal or f"{pod.label} on {self.node} was evicted and has not ended after {self.timeout:g} s"
 
+    def _eviction_version(self) -> str:
+        """policy/v1, or what an API server before 1.22 calls it; it says so itself."""
+        if not self._evictions:
+            resources = insist(lambda: self.api.get("/api/v1"), self.timeout).get("resources") or []
+            told = next((entry for entry in resources if entry.get("name") == "pods/eviction"), {})
+            self._evictions = f"{told.get('group') or 'policy'}/{told.get('version') or 'v1'}"
+        return self._evictions
+
     def _eviction(self, pod: Pod, dry_run: bool) -> str:
         """Why the pod must stay for now; empty where the eviction was accepted or the pod goes anyway."""
         body: dict[str, t.Any] = {
-            "apiVersion": "policy/v1",
+            "apiVersion": self._eviction_version(),
             "kind": "Eviction",
             "metadata": {"namespace": pod.namespace, "name": pod.name},
             "deleteOptions": {"preconditions": {"uid": pod.uid}, **({"dryRun": ["All"]} if dry_run else {})},
