@@ -46,6 +46,8 @@ IMAGE_SCRATCH = "/var/lib/hardway-image-*"
 CGROUPS = "/sys/fs/cgroup"
 KUBEPODS = ("kubepods", "kubepods.slice")
 NAMESPACE = "k8s.io"
+#: Of containerd too, where docker runs one of its own.
+DOCKER_NAMESPACE = "moby"
 NETWORK_NAMESPACES = "/run/netns/cni-*"
 #: The protocol of the routes that pod-routes sets.
 ROUTE_PROTOCOL = "77"
@@ -101,6 +103,15 @@ LEAVINGS = {
         nft_tables=("cni_hostport", "cni_plugins_masquerade"),
         interfaces=("cni0",),
     ),
+    "docker": Leaving(
+        directories=("/var/lib/docker", "/run/docker", "/etc/docker", "/var/lib/dockershim", "/opt/cni", "/etc/cni/net.d", "/var/lib/cni"),
+        files=("/run/docker.sock", "/run/docker.pid", NETWORK_NAMESPACES),
+        mounts=("/run/docker/*", "/var/lib/docker/*", NETWORK_NAMESPACES),
+        chains=("DOCKER", "CNI-"),
+        nft_tables=("cni_hostport", "cni_plugins_masquerade"),
+        interfaces=("cni0", "docker0"),
+    ),
+    "cri-dockerd": Leaving(directories=("/var/lib/cri-dockerd",), files=("/run/cri-dockerd.sock",)),
     "kube-proxy": Leaving(directories=("/etc/kubernetes",), chains=("KUBE-",), nft_tables=("kube-proxy",), interfaces=("kube-ipvs0",)),
     "flanneld": Leaving(
         directories=("/run/flannel", "/etc/flannel"),
@@ -121,7 +132,8 @@ STOP_ORDER: tuple[tuple[str | None, ...], ...] = (
     ("kubelet",),
     ("kube-proxy", "flanneld", "pod-routes"),
     (None,),
-    ("containerd",),
+    ("cri-dockerd",),
+    ("containerd", "docker"),
     ("kube-scheduler", "kube-controller-manager"),
     ("kube-apiserver",),
     ("etcd",),
@@ -368,28 +380,38 @@ def _is_present(service: str) -> bool:
 
 
 class Pods:
-    """Processes of pods, and the shims of containerd above them."""
+    """Processes of pods, and the shims of containerd above them. Where docker is ours, all of its containers are."""
 
     def __init__(self, scope: Scope) -> None:
-        self.active = scope.has("containerd", "kubelet")
+        self.active = scope.has("containerd", "docker", "kubelet")
+        self.docker = scope.has("docker")
+        self.namespaces = (NAMESPACE, DOCKER_NAMESPACE) if self.docker else (NAMESPACE,)
         self.ctr = os.path.join(scope.request.bin_dir, "ctr")
 
     def find(self) -> list[Item]:
         if not self.active:
             return []
-        shims = {pid: sandbox for pid, sandbox in ((pid, shim_of(_arguments(pid))) for pid in processes()) if sandbox}
+        shims = {pid: sandbox for pid, sandbox in ((pid, shim_of(_arguments(pid), self.namespaces)) for pid in processes()) if sandbox}
         return [Item(f"pod sandbox {sandbox}", pid) for pid, sandbox in shims.items()] + [
             Item(f"process {pid} of a pod ({_read(f'/proc/{pid}/comm').strip()})", pid) for pid in processes_of_pods() if pid not in shims
         ]
 
     def remove(self, items: list[Item]) -> None:
-        if os.path.exists(self.ctr):
+        if self.docker:
+            self._ask_docker()
+        elif os.path.exists(self.ctr):
             self._ask_containerd()
         targets = {item.target for item in self.find()}
         for pid in targets:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in targets))
+
+    @staticmethod
+    def _ask_docker() -> None:
+        names = run("docker", "ps", "--all", "--quiet", timeout=20)[1].split()
+        if names:
+            run("docker", "rm", "--force", *names, timeout=60)
 
     def _ask_containerd(self) -> None:
         """containerd ends the containers and their mounts itself, if it can."""
@@ -415,12 +437,12 @@ def _arguments(pid: int) -> list[str]:
     return _read(f"/proc/{pid}/cmdline").split("\0")
 
 
-def shim_of(arguments: list[str]) -> str:
-    """The pod sandbox that a process is the shim of; empty if it is not a shim of Kubernetes' containers."""
+def shim_of(arguments: list[str], namespaces: t.Sequence[str] = (NAMESPACE,)) -> str:
+    """The pod sandbox (with docker the container) that a process is the shim of; empty if it is not a shim of Kubernetes' containers."""
     if not os.path.basename(arguments[0]).startswith("containerd-shim"):
         return ""
     options = dict(zip(arguments, arguments[1:]))
-    return options.get("-id", "(unknown)") if options.get("-namespace") == NAMESPACE else ""
+    return options.get("-id", "(unknown)") if options.get("-namespace") in namespaces else ""
 
 
 def is_of_pod(cgroups: str) -> bool:
