@@ -65,6 +65,7 @@ def pki(
     apiserver_hosts: Iterable[str] = (),
     etcd_hosts: Iterable[str] = (),
     certificates: Iterable[Mapping] = (),
+    etcd_clients: Iterable[str] = (),
     generations: Mapping | None = None,
 ) -> dict:
     """All that a cluster's directory is to hold; see pki.yml for the arguments."""
@@ -77,6 +78,7 @@ def pki(
         *_etcd(groups.get("etcd") or [], etcd_hosts),
         *_apiserver(groups.get("kube_master") or [], names),
         *_clients(),
+        *(_leaf(str(name), "etcd-ca", "client") for name in etcd_clients),
     ]
     # O is left out: in a client's certificate it is a group of Kubernetes' authorization.
     common = {name: value for name, value in (subject or {}).items() if name in ("C", "ST", "L", "OU")}

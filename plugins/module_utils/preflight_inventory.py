@@ -169,25 +169,33 @@ def minor_of(text: str) -> str:
     return f"{version[0]}.{version[1]}" if version else ""
 
 
+def _numbers(text: str) -> list[int]:
+    return [int(part) for part in re.findall(r"\d+", text)]
+
+
 def is_domain(text: str) -> bool:
     """A domain name of RFC 1123 in lower case, without a trailing dot."""
     return 0 < len(text) <= 253 and all(LABEL.match(label) for label in text.split("."))
 
 
 def supported_versions(table: Any, etcd: Iterable[Any] = ()) -> dict[str, dict[str, list[str]]]:
-    """What goes with each minor version of Kubernetes, from the version table of the role cluster.
+    """What goes with each minor version of Kubernetes, from the version table of the role cluster, where each tells what is new against the one before.
 
-    An entry's `etcd`, `containerd` and `runtime` are lists of versions (as prefixes) and names; `containerd_major` serves, too.
+    An entry's `etcd`, `containerd`, `coredns` and `runtime` are lists of versions (as prefixes) and names; `containerd_major` serves, too.
+    `tried: false` makes a warning.
     """
     supported = {}
-    for minor, entry in (table or {}).items():
-        values = entry if isinstance(entry, dict) else {}
+    values: dict[str, Any] = {}
+    for minor, entry in sorted((table or {}).items(), key=lambda item: _numbers(str(item[0]))):
+        values = {**values, **(entry if isinstance(entry, dict) else {})}
         major = values.get("containerd_major")
         containerd = values.get("containerd") or ([major] if major else [])
         supported[str(minor)] = {
             "etcd": [str(version) for version in values.get("etcd") or etcd],
             "containerd": [str(version) for version in containerd],
+            "coredns": [str(version) for version in values.get("coredns") or []],
             "runtime": list(values.get("runtime") or []),
+            "untried": [] if values.get("tried", True) else [str(minor)],
         }
     return supported
 
@@ -520,7 +528,16 @@ def check_kubernetes_version(plan: Plan) -> Iterator[Problem]:
             "unsupported-version",
             plan.place(name),
             f"Kubernetes {plan.setting(name)} is not supported.",
-            f"Use a version of {listed(sorted(plan.supported), 'or')}.",
+            f"Use a version of {listed(sorted(plan.supported, key=_numbers), 'or')}.",
+        )
+    elif minor in plan.supported and plan.supported[minor].get("untried"):
+        tried = [known for known in plan.supported if not plan.supported[known].get("untried")]
+        yield Problem(
+            "untried-version",
+            plan.place(name),
+            f"Kubernetes {minor} was not tried with this collection.",
+            f"Try it where nothing depends on it, or use a version of {listed(sorted(tried, key=_numbers), 'or')}.",
+            WARNING,
         )
 
 
@@ -543,7 +560,7 @@ def check_combination(plan: Plan) -> Iterator[Problem]:
     version = plan.setting("cluster_kubernetes_version")
     minor = minor_of(version)
     tables = [plan.supported[minor]] if minor in plan.supported else list(plan.supported.values())
-    for component in ("etcd", "containerd"):
+    for component in ("etcd", "containerd", "coredns"):
         name = f"cluster_{component}_version"
         text, known = plan.setting(name), list(dict.fromkeys(prefix for table in tables for prefix in table.get(component) or []))
         if component == "containerd" and plan.setting("cluster_runtime") == "docker":

@@ -68,7 +68,7 @@ options:
         default: []
   versions:
     description:
-      - By minor version of Kubernetes a dictionary with C(etcd), C(containerd) (lists of prefixes of versions) and C(runtime).
+      - By minor version of Kubernetes a dictionary with C(etcd), C(containerd), C(coredns) (lists of prefixes of versions), C(runtime) and C(tried).
       - The default is C(cluster_version_table) of the role cluster.
     type: dict
   etcd_versions:

@@ -75,6 +75,10 @@ class Process:
         if self._process.poll() is not None:
             raise RuntimeError(f"{self.name} ended with {self._process.returncode}:\n{self.tail()}")
 
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
     def tail(self) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-15:])
 

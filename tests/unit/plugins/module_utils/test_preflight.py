@@ -24,6 +24,12 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.preflight_inven
 )
 from ansible_collections.hardway.kubernetes.plugins.module_utils.preflight_problem import WARNING, Problem, errors, report, settle
 
+SUPPORTED = {
+    "1.34": {"coredns": ["1.10"], "tried": False},
+    "1.35": {"coredns": [], "tried": True, "containerd_major": 2},
+    "1.36": {"containerd": ["2"], "runtime": ["containerd"]},
+}
+
 SETTINGS = {
     "cluster_name": "kubernetes",
     "cluster_dir": "/srv/clusters/kubernetes",
@@ -134,7 +140,7 @@ class Cluster:
             definitions=[Definition(name, value, f"group all, group_vars/all.yml:{line}") for line, (name, value) in enumerate(SETTINGS.items(), 1)],
             specs=SPECS,
             prefixes=("cluster_", "kube_node_", "host_", "preflight_"),
-            supported=supported_versions({"1.35": {"containerd_major": 2}, "1.36": {"containerd": ["2"], "runtime": ["containerd"]}}, ["3.5", "3.6"]),
+            supported=supported_versions(SUPPORTED, ["3.5", "3.6"]),
             ports=list(PORTS),
             run=list(ADDRESSES),
             controller=Controller(ansible="2.19.14", ansible_minimum="2.19.0", cluster_dir="/srv/clusters/kubernetes", cluster_dir_mode=0o40700),
@@ -319,6 +325,18 @@ CASES = [
         "cluster_kubernetes_version",
         lambda c: c.set(cluster_kubernetes_version="1.20.2"),
         lambda c: c.set(cluster_kubernetes_version="1.35.4"),
+    ),
+    (
+        "untried-version",
+        "cluster_kubernetes_version",
+        lambda c: c.set(cluster_kubernetes_version="1.34.4"),
+        lambda c: c.set(cluster_kubernetes_version="1.35.4"),
+    ),
+    (
+        "unsupported-combination",
+        "cluster_coredns_version",
+        lambda c: c.set(cluster_coredns_version="1.14.7", cluster_kubernetes_version="1.34.4"),
+        lambda c: c.set(cluster_coredns_version="1.14.7"),
     ),
     ("invalid-version", "cluster_etcd_version", lambda c: c.set(cluster_etcd_version="latest"), lambda c: c.set(cluster_etcd_version="3.6.17")),
     ("unsupported-combination", "cluster_etcd_version", lambda c: c.set(cluster_etcd_version="3.4.30"), lambda c: c.set(cluster_etcd_version="3.5.35")),

@@ -1,0 +1,140 @@
+# Copyright: (c) 2026, the hardway.kubernetes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What the roles of this collection put on a host, as their own tasks, settings and templates render it; no host is asked.
+
+In a process of its own, for Ansible's loader of plugins changes how all that comes later is imported.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import pathlib
+import subprocess
+import sys
+import zlib
+from unittest import mock
+
+import yaml
+
+ROOT = pathlib.Path(__file__).resolve().parents[4]
+GROUPS = {"etcd": ["master1", "lb1"], "lb": ["lb1"], "kube_master": ["master1"], "kube_node": ["master1", "node1"]}
+ADDRESSES = {"master1": "192.0.2.11", "lb1": "192.0.2.21", "node1": "192.0.2.31"}
+HOST = {
+    "packages": {}, "swap": [], "units": {}, "kubelet_certificate": {"present": False, "expired": False, "pem": ""}, "etcd_member": False, "etcd_started_with": {},
+    "distribution": {"id": "debian", "like": []},
+}  # fmt: skip
+
+
+class Artifacts(dict):
+    """A lock that has everything."""
+
+    def __contains__(self, name):
+        return True
+
+    def __missing__(self, name):
+        return {"ref": name, "url": f"http://mirror.example.org/{name}", "sha256": "0" * 64, "version": "1"}
+
+
+def components(host: str, state: pathlib.Path, **settings) -> dict[str, dict]:
+    """Component -> its description as the host would get it, with the text of its files by path."""
+    done = subprocess.run([sys.executable, __file__], input=json.dumps([host, str(state), settings]), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def objects(state: pathlib.Path, **settings) -> str:
+    """What the role kube_master applies to a cluster, as YAML."""
+    done = subprocess.run([sys.executable, __file__], input=json.dumps(["", str(state), settings]), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def _loaded():
+    from ansible.plugins.loader import init_plugin_loader
+
+    init_plugin_loader([str(ROOT / ".collections")])
+
+
+def _variables(host: str, state: pathlib.Path, settings: dict) -> dict:
+    hostvars = {name: {"ansible_host": address, "inventory_hostname": name, "hardway_host": HOST} for name, address in ADDRESSES.items()}
+    return {
+        **hostvars[host],
+        "group_names": [name for name, members in GROUPS.items() if host in members],
+        "groups": GROUPS,
+        "hostvars": hostvars,
+        "ansible_play_hosts": list(ADDRESSES),
+        "ansible_play_hosts_all": list(ADDRESSES),
+        "ansible_check_mode": True,
+        "ansible_inventory_sources": [str(state / "inventory")],
+        "cluster_dir": str(state),
+        "cluster_endpoint_address": "192.0.2.100",
+        "cluster_lock": {"artifacts": {}},
+        **settings,
+    }
+
+
+def _objects(state: pathlib.Path, settings: dict) -> str:
+    from ansible.parsing.dataloader import DataLoader
+    from ansible.template import Templar, trust_as_template
+    from ansible_collections.hardway.kubernetes.plugins.module_utils import steps
+
+    loader = DataLoader()
+    role = ROOT / "roles" / "kube_master"
+    defaults, variables = ({}, {})
+    for found, files in zip((defaults, variables), steps.role_files(lambda path: loader.load_from_file(path, trusted_as_template=True), str(ROOT), "kube_master")):
+        for path in files:
+            found.update(loader.load_from_file(path, trusted_as_template=True) or {})
+    templar = Templar(loader=loader, variables={**defaults, **_variables("master1", state, settings), **variables, "role_path": str(role)})
+    texts = []
+    for name in templar.template(trust_as_template("{{ kube_master_objects + cluster_cni_objects }}")):
+        text = trust_as_template((role / "templates" / name).read_text(encoding="utf-8"))
+        texts.append(templar.template(text, escape_backslashes=False, overrides={"trim_blocks": True, "lstrip_blocks": True}))
+    return "\n".join(texts)
+
+
+def _components(host: str, state: pathlib.Path, settings: dict) -> dict[str, dict]:
+    from ansible.parsing.dataloader import DataLoader
+    from ansible.playbook.task import Task
+    from ansible.template import Templar
+    from ansible_collections.hardway.kubernetes.plugins.action import component_plan
+
+    loader = DataLoader()
+    variables = _variables(host, state, settings)
+    templar = Templar(loader=loader, variables=variables)
+    task = Task()
+    task.action, task.args, task.check_mode = "hardway.kubernetes.component_plan", {"part": "host", "variables": {}}, False
+    sent: dict[str, list[str]] = {"payloads": []}
+    action = component_plan.ActionModule(task, mock.MagicMock(), mock.MagicMock(), loader, templar, mock.MagicMock())
+
+    def execute(module_args, **unused):
+        sent.update(module_args)
+        return {"planned": [{} for payload in module_args["payloads"]]}
+
+    with (
+        mock.patch.object(action, "_execute_module", execute),
+        mock.patch.object(Task, "get_search_path", lambda self: [str(ROOT)]),
+        mock.patch.object(component_plan.Renderer, "_artifact", lambda self, name: {"name": name, **Artifacts()[name]}),
+    ):
+        result = action.run(task_vars=variables)
+    broken = {entry["component"]: entry["error"] for entry in result["components"] if entry["error"]}
+    assert not broken and not result["error"], broken or result["error"]
+    return {described["name"]: described for described in map(_described, sent["payloads"])}
+
+
+def _described(payload: str) -> dict:
+    described = json.loads(zlib.decompress(base64.b64decode(payload)))
+    texts = {item["path"]: base64.b64decode(item["content"]).decode() for item in described["files"] if item.get("content") is not None}
+    return {**described, "texts": texts, "absent": [item["path"] for item in described["files"] if item.get("absent")]}
+
+
+def era(name: str) -> dict:
+    """The settings of the sandbox's inventory with those of an era over them."""
+    files = (ROOT / "inventory" / "group_vars" / "all.yml", ROOT / "sandbox" / "eras" / f"{name}.yml")
+    return {key: value for path in files for key, value in yaml.safe_load(path.read_text(encoding="utf-8")).items()}
+
+
+if __name__ == "__main__":
+    name, directory, given = json.load(sys.stdin)
+    _loaded()
+    json.dump(_components(name, pathlib.Path(directory), given) if name else _objects(pathlib.Path(directory), given), sys.stdout)
