@@ -18,7 +18,7 @@ OLDEST_KUBELET = 3
 ETCD_BEFORE = {(3, 6): (3, 5, 26)}
 REPLACED = re.compile(r"artifact (?P<name>\S+): (?P<before>\S+) -> (?P<after>\S+)\Z")
 # What a node is emptied for: what its pods run in.
-DRAINED_FOR = ("kubelet", "containerd", "runc", "docker")
+DRAINED_FOR = ("kubelet", "containerd", "runc", "docker", "cri-dockerd")
 HEADER = ("component", "host", "from", "to", "restart", "drain")
 
 
