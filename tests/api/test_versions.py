@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -20,6 +21,7 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible_collections.hardway.kubernetes.plugins.filter.pki import pki
+from ansible_collections.hardway.kubernetes.plugins.module_utils import verify
 from ansible_collections.hardway.kubernetes.plugins.modules import certificates, etcd_value
 from ansible_collections.hardway.kubernetes.tests.api.cluster import Process, free_port, mirrored
 from ansible_collections.hardway.kubernetes.tests.unit.plugins.action import rendered
@@ -167,21 +169,27 @@ def test_objects_are_accepted_and_anonymous_requests_get_health_alone(era: Era) 
 def test_a_plain_namespace_takes_no_privileged_pod(era: Era) -> None:
     era.kubectl("apply", "--filename=-", text=rendered.objects(era.directory / "state", **era.settings))
     # The pods' own right counts, as with pods of a controller: an admin may use every policy.
-    pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: privileged, namespace: default}\nspec: {containers: [{name: a, image: a, securityContext: {privileged: %s}}]}\n"
+    spec = verify.web_objects("run", "image", ["node1"])[0][1]["spec"]["template"]["spec"]
+    privileged = {"containers": [{"name": "a", "image": "a", "securityContext": {"privileged": True}}]}
+    pods = [json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "namespace": "default"}, "spec": each}) for each in (spec, privileged)]
     era.kubectl("apply", "--filename=-", text="apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: default, namespace: default}\n")
-    binding = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRoleBinding\nmetadata: {name: edits}\nroleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: edit}\nsubjects: [{kind: User, apiGroup: rbac.authorization.k8s.io, name: jane}]\n"
+    subject = {"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "jane"}
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "edit"}
+    binding = json.dumps(
+        {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "edits"}, "roleRef": role, "subjects": [subject]}
+    )
     era.kubectl("apply", "--filename=-", text=binding)
     as_jane = ("create", "--as=jane", "--as-group=system:authenticated", "--dry-run=server", "--filename=-")
     deadline = time.monotonic() + 20
     while True:  # the right takes a moment
         try:
-            era.kubectl(*as_jane, text=pod % "false")
+            era.kubectl(*as_jane, text=pods[0])
             break
         except AssertionError:
             assert time.monotonic() < deadline
             time.sleep(0.5)
     with pytest.raises(AssertionError, match="PodSecurity|pod security policy"):
-        era.kubectl(*as_jane, text=pod % "true")
+        era.kubectl(*as_jane, text=pods[1])
 
 
 def test_flannel_s_network_is_written_once(era: Era) -> None:

@@ -130,8 +130,9 @@ def _described(payload: str) -> dict:
 
 def era(name: str) -> dict:
     """The settings of the sandbox's inventory with those of an era over them."""
-    files = (ROOT / "inventory" / "group_vars" / "all.yml", ROOT / "sandbox" / "eras" / f"{name}.yml")
-    return {key: value for path in files for key, value in yaml.safe_load(path.read_text(encoding="utf-8")).items()}
+    files = (ROOT / "inventory" / "group_vars" / "all.yml", ROOT / "sandbox" / "eras" / name / "group_vars" / "all" / "era.yml")
+    settings = {key: value for path in files for key, value in yaml.safe_load(path.read_text(encoding="utf-8")).items()}
+    return {key: value for key, value in settings.items() if key != "cluster_dir"}
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ def test_docker_on_the_subnet_that_flannel_takes_in_etcd(node):
     names = list(components)
     assert names.index("flanneld") < names.index("docker") < names.index("kubelet")
     unit = components["docker"]["unit"]
-    assert "After=network-online.target local-fs.target flanneld.service" in unit
+    assert "After=network-online.target local-fs.target containerd.service flanneld.service" in unit
     assert "--bip=${FLANNEL_SUBNET} --mtu=${FLANNEL_MTU} --ip-masq=false" in unit
     assert not [word for word in ("Requires=", "BindsTo=", "PartOf=") if word in unit], "flannel may restart and docker stays"
     assert json.loads(components["docker"]["texts"]["/etc/docker/daemon.json"])["userland-proxy"] is False
