@@ -1,28 +1,10 @@
-"""The machines over ssh, as testinfra's hosts."""
+"""What every scenario's tests have."""
 
 from __future__ import annotations
 
 import pathlib
 import sys
 
-import pytest
-import testinfra
-
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
-from processes import lab  # noqa: E402
-
-SSH_OPTIONS = '-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR'
-
-
-@pytest.fixture(scope='session')
-def machine():
-    """A function from a machine's name to its testinfra host."""
-    hosts = {}
-
-    def by_name(name):
-        if name not in hosts:
-            hosts[name] = testinfra.get_host(f'ssh://root@{lab.ADDRESSES[name]}', ssh_identity_file=lab.SSH[2], ssh_extra_args=SSH_OPTIONS)
-        return hosts[name]
-
-    return by_name
+from machines import fixture_machine  # noqa: E402, F401

@@ -1,0 +1,10 @@
+"""What every scenario's tests have."""
+
+from __future__ import annotations
+
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / 'default' / 'tests'))
+
+from machines import fixture_machine  # noqa: E402, F401
