@@ -174,10 +174,10 @@ def test_a_plain_namespace_takes_no_privileged_pod(era: Era) -> None:
     pods = [json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "namespace": "default"}, "spec": each}) for each in (spec, privileged)]
     era.kubectl("apply", "--filename=-", text="apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: default, namespace: default}\n")
     subject = {"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "jane"}
-    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "edit"}
-    binding = json.dumps(
-        {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "edits"}, "roleRef": role, "subjects": [subject]}
-    )
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "pods"}
+    version = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": "pods"}}
+    era.kubectl("apply", "--filename=-", text=json.dumps({**version, "kind": "ClusterRole", "rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["create"]}]}))
+    binding = json.dumps({**version, "kind": "ClusterRoleBinding", "roleRef": role, "subjects": [subject]})
     era.kubectl("apply", "--filename=-", text=binding)
     as_jane = ("create", "--as=jane", "--as-group=system:authenticated", "--dry-run=server", "--filename=-")
     deadline = time.monotonic() + 20

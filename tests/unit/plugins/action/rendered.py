@@ -87,7 +87,8 @@ def _objects(state: pathlib.Path, settings: dict) -> str:
             found.update(loader.load_from_file(path, trusted_as_template=True) or {})
     templar = Templar(loader=loader, variables={**defaults, **_variables("master1", state, settings), **variables, "role_path": str(role)})
     texts = []
-    for name in templar.template(trust_as_template("{{ kube_master_objects + cluster_cni_objects }}")):
+    patched = "{{ [] if cluster_has.anonymous_conditions else ['public-info-viewer.yaml.j2'] }}"
+    for name in templar.template(trust_as_template("{{ kube_master_objects + cluster_cni_objects }}")) + templar.template(trust_as_template(patched)):
         text = trust_as_template((role / "templates" / name).read_text(encoding="utf-8"))
         texts.append(templar.template(text, escape_backslashes=False, overrides={"trim_blocks": True, "lstrip_blocks": True}))
     return "\n".join(texts)
