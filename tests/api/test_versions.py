@@ -170,13 +170,14 @@ def test_a_plain_namespace_takes_no_privileged_pod(era: Era) -> None:
     era.kubectl("apply", "--filename=-", text=rendered.objects(era.directory / "state", **era.settings))
     # The pods' own right counts, as with pods of a controller: an admin may use every policy.
     spec = verify.web_objects("run", "image", ["node1"])[0][1]["spec"]["template"]["spec"]
-    privileged = {"containers": [{"name": "a", "image": "a", "securityContext": {"privileged": True}}]}
+    privileged = {"automountServiceAccountToken": False, "containers": [{"name": "a", "image": "a", "securityContext": {"privileged": True}}]}
     pods = [json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "namespace": "default"}, "spec": each}) for each in (spec, privileged)]
     era.kubectl("apply", "--filename=-", text="apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: default, namespace: default}\n")
     subject = {"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "jane"}
     role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "pods"}
     version = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": "pods"}}
-    era.kubectl("apply", "--filename=-", text=json.dumps({**version, "kind": "ClusterRole", "rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["create"]}]}))
+    rules = [{"apiGroups": [""], "resources": ["pods"], "verbs": ["create"]}]
+    era.kubectl("apply", "--filename=-", text=json.dumps({**version, "kind": "ClusterRole", "rules": rules}))
     binding = json.dumps({**version, "kind": "ClusterRoleBinding", "roleRef": role, "subjects": [subject]})
     era.kubectl("apply", "--filename=-", text=binding)
     as_jane = ("create", "--as=jane", "--as-group=system:authenticated", "--dry-run=server", "--filename=-")

@@ -88,7 +88,8 @@ def test_docker_s_bridge_is_on_what_flannel_has_got(machine, host):
     (address,) = shown['addr_info']
     assert ipaddress.ip_interface(f"{address['local']}/{address['prefixlen']}") == subnet(machine(host))
     assert f"FLANNEL_MTU={shown['mtu']}" in machine(host).file('/run/flannel/subnet.env').content_string
-    assert machine(host).run('iptables --table nat --check POSTROUTING --source %s ! --out-interface docker0 --jump MASQUERADE' % subnet(machine(host)).network).rc
+    network = subnet(machine(host)).network
+    assert machine(host).run(f'iptables --table nat --check POSTROUTING --source {network} ! --out-interface docker0 --jump MASQUERADE').rc
 
 
 @pytest.mark.parametrize(('here', 'there'), list(itertools.permutations(NODES, 2)))

@@ -8,6 +8,7 @@ In a process of its own, for Ansible's loader of plugins changes how all that co
 from __future__ import annotations
 
 import base64
+import functools
 import json
 import pathlib
 import subprocess
@@ -82,9 +83,10 @@ def _objects(state: pathlib.Path, settings: dict) -> str:
     loader = DataLoader()
     role = ROOT / "roles" / "kube_master"
     defaults, variables = ({}, {})
-    for found, files in zip((defaults, variables), steps.role_files(lambda path: loader.load_from_file(path, trusted_as_template=True), str(ROOT), "kube_master")):
+    load = functools.partial(loader.load_from_file, trusted_as_template=True)
+    for found, files in zip((defaults, variables), steps.role_files(load, str(ROOT), "kube_master")):
         for path in files:
-            found.update(loader.load_from_file(path, trusted_as_template=True) or {})
+            found.update(load(path) or {})
     templar = Templar(loader=loader, variables={**defaults, **_variables("master1", state, settings), **variables, "role_path": str(role)})
     texts = []
     patched = "{{ [] if cluster_has.anonymous_conditions else ['public-info-viewer.yaml.j2'] }}"
