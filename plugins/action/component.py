@@ -17,6 +17,7 @@ from ansible.parsing.yaml.dumper import AnsibleDumper
 from ansible.plugins.action import ActionBase
 from ansible.template import trust_as_template
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.merging import argument, merged
 from ansible_collections.hardway.kubernetes.plugins.module_utils.rolling import Turn, TurnRefused
 
 HOST_MODULE = 'hardway.kubernetes.component_apply'
@@ -141,7 +142,7 @@ class ActionModule(ActionBase):
         if 'template' in item:
             text = self._render(item['template'], item.get('vars'))
             if item.get('merge'):
-                text = _text(_merged(self._yaml(item['template'], text), item['merge']))
+                text = _text(merged(self._yaml(item['template'], text), item['merge']))
         elif 'content' in item:
             text = _text(item['content'])
         else:
@@ -152,8 +153,8 @@ class ActionModule(ActionBase):
         if not arguments:
             return {}
         template = arguments['template']
-        values = _merged(self._yaml(template, self._render(template)), arguments.get('merge') or {})
-        return {'component_arguments': [_word(f'--{name}={_argument(values[name])}') for name in sorted(values)]}
+        values = merged(self._yaml(template, self._render(template)), arguments.get('merge') or {})
+        return {'component_arguments': [_word(f'--{name}={argument(values[name])}') for name in sorted(values)]}
 
     @staticmethod
     def _yaml(template, text):
@@ -222,27 +223,6 @@ class ActionModule(ActionBase):
 
 def _text(content):
     return content if isinstance(content, str) else yaml.dump(content, Dumper=AnsibleDumper, default_flow_style=False, sort_keys=False)
-
-
-def _merged(base, over):
-    """A mapping with another laid over it: mappings merge, all else replaces, null removes."""
-    merged = dict(base)
-    for key, value in over.items():
-        if value is None:
-            merged.pop(key, None)
-        elif isinstance(value, dict) and isinstance(merged.get(key), dict):
-            merged[key] = _merged(merged[key], value)
-        else:
-            merged[key] = value
-    return merged
-
-
-def _argument(value):
-    if isinstance(value, bool):
-        return 'true' if value else 'false'
-    if isinstance(value, dict):
-        return ','.join(f'{name}={_argument(value[name])}' for name in sorted(value))
-    return ','.join(_argument(item) for item in value) if isinstance(value, list) else str(value)
 
 
 def _word(text):

@@ -67,6 +67,7 @@ def pki(
     certificates: Iterable[Mapping] = (),
     etcd_clients: Iterable[str] = (),
     generations: Mapping | None = None,
+    kubeadm: bool = False,
 ) -> dict:
     """All that a cluster's directory is to hold; see pki.yml for the arguments."""
     unknown = sorted(set(adopt or {}) - set(AUTHORITIES))
@@ -79,6 +80,7 @@ def pki(
         *_apiserver(groups.get("kube_master") or [], names),
         *_clients(),
         *(_leaf(str(name), "etcd-ca", "client") for name in etcd_clients),
+        *(_kubeadm(groups.get("kube_master") or []) if kubeadm else []),
     ]
     # O is left out: in a client's certificate it is a group of Kubernetes' authorization.
     common = {name: value for name, value in (subject or {}).items() if name in ("C", "ST", "L", "OU")}
@@ -199,6 +201,14 @@ def _clients() -> list[dict]:
         _leaf("kube-proxy", "ca", "client", "system:kube-proxy", "system:node-proxier"),
         _leaf("flannel", "ca", "client", organization="hardway:flannel"),
         _leaf("admin", "ca", "client", organization="system:masters"),
+    ]
+
+
+def _kubeadm(masters: Iterable[Mapping]) -> list[dict]:
+    """Without the authorities' keys kubeadm wants kubeconfigs that are there: of itself, and of each master's kubelet, which renews it at once."""
+    return [
+        _leaf("kubeadm-admin", "ca", "client", "kubernetes-admin", "kubeadm:cluster-admins"),
+        *(_leaf(f"kubelet-client-{host['name']}", "kubelet-ca", "client", f"system:node:{host['name']}", "system:nodes") for host in masters),
     ]
 
 

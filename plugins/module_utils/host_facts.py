@@ -21,6 +21,7 @@ import time
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "ppc64le": "ppc64le", "s390x": "s390x"}
 # An upgrade is judged by these.
 VERSIONED = ("kube-apiserver", "kubelet", "etcd")
+STATIC_PODS = "/etc/kubernetes/manifests"
 ETCD_CONFIG = "/etc/etcd/etcd.yaml"
 INOTIFY_PROBE = 16
 OWNERS_SECONDS = 0.15  # a busy host has many thousand open files
@@ -252,6 +253,14 @@ def installed(bin_dir: str, names: tuple[str, ...] = VERSIONED) -> dict[str, str
     return found
 
 
+def static_pods(directory: str = STATIC_PODS) -> list[str]:
+    """Names of the manifests from which kubelet runs static pods."""
+    try:
+        return sorted(name[: -len(".yaml")] for name in os.listdir(directory) if name.endswith(".yaml"))
+    except OSError:
+        return []
+
+
 def kernel_feature(name: str, release: str) -> str:
     """`present`, `loadable` (a module of this kernel) or `missing`."""
     if name == "overlay":
@@ -320,6 +329,7 @@ def read(arguments: dict) -> dict:
         "inotify_free": free_inotify_instances(),
         "etcd_member": os.path.isdir(os.path.join(arguments["etcd_data_dir"], "member")),
         "installed": installed(arguments["bin_dir"]),
+        "static_pods": static_pods(),
         "etcd_started_with": etcd_started_with(arguments["etcd_data_dir"]),
         "kubelet_certificate": certificate(arguments["kubelet_certificate"]),
     }

@@ -120,6 +120,8 @@ LEAVINGS = {
         interfaces=("flannel.[0-9]*", "flannel-v6.[0-9]*", "flannel-wg*"),
     ),
     "kube-apiserver": Leaving(directories=("/etc/kubernetes", "/var/log/kubernetes")),
+    # Its kube-proxy is a pod.
+    "kubeadm": Leaving(directories=("/etc/kubernetes", "/var/log/kubernetes"), chains=("KUBE-",), nft_tables=("kube-proxy",), interfaces=("kube-ipvs0",)),
     "kube-controller-manager": Leaving(directories=("/etc/kubernetes",)),
     "kube-scheduler": Leaving(directories=("/etc/kubernetes",)),
     "etcd": Leaving(directories=("/etc/etcd",), contents=ETCD_DATA),

@@ -226,6 +226,12 @@ ansible_facts:
           type: dict
           returned: when readable
           sample: {kubelet: 1.36.3}
+        static_pods:
+          description: Names of the manifests in C(/etc/kubernetes/manifests), from which kubelet runs static pods.
+          type: list
+          elements: str
+          returned: when readable
+          sample: [kube-apiserver, kube-controller-manager, kube-scheduler]
         etcd_started_with:
           description: C(initial-cluster) and C(initial-cluster-state), which a member reads at its first start and never again; empty without its data.
           type: dict

@@ -139,3 +139,12 @@ def test_further_certificates():
 def test_two_service_networks():
     hosts = by_name(pki(GROUPS, **{**CLUSTER, "service_network": "10.96.0.0/16,fd00:1::/108"})["certificates"])["kube-apiserver-master1"]["hosts"]
     assert {"10.96.0.1", "fd00:1::1"} <= set(hosts)
+
+
+def test_kubeadm_gets_an_identity_for_itself_and_for_each_masters_kubelet():
+    plain = by_name(pki(GROUPS, **CLUSTER)["certificates"])
+    certificates = by_name(pki(GROUPS, **CLUSTER, kubeadm=True)["certificates"])
+    assert set(certificates) - set(plain) == {"kubeadm-admin", "kubelet-client-master1", "kubelet-client-master2"}
+    assert certificates["kubeadm-admin"]["subject"] == {"O": "kubeadm:cluster-admins", "CN": "kubernetes-admin"}
+    assert certificates["kubelet-client-master2"]["subject"] == {"O": "system:nodes", "CN": "system:node:master2"}
+    assert certificates["kubelet-client-master2"]["authority"] == "kubelet-ca"

@@ -1,0 +1,43 @@
+# Copyright: (c) 2026, the hardway.kubernetes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+from ansible import constants as C
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.hardway.kubernetes.plugins.module_utils.rolling import Turn, TurnRefused
+
+
+class ActionModule(ActionBase):
+    """Hands a host to kubeadm; masters whose control plane runs and has to restart go one at a time."""
+
+    _supports_check_mode = True
+    _supports_diff = True
+
+    def run(self, tmp=None, task_vars=None):
+        result = super().run(tmp, task_vars)
+        host = task_vars['inventory_hostname']
+        result.update(self._reconcile(host, task_vars))
+        if result.get('failed'):
+            result['msg'] = f'kubeadm on {host}: {result.get("msg", "failed")}'
+        return result
+
+    def _reconcile(self, host, task_vars):
+        result = self._call(task_vars, defer_restart=True)
+        if not result.get('deferred'):
+            return result
+        cluster_dir = self._templar.template(task_vars.get('cluster_dir'))
+        try:
+            with Turn(cluster_dir, 'kubeadm', host, C.DEFAULT_LOCAL_TMP) as turn:
+                result = self._call(task_vars, defer_restart=False)
+                if result.get('failed') or result.get('unreachable'):
+                    turn.failed()
+        except TurnRefused as error:
+            return {'failed': True, 'msg': str(error)}
+        return result
+
+    def _call(self, task_vars, defer_restart):
+        return self._execute_module(
+            module_name='hardway.kubernetes.kubeadm', module_args={**self._task.args, 'defer_restart': defer_restart}, task_vars=task_vars
+        )
