@@ -168,12 +168,14 @@ class Kubeadm:
             return {}
         with tempfile.TemporaryDirectory(prefix='hardway-kubeadm-') as scratch:
             # With the patches as they would be: in check mode those on the host stay as they are.
-            config = self.system.read(self.wanted.config).replace(f'directory: {PATCHES}', f'directory: {scratch}')
-            for name, text in {**self.patches(), 'kubeadm.yaml': config}.items():
-                self.system.write(os.path.join(scratch, name), text)
+            config = self.system.read(self.wanted.config).replace(f'directory: {PATCHES}', f'directory: {scratch}/patches')
+            self.system.write(f'{scratch}/kubeadm.yaml', config)
+            for name, text in self.patches().items():
+                self.system.write(f'{scratch}/patches/{name}', text)
+            os.mkdir(f'{scratch}/rendered')
             self.kubeadm('init', 'phase', 'control-plane', 'all', '--dry-run', f'--config={scratch}/kubeadm.yaml',
-                         environment={'KUBEADM_INIT_DRYRUN_DIR': scratch})
-            return {name: self.system.read(os.path.join(scratch, f'{name}.yaml')) for name in STATIC_PODS}
+                         environment={'KUBEADM_INIT_DRYRUN_DIR': f'{scratch}/rendered'})
+            return {name: self.system.read(f'{scratch}/rendered/{name}.yaml') for name in STATIC_PODS}
 
     def rendered_kubelet_config(self):
         """What kubeadm would configure kubelet with, from the cluster's own ConfigMap; empty where the cluster cannot be asked."""

@@ -71,6 +71,14 @@ class Image:
 
 
 @dataclass(frozen=True)
+class PodImage(Image):
+    """An image that has programs of Debian's packages beside its binary."""
+
+    # Package -> upstream's version of it.
+    packages: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
 class Recipe:
     """How one component is built, and which artifacts and images come out of it."""
 
@@ -92,9 +100,27 @@ class Recipe:
     directory: str = ""
 
 
+@dataclass(frozen=True)
+class Packed(Recipe):
+    """Images of binaries that are in the mirror already."""
+
+    images: tuple[Image, ...] = ()
+
+
 CNI_VERSION = "github.com/containernetworking/plugins/pkg/utils/buildversion.BuildVersion"
 # VFS_CAP_REVISION_2 with the effective bit; permitted: CAP_NET_BIND_SERVICE (10). As `setcap cap_net_bind_service=+ep` in CoreDNS' Dockerfile.
 NET_BIND_SERVICE = (0x02000001).to_bytes(4, "little") + (1 << 10).to_bytes(4, "little") + bytes(12)
+
+# What kube-proxy calls: iptables over nftables, as on Debian's hosts, with its libraries.
+IPTABLES = (
+    ("iptables", "1.8.9"), ("libip4tc2", "1.8.9"), ("libip6tc2", "1.8.9"), ("libxtables12", "1.8.9"), ("libmnl0", "1.0.4"),
+    ("libnftnl11", "1.2.4"), ("libnetfilter-conntrack3", "1.0.9"), ("libnfnetlink0", "1.0.2"), ("libc6", "2.36"),
+)
+# Chosen by update-alternatives where the package is installed.
+IPTABLES_LINKS = tuple((f"usr/sbin/{name}", "xtables-nft-multi") for family in ("iptables", "ip6tables") for name in (family, f"{family}-save", f"{family}-restore"))
+STATIC_PODS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
+# Of a package nothing that no program here reads.
+NEEDLESS = re.compile(r"^(usr/share|usr/lib/[^/]+/gconv|usr/lib/gconv|etc)(/|$)")
 
 RECIPES = {
     "etcd": Recipe("go.etcd.io/etcd/server/v3", ("etcd",), renamed={"etcd": "server"}),
@@ -113,6 +139,14 @@ RECIPES = {
             (f"{package}.{variable}", value)
             for package in KUBERNETES_VERSION_PACKAGES
             for variable, value in (("gitVersion", "v{version}"), ("gitMajor", "{major}"), ("gitMinor", "{minor}"))
+        ),
+    ),
+    # For kubeadm, which runs Kubernetes from images.
+    "kubernetes-pods": Packed(
+        "k8s.io/kubernetes",
+        images=(
+            *(Image(name, f"/usr/local/bin/{name}") for name in STATIC_PODS),
+            PodImage("kube-proxy", "/usr/local/bin/kube-proxy", links=IPTABLES_LINKS, packages=IPTABLES),
         ),
     ),
     "crictl": Recipe("sigs.k8s.io/cri-tools", ("crictl",), stamps=(("sigs.k8s.io/cri-tools/pkg/version.Version", "v{version}"),)),
@@ -151,10 +185,11 @@ RECIPES = {
 
 # Components of the catalogue that are not built, because no set for them could be made: their modules are not to be had where this is developed.
 NOT_BUILT = ("cri-dockerd", "calicoctl", "headlamp")
-# The component whose sets serve for other patch versions too.
+# The component whose sets serve for other patch versions too, and that of the images of its binaries.
 PATCHED = "kubernetes"
+PODS = "kubernetes-pods"
 # What is built unless something is named; the others cost time that only those who use them should spend.
-DEFAULT = tuple(component for component in RECIPES if component != "metrics-server")
+DEFAULT = tuple(component for component in RECIPES if component not in ("metrics-server", "kubernetes-pods"))
 
 
 # --- What is asked for ---------------------------------------------------------------------------------------------------------------------
@@ -187,7 +222,10 @@ def version_key(version: str) -> tuple[int, ...]:
 def set_directories(component: str, recipe: Recipe) -> list[Path]:
     if recipe.directory:
         return [SETS / recipe.directory]
-    return sorted(path for path in SETS.iterdir() if re.fullmatch(re.escape(component) + r"(-\d[\d.]*)?", path.name))
+    name = PATCHED if component == PODS else component
+    found = sorted(path for path in SETS.iterdir() if re.fullmatch(re.escape(name) + r"(-\d[\d.]*)?", path.name))
+    # kubeadm of the versions that come from Debian is older than its configuration here.
+    return [path for path in found if not (component == PODS and debian_sets.described(path))]
 
 
 def module_version(set_dir: Path, module: str) -> str:
@@ -221,7 +259,7 @@ def select(jobs: list[Job], wanted: Iterable[str]) -> list[Job]:
             raise BuildError(f"unknown component {component!r}; there are: {', '.join(RECIPES)}")
         matching = [job for job in candidates if version in ("", job.version)] or patch_versions(candidates, version)
         if not matching:
-            patches = " (or another patch version of one that has a go.mod)" if component == PATCHED else ""
+            patches = " (or another patch version of one that has a go.mod)" if component in (PATCHED, PODS) else ""
             raise BuildError(
                 f"{component} {version} cannot be built: {SETS} has {component} in {', '.join(job.version for job in candidates)}. "
                 f"Ask for one of these{patches}, or add a directory with the go.mod and go.sum of {version}"
@@ -236,7 +274,7 @@ def patch_versions(jobs: list[Job], version: str) -> list[Job]:
     return [
         replace(job, version=version, derived=True)
         for job in jobs
-        if job.component == PATCHED and not job.debian and len(key) == 3 and key[:2] == version_key(job.version)[:2]
+        if job.component in (PATCHED, PODS) and not job.debian and len(key) == 3 and key[:2] == version_key(job.version)[:2]
     ]
 
 
@@ -258,7 +296,7 @@ def render(value: Any, variables: dict[str, str]) -> Any:
 
 def catalogue_entry(job: Job, kind: str, name: str, arch: str) -> dict[str, Any]:
     """The entry of an artifact (or image) for the version that is built."""
-    return rendered_entry(kind, name, job.component, job.version, arch)
+    return rendered_entry(kind, name, PATCHED if job.component == PODS else job.component, job.version, arch)
 
 
 @functools.cache
@@ -512,8 +550,21 @@ def publish_checksum(entry: dict[str, Any], mirror: Path, digest: str) -> Path |
     return path
 
 
-def image_layer(image: Image, binary: Path, layer: Path) -> None:
+def add_tree(archive: tarfile.TarFile, tree: Path) -> None:
+    for path in sorted(tree.rglob("*")):
+        name = str(path.relative_to(tree))
+        if NEEDLESS.match(name):
+            continue
+        if path.is_symlink():
+            archive.addfile(tar_member(name, kind=tarfile.SYMTYPE, target=os.readlink(path)))
+        elif path.is_file():
+            add_file(archive, tar_member(name, mode=path.stat().st_mode & 0o777), path)
+
+
+def image_layer(image: Image, binary: Path, layer: Path, tree: Path | None = None) -> None:
     with tarfile.open(layer, "w", format=tarfile.PAX_FORMAT) as archive:
+        if tree:
+            add_tree(archive, tree)
         member = tar_member(image.entrypoint.lstrip("/"))
         if image.capabilities:
             member.pax_headers["SCHILY.xattr.security.capability"] = image.capabilities.decode("ascii")
@@ -524,10 +575,10 @@ def image_layer(image: Image, binary: Path, layer: Path) -> None:
             archive.addfile(tar_member(link, kind=tarfile.SYMTYPE, target=destination))
 
 
-def pack_image(image: Image, reference: str, arch: str, binary: Path, target: Path) -> None:
+def pack_image(image: Image, reference: str, arch: str, binary: Path, target: Path, tree: Path | None = None) -> None:
     """A docker-archive: configuration, one layer, manifest (https://github.com/moby/docker-image-spec/blob/main/spec.md)."""
     layer = binary.with_name(f"{image.name}.layer.tar")
-    image_layer(image, binary, layer)
+    image_layer(image, binary, layer, tree)
     layer_digest = sha256_of(layer)
     settings = {"Entrypoint": [image.entrypoint], "Cmd": list(image.command) or None, "User": image.user, "WorkingDir": "/"}
     config = json.dumps({
@@ -578,6 +629,8 @@ class Builder:
 
     def build(self, job: Job, scratch: Path) -> list[Path]:
         recipe = job.recipe
+        if isinstance(recipe, Packed):
+            return self.pack_pods(job, recipe, scratch)
         if recipe.version_file:
             self.go.check_version(job)
         if recipe.c_source:
@@ -594,13 +647,33 @@ class Builder:
             files += self.pack_image(job, recipe.image, scratch / job.component)
         return [path for path in files if path]
 
-    def pack_image(self, job: Job, image: Image, binary: Path) -> list[Path]:
+    def pack_image(self, job: Job, image: Image, binary: Path, tree: Path | None = None) -> list[Path]:
         entry = catalogue_entry(job, "cluster_images", image.name, self.arch)
         target, checksum = self.mirror / entry["url"], self.mirror / entry["checksum"]
-        pack_image(image, entry["ref"], self.arch, binary, target)
+        pack_image(image, entry["ref"], self.arch, binary, target, tree)
         with replacing(checksum) as temporary:
             temporary.write_text(f"{sha256_of(target)}  {target.name}\n")
         return [target, checksum]
+
+    def pack_pods(self, job: Job, recipe: Packed, scratch: Path) -> list[Path]:
+        files = []
+        for image in recipe.images:
+            tree = None
+            if isinstance(image, PodImage):
+                self.progress.say(f"{job}: fetching Debian's packages for {image.name}")
+                tree, apt = scratch / "tree", debian_sets.Apt(scratch / "apt", self.arch)
+                for package, version in image.packages:
+                    apt.unpack(package, version, tree)
+            binary = scratch / image.name
+            shutil.copyfile(self.packed_binary(job, image), binary)
+            files += self.pack_image(job, image, binary, tree)
+        return files
+
+    def packed_binary(self, job: Job, image: Image) -> Path:
+        path = self.mirror / mirror_path(catalogue_entry(job, "cluster_artifacts", image.name, self.arch)["url"])
+        if not path.is_file():
+            raise BuildError(f"{path} is not there, of which {job} makes an image: ask for {PATCHED}={job.version}, too, before it")
+        return path
 
     def inputs(self, job: Job) -> str:
         """A digest of everything that decides what comes out, but for the versions of the compilers: another patch release of Go
@@ -608,6 +681,9 @@ class Builder:
         entries = [catalogue_entry(job, "cluster_artifacts", name, self.arch) for name in job.recipe.artifacts]
         if job.recipe.image:
             entries.append(catalogue_entry(job, "cluster_images", job.recipe.image.name, self.arch))
+        if isinstance(job.recipe, Packed):
+            entries += [catalogue_entry(job, "cluster_images", image.name, self.arch) for image in job.recipe.images]
+            entries += [{image.name: sha256_of(self.packed_binary(job, image))} for image in job.recipe.images]
         described = json.dumps([job.version, self.arch, asdict(job.recipe), entries], sort_keys=True, default=repr)
         digest = hashlib.sha256(described.encode())
         for name in (debian_sets.RECIPE,) if job.debian else ("go.mod", "go.sum"):
@@ -678,7 +754,8 @@ def check_tools(jobs: list[Job], cache: Path, go: Go) -> None:
             problems.append("pkg-config is not in PATH (Debian: apt-get install pkg-config)")
         elif subprocess.run(["pkg-config", "--exists", "libseccomp"], check=False).returncode:
             problems.append("libseccomp's development files are missing (Debian: apt-get install libseccomp-dev)")
-    tools = dict.fromkeys(tool for job in jobs if job.debian for tool in debian_sets.missing_tools(job.debian))
+    recipes = [job.debian or {} for job in jobs if job.debian or job.component == PODS]
+    tools = dict.fromkeys(tool for recipe in recipes for tool in debian_sets.missing_tools(recipe))
     if tools:
         problems.append(f"{', '.join(tools)}: not in PATH; a version that comes from Debian's packages needs them (Debian: apt-get install apt dpkg-dev)")
     free = shutil.disk_usage(cache).free
