@@ -65,13 +65,15 @@ class ActionModule(ActionBase):
     # the host
 
     def _on_host(self, wanted):
-        components, payloads = [], []
+        components, payloads, planned = [], [], set()
         for step in wanted:
             entry = {"component": str(step.arguments.get("name", step.name)), "role": step.role, "changes": [], "restart": None, "error": ""}
             try:
                 templar, variables = self._templar_of(step)
-                if not self._is_wanted(step, templar):
+                # One task may be reached by two ways: masters and nodes share the runtime.
+                if (step.role, step.name) in planned or not self._is_wanted(step, templar):
                     continue
+                planned.add((step.role, step.name))
                 payload = self._rendered(step, templar, variables)
             except (AnsibleError, OSError) as error:
                 components.append(entry | {"error": _words(error)})

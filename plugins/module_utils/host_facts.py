@@ -243,8 +243,9 @@ def etcd_started_with(data_dir: str, path: str = ETCD_CONFIG) -> dict[str, str]:
 
 
 def installed(bin_dir: str, names: tuple[str, ...] = VERSIONED) -> dict[str, str]:
-    """The versions that the links in *bin_dir* lead to (DIRECTORY/NAME/VERSION/FILE): those that run, or run after the next start."""
-    found = {}
+    """The versions that the links in *bin_dir* lead to (DIRECTORY/NAME/VERSION/FILE), and that a static pod names: those that run, or run after the next start."""
+    image = re.search(r"^ *image: *\S+:v(\S+)$", read_text(f"{STATIC_PODS}/kube-apiserver.yaml"), re.MULTILINE)
+    found = {"kube-apiserver": image.group(1)} if image else {}
     for name in names:
         try:
             found[name] = os.path.basename(os.path.dirname(os.readlink(os.path.join(bin_dir, name))))

@@ -25,6 +25,8 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.preflight_probl
 
 # interfaces that a running cluster made itself: their networks are its own
 OWN_INTERFACE = re.compile(r"(lo\Z|cni|flannel|kube-|cali|tunl|vxlan|veth|nodelocaldns)")
+# Of a process's name the kernel keeps that many characters (proc(5), /proc/PID/comm).
+COMM_LENGTH = 15
 WILDCARDS = ("0.0.0.0", "::", "*")
 FAIL_CGROUP_V1_SINCE = (1, 35)  # kubelet refuses cgroup v1 by default from this minor version on (KEP-5573)
 KUBELET_GROUP = "kube_node"
@@ -498,7 +500,7 @@ def disturbs(socket: dict, host: Host) -> bool:
 def owned(socket: dict, use: PortUse, ports: list[PortUse]) -> bool:
     """Whether it is our own component that listens: its unit, or (with kubeadm) its process in a pod."""
     if socket["unit"] == "kubepods":
-        return socket["process"] in {other.component for other in ports}
+        return socket["process"] in {other.component[:COMM_LENGTH] for other in ports}
     return socket["unit"] in {f"{unit}.service" for unit in use.units}
 
 
@@ -514,6 +516,22 @@ def check_versions_in_use(site: Site) -> Iterator[Problem]:
                     f"It has {component} {version}, and {settings[component]} says {wanted}.",
                     "Run upgrade.yml, which keeps upstream's order and empties nodes, or correct the setting.",
                 )
+
+
+def check_installer(site: Site) -> Iterator[Problem]:
+    """Two control planes on one host would take each other's ports and files."""
+    for host in site.readable:
+        pods = "kube-apiserver" in (host.facts.get("static_pods") or [])
+        unit = (host.facts["units"].get("kube-apiserver") or {}).get("file", "").startswith("/etc/")
+        found = "kubeadm" if pods else "binaries" if unit else ""
+        wanted = site.setting("cluster_installer")
+        if found and wanted and found != wanted:
+            yield Problem(
+                "other-installer",
+                host.place,
+                f"Its control plane was made by cluster_installer={found}, and the inventory says {wanted}.",
+                f"Set cluster_installer to {found}, or reset the cluster first.",
+            )
 
 
 def check_foreign_software(site: Site) -> Iterator[Problem]:
@@ -575,6 +593,7 @@ HOST_CHECKS = (
     check_virtual_address,
     check_taken_ports,
     check_versions_in_use,
+    check_installer,
     check_foreign_software,
     check_kubelet_certificates,
 )

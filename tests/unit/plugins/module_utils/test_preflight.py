@@ -502,6 +502,12 @@ CASES = [
         lambda c: c.facts("node1", installed={"kubelet": "1.35.4"}),
         lambda c: c.facts("node1", installed={"kubelet": "1.36.3"}).facts("master1", installed={}),
     ),
+    (
+        "other-installer",
+        "host master1",
+        lambda c: c.facts("master1", static_pods=["kube-apiserver"]).set(cluster_installer="binaries"),
+        lambda c: c.facts("master1", static_pods=["kube-apiserver"]).set(cluster_installer="kubeadm"),
+    ),
     ("foreign-package", "host node1", lambda c: c.facts("node1", packages={"kubelet": "1.28.0"}), lambda c: c.facts("lb1", packages={"kubelet": "1.28.0"})),
     (
         "foreign-component",
