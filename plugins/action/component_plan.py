@@ -71,9 +71,9 @@ class ActionModule(ActionBase):
             try:
                 templar, variables = self._templar_of(step)
                 # One task may be reached by two ways: masters and nodes share the runtime.
-                if (step.role, step.name) in planned or not self._is_wanted(step, templar):
+                if (step.role, step.name, entry["component"]) in planned or not self._is_wanted(step, templar):
                     continue
-                planned.add((step.role, step.name))
+                planned.add((step.role, step.name, entry["component"]))
                 payload = self._rendered(step, templar, variables)
             except (AnsibleError, OSError) as error:
                 components.append(entry | {"error": _words(error)})
