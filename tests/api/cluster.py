@@ -17,6 +17,7 @@ import typing as t
 import urllib.request
 from pathlib import Path
 
+import jinja2
 import yaml
 from ansible_collections.hardway.kubernetes.plugins.filter.pki import pki
 from ansible_collections.hardway.kubernetes.plugins.module_utils.api import Api, ApiError, ApiUnreachable, Credentials
@@ -116,7 +117,7 @@ class Cluster:
 
     def _make_pki(self) -> None:
         here = [{"name": "local", "address": "127.0.0.1"}]
-        request = pki({"etcd": here, "kube_master": here}, "127.0.0.1", "10.96.0.0/16", "cluster.local")
+        request = pki({"etcd": here, "kube_master": here}, "127.0.0.1", "10.96.0.0/16", "cluster.local", kubeadm=True)
         request["keys"].append({"name": "encryption-2", "type": "random", "size": 32})
         for node in ("node-a", "node-b"):
             subject = {"CN": f"system:node:{node}", "O": "system:nodes"}
@@ -206,10 +207,11 @@ class Cluster:
         return path
 
     def _authentication_configuration(self) -> Path:
-        """As the role has it: an anonymous request gets health and nothing else."""
+        """As the roles have it: an anonymous request gets health, by kubeadm what joins need, and nothing else."""
         path = self.directory / "authentication.yaml"
         template = (ROOT / "roles/kube_master/templates/authentication.yaml.j2").read_text()
-        path.write_text(template.replace("{{ cluster_has.authentication_api }}", "apiserver.config.k8s.io/v1"))
+        settings = {"cluster_has": {"authentication_api": "apiserver.config.k8s.io/v1"}, "anonymous_paths": ["/api/v1/namespaces/kube-public/configmaps/cluster-info"]}
+        path.write_text(jinja2.Template(template, trim_blocks=True).render(settings))
         return path
 
     def _controller_manager_arguments(self) -> dict[str, t.Any]:
