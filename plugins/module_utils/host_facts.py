@@ -243,7 +243,7 @@ def etcd_started_with(data_dir: str, path: str = ETCD_CONFIG) -> dict[str, str]:
 
 
 def installed(bin_dir: str, names: tuple[str, ...] = VERSIONED) -> dict[str, str]:
-    """The versions that the links in *bin_dir* lead to (DIRECTORY/NAME/VERSION/FILE), and that a static pod names: those that run, or run after the next start."""
+    """The versions that the links in *bin_dir* lead to (DIRECTORY/NAME/VERSION/FILE), or a static pod names: those that run, or will."""
     image = re.search(r"^ *image: *\S+:v(\S+)$", read_text(f"{STATIC_PODS}/kube-apiserver.yaml"), re.MULTILINE)
     found = {"kube-apiserver": image.group(1)} if image else {}
     for name in names:

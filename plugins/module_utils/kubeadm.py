@@ -42,7 +42,8 @@ INIT_FIRST = ('preflight', 'certs', 'kubeconfig', 'etcd', 'control-plane', 'kube
 # A joining kubelet's requests are approved from the controller, for which kubeadm must not wait here.
 JOIN_LATER = ('kubelet-wait-bootstrap', 'control-plane-join', 'wait-control-plane')
 # What a run that died has left is no reason to stop.
-LEFT_BY_A_DEAD_RUN = ('DirAvailable--etc-kubernetes-manifests', 'FileAvailable--etc-kubernetes-kubelet.conf', 'FileAvailable--etc-kubernetes-bootstrap-kubelet.conf',
+LEFT_BY_A_DEAD_RUN = ('DirAvailable--etc-kubernetes-manifests', 'FileAvailable--etc-kubernetes-kubelet.conf',
+                      'FileAvailable--etc-kubernetes-bootstrap-kubelet.conf',
                       'FileAvailable--etc-kubernetes-pki-ca.crt', 'Port-10250', 'Port-10257', 'Port-10259')
 
 
@@ -182,11 +183,14 @@ class Kubeadm:
         scratch = tempfile.mkdtemp(prefix='hardway-kubeadm-')
         try:
             status = self.system.run(
-                'kubeadm', 'upgrade', 'node', 'phase', 'kubelet-config', '--dry-run', f'--kubeconfig={KUBERNETES}/{"admin" if self.wanted.control_plane else "kubelet"}.conf',
+                'kubeadm', 'upgrade', 'node', 'phase', 'kubelet-config', '--dry-run', self.as_itself(),
                 environment={'KUBEADM_UPGRADE_DRYRUN_DIR': scratch})[0]
             return '' if status else self.system.read(os.path.join(scratch, 'config.yaml'))
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
+
+    def as_itself(self):
+        return f'--kubeconfig={KUBERNETES}/{"admin" if self.wanted.control_plane else "kubelet"}.conf'
 
     def kubeadm(self, *arguments, environment=None, timeout=None):
         status, output, errors = self.system.run('kubeadm', *arguments, environment=environment, timeout=timeout or self.wanted.timeout)
@@ -197,7 +201,8 @@ class Kubeadm:
 
     def sandboxes(self):
         """By static pod what the runtime runs of it: the hash of the manifest that it was started from."""
-        status, output, _errors = self.system.run('crictl', 'pods', '--namespace', 'kube-system', '--label', 'tier=control-plane', '--state', 'ready', '--output', 'json')
+        status, output, _errors = self.system.run(
+            'crictl', 'pods', '--namespace', 'kube-system', '--label', 'tier=control-plane', '--state', 'ready', '--output', 'json')
         try:
             items = json.loads(output)['items'] if status == 0 else []
         except (ValueError, KeyError):
@@ -220,7 +225,8 @@ class Kubeadm:
 
     def query(self, *arguments):
         """What the API server answers to kubeadm's own identity, as kubectl prints it; None where it does not answer or has no such thing."""
-        status, output, _errors = self.system.run('kubectl', f'--kubeconfig={KUBERNETES}/admin.conf', '--request-timeout=10s', 'get', *arguments, '--output=json')
+        status, output, _errors = self.system.run(
+            'kubectl', f'--kubeconfig={KUBERNETES}/admin.conf', '--request-timeout=10s', 'get', *arguments, '--output=json')
         try:
             return json.loads(output) if status == 0 else None
         except ValueError:
@@ -285,7 +291,7 @@ class Kubeadm:
         before, after = self.system.read(path), self.rendered_kubelet_config()
         if after and before != after:
             return [Action(path, "changed, because the cluster's configuration of kubelets did",
-                           ('upgrade', 'node', 'phase', 'kubelet-config', f'--kubeconfig={KUBERNETES}/{"admin" if self.wanted.control_plane else "kubelet"}.conf'),
+                           ('upgrade', 'node', 'phase', 'kubelet-config', self.as_itself()),
                            before=before, after=after), Action('kubelet.service', f'restarted, because {path} changed')]
         started = self.kubelet_started()
         if started and self.system.modified(path) > started + 1:
@@ -297,7 +303,8 @@ class Kubeadm:
         missing = [what for what, found in self.settled().items() if not found]
         if not missing:
             return []
-        return [Action('cluster', f'settled, for {", ".join(missing)}', ('init', f'--config={self.wanted.config}', '--skip-token-print', '--skip-phases=' + ','.join(INIT_FIRST)))]
+        argv = ('init', f'--config={self.wanted.config}', '--skip-token-print', '--skip-phases=' + ','.join(INIT_FIRST))
+        return [Action('cluster', f'settled, for {", ".join(missing)}', argv)]
 
     def settled(self):
         """What has to be there -> whether it is."""

@@ -210,7 +210,8 @@ class Cluster:
         """As the roles have it: an anonymous request gets health, by kubeadm what joins need, and nothing else."""
         path = self.directory / "authentication.yaml"
         template = (ROOT / "roles/kube_master/templates/authentication.yaml.j2").read_text()
-        settings = {"cluster_has": {"authentication_api": "apiserver.config.k8s.io/v1"}, "anonymous_paths": ["/api/v1/namespaces/kube-public/configmaps/cluster-info"]}
+        paths = ["/api/v1/namespaces/kube-public/configmaps/cluster-info"]
+        settings = {"cluster_has": {"authentication_api": "apiserver.config.k8s.io/v1"}, "anonymous_paths": paths}
         path.write_text(jinja2.Template(template, trim_blocks=True).render(settings))
         return path
 

@@ -117,7 +117,7 @@ IPTABLES = (
     ("libnftnl11", "1.2.4"), ("libnetfilter-conntrack3", "1.0.9"), ("libnfnetlink0", "1.0.2"), ("libc6", "2.36"),
 )
 # Chosen by update-alternatives where the package is installed.
-IPTABLES_LINKS = tuple((f"usr/sbin/{name}", "xtables-nft-multi") for family in ("iptables", "ip6tables") for name in (family, f"{family}-save", f"{family}-restore"))
+IPTABLES_LINKS = tuple((f"usr/sbin/{family}{end}", "xtables-nft-multi") for family in ("iptables", "ip6tables") for end in ("", "-save", "-restore"))
 STATIC_PODS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
 # Of a package nothing that no program here reads.
 NEEDLESS = re.compile(r"^(usr/share|usr/lib/[^/]+/gconv|usr/lib/gconv|etc)(/|$)")

@@ -196,7 +196,8 @@ def test_a_master_s_first_identity_gives_way_to_its_own():
 
 
 def test_the_cluster_is_settled_until_it_keeps_this_configuration():
-    kept = {'kubeadm-config': {'metadata': {'annotations': {kubeadm.INPUTS: 'd1'}}}, 'kubelet-config': {'kind': 'ConfigMap'}, 'cluster-info': {'kind': 'ConfigMap'}}
+    there = {'metadata': {'annotations': {kubeadm.INPUTS: 'd1'}}}
+    kept = {'kubeadm-config': there, 'kubelet-config': {'kind': 'ConfigMap'}, 'cluster-info': {'kind': 'ConfigMap'}}
     assert kubeadm.reconcile(wanted(digest='d1'), 'settled', system=FakeSystem(MASTER, objects=kept))['changed'] is False
     assert kubeadm.reconcile(wanted(digest='d2'), 'settled', check_mode=True, system=FakeSystem(MASTER, objects=kept))['changes'] == [
         'cluster: settled, for its configuration changed']
