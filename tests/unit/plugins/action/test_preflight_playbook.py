@@ -39,7 +39,7 @@ cluster_service_network: 10.244.128.0/17
 cluster_endpoint_address: 10.244.1.1
 cluster_dns_address: 10.1.2.3
 cluster_dns_domain: bad_domain
-cluster_kubernetes_version: 1.20.2
+cluster_kubernetes_version: 1.19.2
 cluster_etcd_version: 2.3.4
 cluster_containerd_version: latest
 cluster_mirror: ftp//x
