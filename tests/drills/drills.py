@@ -71,9 +71,9 @@ def fresh_all() -> None:
     shutil.rmtree(lab.CLUSTER, ignore_errors=True)
 
 
-def nothing_to_do() -> lab.Run:
+def nothing_to_do(*settings: str) -> lab.Run:
     """A run that must find nothing to do."""
-    run = lab.play('site.yml').succeed()
+    run = lab.play('site.yml', *settings).succeed()
     require(run.changed == 0, f'changed={run.changed} where nothing was to do:\n{run.output[-3000:]}')
     return run
 
@@ -462,18 +462,65 @@ def drill_kill(options: Options) -> str:
 
 def drill_failover_haproxy(options: Options) -> str:
     """The holder of the virtual address loses haproxy."""
+    del options
+    return loses('haproxy')
+
+
+def loses(service: str, *settings: str) -> str:
+    """The holder of the virtual address loses what serves the endpoint there; another one has it then, and nothing of it is left to do."""
     first = lab.holder()
     with Watch(str(lab.KUBECONFIG), writes=True) as watch:
         time.sleep(3)
-        watch.mark(f'haproxy dies on {first}')
-        lab.ssh(first, 'systemctl mask --runtime --quiet haproxy; systemctl kill --signal=KILL haproxy')
+        watch.mark(f'{service} dies on {first}')
+        lab.ssh(first, f'systemctl mask --runtime --quiet {service}; systemctl kill --signal=KILL {service}')
         time.sleep(8)
     moved = lab.holder()
-    lab.ssh(first, 'systemctl unmask --runtime --quiet haproxy; systemctl reset-failed haproxy; systemctl start haproxy')
+    lab.ssh(first, f'systemctl unmask --runtime --quiet {service}; systemctl reset-failed {service}; systemctl start {service}')
     require(moved != first, f'{first} still has the virtual address')
     figures = watched(watch.report(), MAX_GAP)
-    nothing_to_do()
+    nothing_to_do(*settings)
     return figures
+
+
+def drill_nginx(options: Options) -> str:
+    """A live cluster changes from haproxy to nginx, whose holder dies, and back: one load balancer after the other."""
+    del options
+    settings = ('-e', 'cluster_lb=nginx')
+    there, runs = through(('to nginx', lambda: lab.play('site.yml', *settings).succeed()))
+    nothing_to_do(*settings)
+    for machine in lab.BALANCERS:
+        left = lab.ssh(machine, 'systemctl is-active nginx haproxy; ls /etc/haproxy/haproxy.cfg 2>&1', check=False)
+        require(left.startswith('active\ninactive\n') and 'No such file' in left, f'{machine}: {left}')
+    lost = loses('nginx', *settings)
+    back, runs_back = through(('back to haproxy', installed))
+    nothing_to_do()
+    return f'to nginx {runs[0].seconds:.0f} s: {there}; its holder dies: {lost}; back {runs_back[0].seconds:.0f} s: {back}'
+
+
+def drill_addons(options: Options) -> str:
+    """metrics-server and what `kubectl top` says; a kubeconfig for a user who may look; both are taken away again."""
+    del options
+    settings = ('-e', 'addons_metrics_server=true')
+    run = lab.play('site.yml', *settings).succeed()
+    nothing_to_do(*settings)
+    for what, count in (('nodes', 5), ('pods', 2)):
+        lines = lab.kubectl('top', what, '--no-headers', *(['--all-namespaces'] if what == 'pods' else [])).splitlines()
+        require(len(lines) >= count and all(re.search(r'\s[0-9]+m\s+(\S+\s+)?[0-9]+Mi', line) for line in lines), f'kubectl top {what}: {lines}')
+    lab.play('user.yml', '-e', 'user_name=jane').succeed()
+    again = lab.play('user.yml', '-e', 'user_name=jane').succeed()
+    require(again.changed == 0, f'changed={again.changed} on the second run of user.yml')
+    jane = ['--kubeconfig', str(lab.CLUSTER / 'users' / 'jane.kubeconfig')]
+    require('jane' in lab.kubectl('auth', 'whoami', *jane), 'not jane')
+    require('coredns' in lab.kubectl('get', 'pods', '--all-namespaces', *jane), 'jane may not look at pods')
+    for words in ('delete pods', 'get secrets'):
+        answer = lab.kubectl('auth', 'can-i', *words.split(), '--as=jane', check=False)
+        require(answer.strip() == 'no', f'jane may {words}: {answer}')
+    lab.play('user.yml', '-e', 'user_name=jane', '-e', 'user_state=absent').succeed()
+    require(lab.kubectl('auth', 'can-i', 'get', 'pods', '--as=jane', check=False).strip() == 'no', 'jane may look still')
+    lab.play('site.yml', '-e', '{"addons_absent": ["metrics-server"]}').succeed()
+    require('metrics' not in lab.kubectl('get', 'apiservices', '--output=name'), 'the API of metrics is there still')
+    nothing_to_do()
+    return f'metrics-server {run.seconds:.0f} s; {len(lines)} pods measured; jane may look, and no more, and then not'
 
 
 def drill_failover_power(options: Options) -> str:
