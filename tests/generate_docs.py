@@ -106,7 +106,7 @@ def setting(name: str, option: dict, default) -> list[str]:
     """A setting with its description. One without a value that could be written down is a comment."""
     comment = [line for text in paragraphs(option["description"]) for line in textwrap.wrap(plain(text), 118, break_on_hyphens=False)]
     if "choices" in option:
-        comment.append(f"One of {', '.join(map(inline, option['choices']))}.")
+        comment += textwrap.wrap(f"One of {', '.join(map(inline, option['choices']))}.", 118, break_on_hyphens=False)
     if default is NO_DEFAULT:
         value = f"# {name}:" + ("  # required" if option.get("required") else "")
     elif is_template(default):
