@@ -158,6 +158,51 @@ def test_example_has_no_problem(directory):
     assert inventory.check_inventory(plan) == []
 
 
+# --- the documents' commands
+
+
+COMMANDS = ROOT / "docs" / "commands.md"
+COLUMNS = ["by hand", "here", "settings", "differs"]
+DOCUMENTS = ["000", "001", "002", "003", "004"]
+
+
+def command_rows() -> list[tuple[str, dict[str, str]]]:
+    """Each row of the page's tables with its section. A bar within a cell has a backslash before it."""
+    section, rows = "", []
+    for line in COMMANDS.read_text().splitlines():
+        if line.startswith("## "):
+            section = line.removeprefix("## ")
+        elif line.startswith("|") and not line.startswith("| ---"):
+            cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+            assert len(cells) == len(COLUMNS), f"{section}: a row needs {len(COLUMNS)} cells: {line}"
+            rows.append((section, dict(zip(COLUMNS, cells, strict=True))))
+    return [(section, row) for section, row in rows if list(row) != list(row.values())]
+
+
+def test_every_document_has_its_commands():
+    sections = list(dict.fromkeys(section for section, _row in command_rows()))
+    assert [section for section in sections if section in DOCUMENTS] == DOCUMENTS
+
+
+def test_every_command_has_a_place():
+    """A link, the inventory, or a plain word that there is none."""
+    place = re.compile(r"\]\(|^(not done|not needed|the inventory)")
+    assert [f"{section}: {row['by hand']}" for section, row in command_rows() if not (row["by hand"] and place.search(row["here"]))] == []
+
+
+def test_links_of_the_commands_lead_to_files():
+    targets = {target.partition("#")[0] for target in re.findall(r"\]\(([^)\s]+)\)", COMMANDS.read_text())}
+    assert targets
+    assert sorted(target for target in targets if "://" not in target and not (COMMANDS.parent / target).is_file()) == []
+
+
+def test_settings_of_the_commands_exist():
+    known = {name for role in ROLES for name in docs.entry_point(role)["options"]}
+    named = {re.split(r"[:.]", word)[0] for _section, row in command_rows() for word in re.findall(r"`([^`]+)`", row["settings"])}
+    assert named
+    assert sorted(named - known) == []
+
+
 # --- what the pages name
 
 
