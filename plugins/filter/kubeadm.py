@@ -9,10 +9,14 @@ from collections.abc import Mapping
 
 import yaml
 from ansible.errors import AnsibleFilterError
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.merging import argument, merged
+
+try:
+    from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+except ImportError:
+    x509 = None
 
 # kubeadm has them as lists of name and value; a setting that names one argument should not have to repeat the others.
 ARGUMENTS = ("extraArgs", "kubeletExtraArgs")
@@ -58,6 +62,8 @@ def _plain(value):
 
 def ca_hashes(bundle: str) -> list[str]:
     """What ``--discovery-token-ca-cert-hash`` takes for each certificate of a bundle: sha256 of its public key (RFC 7469)."""
+    if x509 is None:
+        raise AnsibleFilterError("ca_hashes: needs the Python library cryptography on the controller")
     return [
         "sha256:" + hashlib.sha256(certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
         for certificate in x509.load_pem_x509_certificates(bundle.encode())

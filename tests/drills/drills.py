@@ -859,7 +859,8 @@ def run_drill(name: str, options: Options) -> dict[str, t.Any]:
         figures, passed = str(error), False
     seconds = time.monotonic() - began
     print(f'    {"passed" if passed else "FAILED"} after {seconds:.0f} s: {figures}', flush=True)
-    return {'drill': name, 'passed': passed, 'seconds': round(seconds), 'day': time.strftime('%Y-%m-%d') + ' short' * options.short, 'figures': figures.splitlines()[0]}
+    day = time.strftime('%Y-%m-%d') + ' short' * options.short
+    return {'drill': name, 'passed': passed, 'seconds': round(seconds), 'day': day, 'figures': figures.splitlines()[0]}
 
 
 def row_of(row: dict[str, t.Any]) -> str:

@@ -7,4 +7,6 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
-from machines import fixture_machine  # noqa: E402, F401
+from machines import fixture_machine  # noqa: E402
+
+__all__ = ['fixture_machine']

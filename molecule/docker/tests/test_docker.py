@@ -36,7 +36,8 @@ def container(host, template):
 @pytest.fixture(name='plain', scope='module')
 def make_plain(machine):
     """A container of plain `docker run` on two hosts: host -> address."""
-    image = next(line for line in machine('node1').check_output("docker images --format '{{.Repository}}:{{.Tag}}'").split() if '/agnhost:' in line)
+    images = machine('node1').check_output("docker images --format '{{.Repository}}:{{.Tag}}'").split()
+    image = [name for name in images if '/agnhost:' in name][0]
     hosts = [machine('node1'), machine('node2')]
     for host in hosts:
         host.run(f'docker rm --force {PLAIN}')

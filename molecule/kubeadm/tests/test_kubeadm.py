@@ -58,6 +58,7 @@ def test_etcd_s_client_certificate_is_ecdsa(machine):
 
 
 def test_api_servers_know_of_each_other_by_leases():
-    slices = json.loads(lab.kubectl('get', 'endpointslices', '--namespace=default', '--selector=kubernetes.io/service-name=kubernetes', '--output=json'))['items']
+    selector = '--selector=kubernetes.io/service-name=kubernetes'
+    slices = json.loads(lab.kubectl('get', 'endpointslices', '--namespace=default', selector, '--output=json'))['items']
     addresses = {address for item in slices for endpoint in item['endpoints'] for address in endpoint['addresses']}
     assert addresses == {lab.ADDRESSES[host] for host in lab.MASTERS}

@@ -22,7 +22,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[4]
 GROUPS = {"etcd": ["master1", "lb1"], "lb": ["lb1"], "kube_master": ["master1"], "kube_node": ["master1", "node1"]}
 ADDRESSES = {"master1": "192.0.2.11", "lb1": "192.0.2.21", "node1": "192.0.2.31"}
 HOST = {
-    "packages": {}, "swap": [], "units": {}, "kubelet_certificate": {"present": False, "expired": False, "pem": ""}, "etcd_member": False, "etcd_started_with": {},
+    "packages": {}, "swap": [], "units": {}, "kubelet_certificate": {"present": False, "expired": False, "pem": ""},
+    "etcd_member": False, "etcd_started_with": {},
     "distribution": {"id": "debian", "like": []},
 }  # fmt: skip
 

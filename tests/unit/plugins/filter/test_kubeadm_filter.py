@@ -24,7 +24,8 @@ def test_arguments_become_kubeadms_lists_in_the_order_of_their_names():
 
 
 def test_settings_are_laid_over_by_kind_and_name():
-    over = {"ClusterConfiguration": {"apiServer": {"extraArgs": {"profiling": None, "v": 2}}}, "KubeletConfiguration": {"maxPods": 60}, "JoinConfiguration": {"x": 1}}
+    arguments = {"extraArgs": {"profiling": None, "v": 2}}
+    over = {"ClusterConfiguration": {"apiServer": arguments}, "KubeletConfiguration": {"maxPods": 60}, "JoinConfiguration": {"x": 1}}
     merged = documents(over)
     assert merged["ClusterConfiguration"]["apiServer"] == {"extraArgs": [{"name": "kept", "value": "a,b"}, {"name": "v", "value": "2"}], "certSANs": ["one"]}
     assert merged["KubeletConfiguration"]["maxPods"] == 60
