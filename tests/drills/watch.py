@@ -277,6 +277,16 @@ class Schedule:
                 due += missed * self.period
 
 
+def make_namespace(admin: api.Api) -> None:
+    """Where the writes go. That of a watch before this one may be ending still, and takes nothing."""
+    deadline = time.monotonic() + 60
+    while (found := admin.find(f"/api/v1/namespaces/{NAMESPACE}")) and found.get("metadata", {}).get("deletionTimestamp"):
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"the namespace {NAMESPACE} does not end: kubectl describe namespace {NAMESPACE}")
+        time.sleep(0.2)
+    admin.apply(f"/api/v1/namespaces/{NAMESPACE}", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+
+
 class Writes:
     """Acknowledged writes: each adds a key of its own to a ConfigMap, so that the end can tell which of them are there."""
 
@@ -287,18 +297,6 @@ class Writes:
         self.acknowledged: dict[str, str] = {}
         self.number = 0
         self._objects: set[str] = set()
-
-    def prepare(self) -> None:
-        self._wait_until_gone()
-        self.api.apply(f"/api/v1/namespaces/{NAMESPACE}", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
-
-    def _wait_until_gone(self) -> None:
-        """The namespace of a watch before this one may be ending still, and takes nothing."""
-        deadline = time.monotonic() + 60
-        while (found := self.api.find(f"/api/v1/namespaces/{NAMESPACE}")) and found.get("metadata", {}).get("deletionTimestamp"):
-            if time.monotonic() > deadline:
-                raise RuntimeError(f"the namespace {NAMESPACE} does not end: kubectl describe namespace {NAMESPACE}")
-            time.sleep(0.2)
 
     def write(self) -> None:
         """One write. Sent again it has the same effect, so the rule for idempotent requests holds for it."""
@@ -362,12 +360,14 @@ class Watch:
         """Asks once first: a watch that cannot begin raises api.ApiUnreachable or api.ApiError."""
         admin = self._admin()
         admin.get(PATH)
+        if self._writes_wanted:
+            # What this waits for is no gap of the cluster's.
+            make_namespace(admin)
         self.began = datetime.datetime.now(datetime.timezone.utc)
         self.start = time.monotonic()
         target = Target(self.access, PATH, "Namespace")
         if self._writes_wanted:
             self._writes = Writes(Client(Target(self.access, PATH, "ConfigMap"), self._record("writes"), self.timeout, kept=True), admin)
-            self._writes.prepare()
         self._thread(self._run_pool, Client(target, self._record("new"), self.timeout, kept=False))
         self._thread(self._run_kept, Client(target, self._record("kept"), self.timeout, kept=True))
         for url in self.web:
