@@ -237,7 +237,7 @@ class ActionModule(ActionBase):
         """Effective values of the cluster's settings and of all ports; and why those that have none could not be evaluated."""
         values, unresolved = {}, {}
         for name in specs:
-            wanted = name.startswith("cluster_") or name.endswith("_port") or name in ("kube_master_node_cidr_mask_size", "lb_keepalived")
+            wanted = name.startswith(("cluster_", "cni_")) or name.endswith("_port") or name in ("kube_master_node_cidr_mask_size", "lb_keepalived")
             raw = task_vars.get(name, self._defaults.get(name))
             if not wanted or name == "cluster_host_address" or raw is None:
                 continue
@@ -264,7 +264,7 @@ class ActionModule(ActionBase):
             specs=specs,
             prefixes=tuple(f"{os.path.basename(path)}_" for path in glob.glob(os.path.join(ROLES, "*"))),
             supported=supported_versions(arguments["versions"] or self._defaults.get("cluster_version_table"), arguments["etcd_versions"]),
-            ports=[port_use(port, settings) for port in arguments["ports"]],
+            ports=[port_use(port, settings) for port in arguments["ports"] if is_used(port, settings)],
             unresolved=unresolved,
             run=list(task_vars["ansible_play_hosts_all"]),
             run_group=str(arguments["run_group"] or ""),
@@ -329,6 +329,11 @@ def port_use(entry: dict, settings: dict) -> PortUse:
         component=entry["component"],
         units=tuple(entry.get("units") or ()),
     )
+
+
+def is_used(entry: dict, settings: dict) -> bool:
+    """Whether all settings are as an entry's `where` wants them."""
+    return all(str(settings.get(name)).lower() == str(value).lower() for name, value in (entry.get("where") or {}).items())
 
 
 def words(value) -> list[str]:

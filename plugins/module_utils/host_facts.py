@@ -23,6 +23,13 @@ ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "ppc64l
 VERSIONED = ("kube-apiserver", "kubelet", "etcd")
 STATIC_PODS = "/etc/kubernetes/manifests"
 ETCD_CONFIG = "/etc/etcd/etcd.yaml"
+# A component writes its record there before it writes anything else (module_utils/component.py).
+RECORDS = "/var/lib/hardway"
+FLANNELD_UNIT = "/etc/systemd/system/flanneld.service"
+CALICO_NETWORK = "/etc/calico/network.yaml"
+CNI_CONFIGURATIONS = "/etc/cni/net.d"
+# CNI plugins of networks between nodes. Others (podman's bridge, say) are of containers on one host.
+NETWORK_PLUGINS = ("calico", "cilium-cni", "flannel", "antrea", "kube-ovn", "weave-net")
 INOTIFY_PROBE = 16
 OWNERS_SECONDS = 0.15  # a busy host has many thousand open files
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # an account's own may lack the sbin directories
@@ -262,6 +269,34 @@ def static_pods(directory: str = STATIC_PODS) -> list[str]:
         return []
 
 
+def network(records: str = RECORDS, configurations: str = CNI_CONFIGURATIONS, unit: str = FLANNELD_UNIT, calico: str = CALICO_NETWORK) -> dict[str, str]:
+    """How this host's pods are connected to those of others: `cni`, and `datastore` and `method` where they are known; empty where nothing is there yet.
+
+    Our own networks are known by the record of their component. A host that joined a cluster, and has the configuration of another
+    network, is `foreign`, with the `plugin` that it names.
+    """
+    if os.path.isfile(f"{records}/calico.json"):
+        return {"cni": "calico", **dict(re.findall(r"^(method|datastore): *(\S+)$", read_text(calico), re.MULTILINE))}
+    if os.path.isfile(f"{records}/flanneld.json"):
+        text = read_text(unit)
+        datastore = "etcd" if "--etcd-prefix" in text else "kubernetes" if "--kube-subnet-mgr" in text else ""
+        return {"cni": "flannel", **({"datastore": datastore} if datastore else {})}
+    if os.path.isfile(f"{records}/pod-routes.json"):
+        return {"cni": "bridge"}
+    plugins = network_plugins(configurations) if os.path.isfile(f"{records}/kubelet.json") else []
+    return {"cni": "foreign", "plugin": plugins[0]} if plugins else {}
+
+
+def network_plugins(directory: str) -> list[str]:
+    """The plugins of networks between nodes that the CNI configurations of a directory name, in the order in which a runtime looks at them."""
+    try:
+        names = sorted(name for name in os.listdir(directory) if name.endswith((".conf", ".conflist")))
+    except OSError:
+        return []
+    types = [kind for name in names for kind in re.findall(r'"type": *"([^"]+)"', read_text(f"{directory}/{name}"))]
+    return [kind for kind in types if kind in NETWORK_PLUGINS]
+
+
 def kernel_feature(name: str, release: str) -> str:
     """`present`, `loadable` (a module of this kernel) or `missing`."""
     if name == "overlay":
@@ -331,6 +366,7 @@ def read(arguments: dict) -> dict:
         "etcd_member": os.path.isdir(os.path.join(arguments["etcd_data_dir"], "member")),
         "installed": installed(arguments["bin_dir"]),
         "static_pods": static_pods(),
+        "network": network(),
         "etcd_started_with": etcd_started_with(arguments["etcd_data_dir"]),
         "kubelet_certificate": certificate(arguments["kubelet_certificate"]),
     }

@@ -28,6 +28,8 @@ OWN_INTERFACE = re.compile(r"(lo\Z|cni|flannel|kube-|cali|tunl|vxlan|veth|nodelo
 # Of a process's name the kernel keeps that many characters (proc(5), /proc/PID/comm).
 COMM_LENGTH = 15
 WILDCARDS = ("0.0.0.0", "::", "*")
+CALICO_KERNEL = "5.10"  # of Calico's requirements
+NETWORK_SETTINGS = {"cni": "cluster_cni", "method": "cni_{cni}_method", "datastore": "cni_{cni}_datastore"}
 FAIL_CGROUP_V1_SINCE = (1, 35)  # kubelet refuses cgroup v1 by default from this minor version on (KEP-5573)
 KUBELET_GROUP = "kube_node"
 
@@ -191,8 +193,9 @@ def check_system(site: Site) -> Iterator[Problem]:
                 f"Python {facts['python']} is too old.",
                 f"Install Python {needs.python} or newer, or set ansible_python_interpreter to one that is there.",
             )
-        if numbers(facts["kernel"])[:2] < numbers(needs.kernel)[:2]:
-            yield Problem("old-kernel", host.place, f"The kernel {facts['kernel']} is older than {needs.kernel}.", "Upgrade the kernel.", WARNING)
+        oldest = CALICO_KERNEL if host.runs_pods and site.setting("cluster_cni") == "calico" else needs.kernel
+        if numbers(facts["kernel"])[:2] < numbers(oldest)[:2]:
+            yield Problem("old-kernel", host.place, f"The kernel {facts['kernel']} is older than {oldest}.", "Upgrade the kernel.", WARNING)
         architectures = [site.setting("cluster_arch")] if site.setting("cluster_arch") else needs.architectures
         if facts["architecture"] not in architectures:
             yield Problem(
@@ -534,6 +537,34 @@ def check_installer(site: Site) -> Iterator[Problem]:
             )
 
 
+def check_network(site: Site) -> Iterator[Problem]:
+    """Pods have their addresses from the network that was there when they began: another one would part them from those that begin later."""
+    for host in site.readable:
+        found = host.facts.get("network") or {}
+        if found.get("cni") == "foreign":
+            if site.setting("cluster_cni") not in ("", "none"):
+                yield Problem(
+                    "other-cni",
+                    host.place,
+                    f"It has joined a cluster whose network is not ours (CNI plugin {found['plugin']}), and cluster_cni says {site.setting('cluster_cni')}. "
+                    "The network of a live cluster is not changed, for its pods would be parted from new ones.",
+                    "Set cluster_cni to none, which leaves that network alone, or reset the cluster first.",
+                )
+            continue
+        settings = {fact: name.format(cni=found.get("cni")) for fact, name in NETWORK_SETTINGS.items() if found.get(fact)}
+        other = [name for fact, name in settings.items() if site.setting(name) and site.setting(name) != found[fact]]
+        # Of another network the other settings mean nothing.
+        for name in other[:1] if "cluster_cni" in other else other:
+            value = next(found[fact] for fact in settings if settings[fact] == name)
+            yield Problem(
+                "other-cni",
+                host.place,
+                f"Its network was made with {name}={value}, and the inventory says {site.setting(name)}. "
+                "The network of a live cluster is not changed, for its pods would be parted from new ones.",
+                f"Set {name} to {value}; or make the cluster anew with the other network, after reset.yml.",
+            )
+
+
 def check_foreign_software(site: Site) -> Iterator[Problem]:
     for host in site.readable:
         for name, version in sorted(host.facts["packages"].items()):
@@ -594,6 +625,7 @@ HOST_CHECKS = (
     check_taken_ports,
     check_versions_in_use,
     check_installer,
+    check_network,
     check_foreign_software,
     check_kubelet_certificates,
 )

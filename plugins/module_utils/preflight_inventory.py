@@ -31,6 +31,7 @@ SECRET_NAME = re.compile(r"pass|secret|token|key\b|credential", re.IGNORECASE)
 SIMILAR = 0.8  # difflib's ratio from which a name counts as a misspelling of another
 TRUTH = {"true", "false", "yes", "no", "on", "off", "1", "0"}
 UNRESOLVED = object()  # value of a definition whose template could not be evaluated where it stands
+BLOCK_SIZES = range(20, 33)  # Calico's, of IPv4
 ETCD_MEMBERS = 7  # etcd's documents advise at most seven: each write goes to a majority
 
 
@@ -103,6 +104,9 @@ class Plan:
         """A setting's effective value as text; empty if it is not set or not a plain value."""
         value = self.settings.get(name)
         return "" if value is None or isinstance(value, (dict, list)) else str(value).strip()
+
+    def truth(self, name: str) -> bool:
+        return self.setting(name).lower() in ("true", "yes", "on", "1")
 
     def place(self, name: str) -> str:
         """Where a setting got its value: its last definition in the inventory, else the role's default."""
@@ -181,7 +185,7 @@ def is_domain(text: str) -> bool:
 def supported_versions(table: Any, etcd: Iterable[Any] = ()) -> dict[str, dict[str, list[str]]]:
     """What goes with each minor version of Kubernetes, from the version table of the role cluster, where each tells what is new against the one before.
 
-    An entry's `etcd`, `containerd`, `coredns` and `runtime` are lists of versions (as prefixes) and names; `containerd_major` serves, too.
+    An entry's `etcd`, `containerd`, `coredns`, `calico` and `runtime` are lists of versions (as prefixes) and names; `containerd_major` serves, too.
     `tried: false` makes a warning.
     """
     supported = {}
@@ -194,6 +198,7 @@ def supported_versions(table: Any, etcd: Iterable[Any] = ()) -> dict[str, dict[s
             "etcd": [str(version) for version in values.get("etcd") or etcd],
             "containerd": [str(version) for version in containerd],
             "coredns": [str(version) for version in values.get("coredns") or []],
+            "calico": [str(version) for version in values.get("calico") or []],
             "runtime": list(values.get("runtime") or []),
             "untried": [] if values.get("tried", True) else [str(minor)],
         }
@@ -363,7 +368,7 @@ def check_network_sizes(plan: Plan) -> Iterator[Problem]:
     names = set(plan.members("kube_node"))
     nodes = len(names)
     if pod is not None:
-        own = plan.setting("kube_master_node_cidr_mask_size")
+        own = plan.setting("cni_calico_block_size" if plan.setting("cluster_cni") == "calico" else "kube_master_node_cidr_mask_size")
         mask = int(own) if own.isdigit() and pod.version == 4 else NODE_MASK[pod.version]
         room = 2 ** (mask - pod.prefixlen) if pod.prefixlen <= mask else 0
         if room < nodes:
@@ -579,6 +584,68 @@ def check_combination(plan: Plan) -> Iterator[Problem]:
             plan.place("cluster_runtime"),
             f"The runtime {plan.setting('cluster_runtime')} does not go with Kubernetes {version}.",
             f"Use {listed(runtimes, 'or')}.",
+        )
+
+
+def check_calico(plan: Plan) -> Iterator[Problem]:
+    if plan.setting("cluster_cni") != "calico":
+        return
+    method, encapsulation = plan.setting("cni_calico_method"), plan.setting("cni_calico_encapsulation")
+    kind = "unsupported-combination"
+    if method == "operator" and plan.setting("cni_calico_datastore") == "etcd":
+        yield Problem(
+            kind,
+            plan.place("cni_calico_datastore"),
+            "Calico's operator keeps Calico's data in the API alone.",
+            "Set cni_calico_method: manifest, or cni_calico_datastore: kubernetes.",
+        )
+    if encapsulation and not encapsulation.startswith("vxlan") and plan.setting("cni_calico_bgp") and not plan.truth("cni_calico_bgp"):
+        yield Problem(
+            kind,
+            plan.place("cni_calico_bgp"),
+            f"With cni_calico_encapsulation={encapsulation} nodes learn of each other's pods by BGP alone.",
+            "Set cni_calico_bgp: true, or cni_calico_encapsulation: vxlan.",
+        )
+    strangers = [name for name in plan.members("kube_master") if name not in plan.members("kube_node")]
+    if method == "operator" and plan.truth("cni_calico_apiserver") and strangers:
+        yield Problem(
+            kind,
+            plan.place("cni_calico_apiserver"),
+            f"{listed(strangers)} would have to ask Calico's API server at its Service, which masters that are no nodes do not reach.",
+            "Set cni_calico_apiserver: false, or put the masters into the group kube_node, too.",
+        )
+    pod, size = network_of(plan.setting("cluster_pod_network")), plan.setting("cni_calico_block_size")
+    if size.isdigit() and int(size) not in BLOCK_SIZES:
+        yield Problem(
+            "invalid-block-size",
+            plan.place("cni_calico_block_size"),
+            f"Calico has no blocks of /{size}.",
+            f"Use a prefix length from {BLOCK_SIZES[0]} to {BLOCK_SIZES[-1]}; 26 is usual.",
+        )
+    if pod is not None and pod.version != 4:
+        yield Problem("address-family", plan.place("cluster_pod_network"), "Calico is set up for IPv4 here.", "Use an IPv4 network, or another cluster_cni.")
+    yield from check_calico_version(plan)
+
+
+def check_calico_version(plan: Plan) -> Iterator[Problem]:
+    kubernetes, calico = plan.setting("cluster_kubernetes_version"), plan.setting("cluster_calico_version")
+    if minor_of(kubernetes) not in plan.supported or not version_of(calico):
+        return
+    known = plan.supported[minor_of(kubernetes)].get("calico") or []
+    first = next((minor for minor in sorted(plan.supported, key=_numbers) if plan.supported[minor].get("calico")), "")
+    if not known:
+        yield Problem(
+            "unsupported-combination",
+            plan.place("cluster_cni"),
+            f"No release of Calico that is known here goes with Kubernetes {kubernetes}.",
+            f"Use Kubernetes {first} or later, or another cluster_cni." if first else "Use another cluster_cni.",
+        )
+    elif not any(calico.startswith(f"{prefix}.") for prefix in known):
+        yield Problem(
+            "unsupported-combination",
+            plan.place("cluster_calico_version"),
+            f"Calico {calico} does not go with Kubernetes {kubernetes}, by what its makers test.",
+            f"Use Calico {listed(known, 'or')}.",
         )
 
 
@@ -886,6 +953,7 @@ INVENTORY_CHECKS = (
     check_kubernetes_version,
     check_versions,
     check_combination,
+    check_calico,
     check_artifacts,
     check_ports,
     check_port_conflicts,

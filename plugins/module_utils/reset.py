@@ -76,6 +76,10 @@ class Leaving:
     mounts: tuple[str, ...] = ()
     #: prefixes of the names of iptables chains
     chains: tuple[str, ...] = ()
+    #: prefixes of the comments of iptables rules in chains of others
+    comments: tuple[str, ...] = ()
+    #: prefixes of the names of ipsets
+    sets: tuple[str, ...] = ()
     nft_tables: tuple[str, ...] = ()
     #: patterns of the names of network interfaces
     interfaces: tuple[str, ...] = ()
@@ -112,16 +116,31 @@ LEAVINGS = {
         interfaces=("cni0", "docker0"),
     ),
     "cri-dockerd": Leaving(directories=("/var/lib/cri-dockerd",), files=("/run/cri-dockerd.sock",)),
-    "kube-proxy": Leaving(directories=("/etc/kubernetes",), chains=("KUBE-",), nft_tables=("kube-proxy",), interfaces=("kube-ipvs0",)),
+    "kube-proxy": Leaving(
+        directories=("/etc/kubernetes",), chains=("KUBE-",), sets=("KUBE-",), nft_tables=("kube-proxy",), interfaces=("kube-ipvs0",)
+    ),
     "flanneld": Leaving(
         directories=("/run/flannel", "/etc/flannel"),
         chains=("FLANNEL-",),
         nft_tables=("flannel-ipv4", "flannel-ipv6"),
         interfaces=("flannel.[0-9]*", "flannel-v6.[0-9]*", "flannel-wg*"),
     ),
+    # What its pods leave; the plugins and their configuration are in directories of the runtime's.
+    "calico": Leaving(
+        directories=("/etc/calico", "/var/lib/calico", "/var/log/calico", "/run/calico", "/run/nodeagent"),
+        mounts=("/run/calico/*",),
+        chains=("cali-",),
+        comments=("cali:",),
+        sets=("cali",),
+        nft_tables=("calico",),
+        interfaces=("cali*", "vxlan.calico", "vxlan-v6.calico", "wireguard.cali", "wg-v6.cali", "bpfin.cali", "bpfout.cali"),
+    ),
+    "calicoctl": Leaving(directories=("/etc/calico",)),
     "kube-apiserver": Leaving(directories=("/etc/kubernetes", "/var/log/kubernetes")),
     # Its kube-proxy is a pod.
-    "kubeadm": Leaving(directories=("/etc/kubernetes", "/var/log/kubernetes"), chains=("KUBE-",), nft_tables=("kube-proxy",), interfaces=("kube-ipvs0",)),
+    "kubeadm": Leaving(
+        directories=("/etc/kubernetes", "/var/log/kubernetes"), chains=("KUBE-",), sets=("KUBE-",), nft_tables=("kube-proxy",), interfaces=("kube-ipvs0",)
+    ),
     "kube-controller-manager": Leaving(directories=("/etc/kubernetes",)),
     "kube-scheduler": Leaving(directories=("/etc/kubernetes",)),
     "etcd": Leaving(directories=("/etc/etcd",), contents=ETCD_DATA),
@@ -263,6 +282,7 @@ def _reset(request: Request, check_mode: bool) -> dict[str, t.Any]:
         Cgroups(scope),
         Interfaces(scope),
         Routes(scope),
+        Tunnel(scope),
         Addresses(scope),
         Firewall(scope),
         Counters(scope),
@@ -565,7 +585,7 @@ def our_routes(routes: list[dict[str, t.Any]], pod_networks: t.Sequence[str], in
         route["dst"]
         for route in routes
         if route.get("dev") not in interfaces
-        and (route.get("protocol") == ROUTE_PROTOCOL or (route.get("gateway") and _is_within(route["dst"], networks)))
+        and (route.get("protocol") == ROUTE_PROTOCOL or ((route.get("gateway") or route.get("type") == "blackhole") and _is_within(route["dst"], networks)))
     ]
 
 
@@ -579,7 +599,7 @@ def _is_within(destination: str, networks: t.Sequence[t.Any]) -> bool:
 
 class Routes:
     def __init__(self, scope: Scope) -> None:
-        self.active = scope.has("flanneld", "pod-routes")
+        self.active = scope.has("flanneld", "pod-routes", "calico")
         self.networks = scope.request.pod_networks
         self.patterns = scope.leavings("interfaces")
 
@@ -597,6 +617,29 @@ class Routes:
         for item in items:
             family, destination = item.target
             run("ip", family, "route", "delete", destination)
+
+
+class Tunnel:
+    """The kernel's own interface of IP in IP, which cannot be deleted: Calico gave it an address of the pod network."""
+
+    NAME, MODULE = "tunl0", "ipip"
+
+    def __init__(self, scope: Scope) -> None:
+        self.networks = [ipaddress.ip_network(network) for network in scope.request.pod_networks] if scope.has("calico") else []
+
+    def find(self) -> list[Item]:
+        if not self.networks:
+            return []
+        held = [entry for link in run_json("ip", "-json", "addr") if link.get("ifname") == self.NAME for entry in link.get("addr_info", [])]
+        texts = [f"{entry['local']}/{entry['prefixlen']}" for entry in held if _is_within(entry["local"], self.networks)]
+        return [Item(f"address {text} on {self.NAME}", text) for text in texts]
+
+    def remove(self, items: list[Item]) -> None:
+        for item in items:
+            run("ip", "addr", "delete", item.target, "dev", self.NAME)
+        run("ip", "link", "set", self.NAME, "down")
+        # Where nobody else uses the module, the interface goes with it.
+        run("modprobe", "--remove", self.MODULE)
 
 
 def virtual_address(links: list[dict[str, t.Any]], address: str) -> list[tuple[str, str]]:
@@ -646,9 +689,9 @@ class Purge:
         return "\n".join([*lines, "COMMIT", ""])
 
 
-def purges(saved: str, prefixes: t.Sequence[str], masquerade: t.Callable[[list[str]], bool]) -> list[Purge]:
-    """What is ours in the output of iptables-save: chains with one of the prefixes, rules that lead into them, and rules that
-    `masquerade` knows (it gets a rule's words). Tables with nothing of ours are left out."""
+def purges(saved: str, prefixes: t.Sequence[str], masquerade: t.Callable[[list[str]], bool], comments: t.Sequence[str] = ()) -> list[Purge]:
+    """What is ours in the output of iptables-save: chains with one of the prefixes, rules that lead into them or have one of the comments
+    (prefixes, too), and rules that `masquerade` knows (it gets a rule's words). Tables with nothing of ours are left out."""
     found: list[Purge] = []
     for line in saved.splitlines():
         if line.startswith("*"):
@@ -657,7 +700,8 @@ def purges(saved: str, prefixes: t.Sequence[str], masquerade: t.Callable[[list[s
             found[-1].chains.append(line[1:].split()[0])
         elif line.startswith("-A ") and not line.split()[1].startswith(tuple(prefixes)):
             words = shlex.split(line)
-            if target_of(words).startswith(tuple(prefixes)) or (found[-1].table == "nat" and masquerade(words)):
+            marked = any(option == "--comment" and text.startswith(tuple(comments)) for option, text in zip(words, words[1:]))
+            if marked or target_of(words).startswith(tuple(prefixes)) or (found[-1].table == "nat" and masquerade(words)):
                 found[-1].rules.append(line)
     return [purge for purge in found if purge.chains or purge.rules]
 
@@ -683,13 +727,14 @@ def chain_summary(chains: list[str], prefixes: t.Sequence[str]) -> str:
 
 
 class Firewall:
-    """Chains of kube-proxy, kubelet, flannel and the CNI plugins, the rules that lead into them, their nftables and their sets."""
+    """Chains of kube-proxy, kubelet, flannel, Calico and the CNI plugins, the rules that lead into them, their nftables and their sets."""
 
     def __init__(self, scope: Scope) -> None:
         self.prefixes = scope.leavings("chains")
         self.tables = scope.leavings("nft_tables")
         self.networks = scope.request.pod_networks if scope.has("pod-routes") else ()
-        self.sets = scope.has("kube-proxy")
+        self.comments = scope.leavings("comments")
+        self.sets = scope.leavings("sets")
 
     def find(self) -> list[Item]:
         return self._chains() + self._nft_tables() + self._sets()
@@ -703,7 +748,7 @@ class Firewall:
             return []
         found = []
         for command in iptables_commands():
-            for purge in purges(run(f"{command}-save")[1], self.prefixes, lambda words: is_our_masquerade(words, self.networks)):
+            for purge in purges(run(f"{command}-save")[1], self.prefixes, lambda words: is_our_masquerade(words, self.networks), self.comments):
                 texts = [f"{command} {purge.table}: {rule}" for rule in purge.rules]
                 if purge.chains:
                     texts.insert(0, f"{command} {purge.table}: {chain_summary(purge.chains, self.prefixes)}")
@@ -723,7 +768,7 @@ class Firewall:
 
     def _sets(self) -> list[Item]:
         names = run("ipset", "list", "-name")[1].split() if self.sets else []
-        return [Item(f"ipset {name}", lambda name=name: run("ipset", "destroy", name)) for name in names if name.startswith("KUBE-")]
+        return [Item(f"ipset {name}", lambda name=name: run("ipset", "destroy", name)) for name in names if name.startswith(self.sets)]
 
 
 def iptables_commands() -> list[str]:

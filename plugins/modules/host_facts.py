@@ -232,6 +232,13 @@ ansible_facts:
           elements: str
           returned: when readable
           sample: [kube-apiserver, kube-controller-manager, kube-scheduler]
+        network:
+          description:
+            - How the host's pods are connected to those of other hosts - C(cni), and C(method) and C(datastore) where they are known.
+            - Empty where nothing is there yet. C(foreign) where the host joined a cluster with a network that is not ours, with the C(plugin) that it names.
+          type: dict
+          returned: when readable
+          sample: {cni: flannel, datastore: kubernetes}
         etcd_started_with:
           description: C(initial-cluster) and C(initial-cluster-state), which a member reads at its first start and never again; empty without its data.
           type: dict

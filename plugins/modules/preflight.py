@@ -66,9 +66,13 @@ options:
         type: list
         elements: str
         default: []
+      where:
+        description: Values that settings must have for the port to be used.
+        type: dict
+        default: {}
   versions:
     description:
-      - By minor version of Kubernetes a dictionary with C(etcd), C(containerd), C(coredns) (lists of prefixes of versions), C(runtime) and C(tried).
+      - By minor version of Kubernetes a dictionary with C(etcd), C(containerd), C(coredns), C(calico) (lists of prefixes of versions), C(runtime) and C(tried).
       - The default is C(cluster_version_table) of the role cluster.
     type: dict
   etcd_versions:

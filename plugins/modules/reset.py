@@ -12,7 +12,7 @@ author:
   - the hardway.kubernetes authors (@hardway)
 description:
   - Stops and disables the components' services, ends pods, and removes files, links, mounts, cgroups, interfaces, routes, the virtual address,
-    and the rules of kube-proxy, flannel and the CNI plugins. B(The data of etcd and of pods on this host is lost.)
+    and the rules of kube-proxy, flannel, Calico and the CNI plugins. B(The data of etcd and of pods on this host is lost.)
   - What is ours is known from the records that each component writes before anything else (C(/var/lib/hardway)). So a host that a killed run
     left half installed is cleaned too, and a host that was never ours is not changed, whatever Kubernetes runs there.
   - Firewall rules, links, users and files of others stay, and so do the distribution's packages (haproxy, nginx, keepalived), with their services stopped

@@ -27,7 +27,7 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.preflight_probl
 SUPPORTED = {
     "1.34": {"coredns": ["1.10"], "tried": False},
     "1.35": {"coredns": [], "tried": True, "containerd_major": 2},
-    "1.36": {"containerd": ["2"], "runtime": ["containerd"]},
+    "1.36": {"containerd": ["2"], "runtime": ["containerd"], "calico": ["3.32"]},
 }
 
 SETTINGS = {
@@ -211,6 +211,26 @@ def filesystems(**values) -> dict:
 
 def failed(error: str, reachable: bool = True) -> dict:
     return {"reachable": reachable, "readable": False, "error": error}
+
+
+CALICO = {
+    "cluster_cni": "calico",
+    "cluster_calico_version": "3.32.1",
+    "cni_calico_method": "manifest",
+    "cni_calico_datastore": "kubernetes",
+    "cni_calico_encapsulation": "vxlan",
+    "cni_calico_bgp": False,
+    "cni_calico_block_size": 26,
+    "cni_calico_apiserver": False,
+}
+
+
+def with_calico(cluster: Cluster, **settings) -> Cluster:
+    return cluster.set(**{**CALICO, **settings})
+
+
+def connected(cluster: Cluster, network: dict, **settings) -> Cluster:
+    return cluster.facts("node1", network=network).set(**settings)
 
 
 def alone(cluster: Cluster) -> Cluster:
@@ -508,6 +528,76 @@ CASES = [
         lambda c: c.facts("master1", static_pods=["kube-apiserver"]).set(cluster_installer="binaries"),
         lambda c: c.facts("master1", static_pods=["kube-apiserver"]).set(cluster_installer="kubeadm"),
     ),
+    (
+        "other-cni",
+        "host node1",
+        lambda c: with_calico(connected(c, {"cni": "flannel", "datastore": "kubernetes"})),
+        lambda c: with_calico(connected(c, {"cni": "calico", "method": "manifest", "datastore": "kubernetes"})),
+    ),
+    (
+        "other-cni",
+        "host node1",
+        lambda c: connected(c, {"cni": "flannel", "datastore": "kubernetes"}, cluster_cni="flannel", cni_flannel_datastore="etcd"),
+        # a run that died before it wrote its unit
+        lambda c: connected(c, {"cni": "flannel"}, cluster_cni="flannel", cni_flannel_datastore="etcd"),
+    ),
+    (
+        "other-cni",
+        "host node1",
+        lambda c: with_calico(connected(c, {"cni": "calico", "method": "manifest", "datastore": "kubernetes"}), cni_calico_method="operator"),
+        lambda c: with_calico(connected(c, {}), cni_calico_method="operator"),
+    ),
+    (
+        "other-cni",
+        "host node1",
+        lambda c: connected(c, {"cni": "bridge"}, cluster_cni="none"),
+        lambda c: connected(c, {"cni": "bridge"}, cluster_cni="bridge"),
+    ),
+    (
+        "other-cni",
+        "host node1",
+        lambda c: connected(c, {"cni": "foreign", "plugin": "cilium-cni"}, cluster_cni="flannel"),
+        lambda c: connected(c, {"cni": "foreign", "plugin": "cilium-cni"}, cluster_cni="none"),
+    ),
+    (
+        "unsupported-combination",
+        "cni_calico_datastore",
+        lambda c: with_calico(c, cni_calico_method="operator", cni_calico_datastore="etcd"),
+        lambda c: with_calico(c, cni_calico_datastore="etcd", cluster_installer="kubeadm"),
+    ),
+    (
+        "unsupported-combination",
+        "cni_calico_bgp",
+        lambda c: with_calico(c, cni_calico_encapsulation="ipip"),
+        lambda c: with_calico(c, cni_calico_encapsulation="ipip", cni_calico_bgp="true"),
+    ),
+    (
+        "unsupported-combination",
+        "cni_calico_apiserver",
+        lambda c: with_calico(c, cni_calico_method="operator", cni_calico_apiserver=True),
+        lambda c: with_calico(c, cni_calico_apiserver=True),
+    ),
+    (
+        "unsupported-combination",
+        "cluster_calico_version",
+        lambda c: with_calico(c, cluster_calico_version="3.31.7"),
+        lambda c: with_calico(c, cluster_calico_version="3.32.4"),
+    ),
+    (
+        "unsupported-combination",
+        "cluster_cni",
+        lambda c: with_calico(c, cluster_kubernetes_version="1.35.4"),
+        lambda c: c.set(cluster_cni="bridge", cluster_kubernetes_version="1.35.4"),
+    ),
+    ("invalid-block-size", "cni_calico_block_size", lambda c: with_calico(c, cni_calico_block_size=33), lambda c: with_calico(c, cni_calico_block_size=32)),
+    (
+        "small-network",
+        "cluster_pod_network",
+        lambda c: with_calico(c, cluster_pod_network="10.244.0.0/27"),
+        # a node's part is a block, not kube-controller-manager's
+        lambda c: with_calico(c, cluster_pod_network="10.244.0.0/25"),
+    ),
+    ("old-kernel", "host node1", lambda c: with_calico(c.facts("node1", kernel="5.4.0-1")), lambda c: with_calico(c.facts("lb1", kernel="5.4.0-1"))),
     ("foreign-package", "host node1", lambda c: c.facts("node1", packages={"kubelet": "1.28.0"}), lambda c: c.facts("lb1", packages={"kubelet": "1.28.0"})),
     (
         "foreign-component",

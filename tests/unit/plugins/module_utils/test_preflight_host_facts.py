@@ -146,6 +146,43 @@ def test_versions_are_where_the_links_lead(tmp_path):
     assert host_facts.installed(str(tmp_path)) == {"kubelet": "1.36.3"}
 
 
+def network_of(directory) -> dict[str, str]:
+    return host_facts.network(str(directory), str(directory / "net.d"), str(directory / "flanneld.service"), str(directory / "network.yaml"))
+
+
+def test_a_fresh_host_has_no_network_whatever_its_distribution_brought(tmp_path):
+    assert network_of(tmp_path) == {}
+    (tmp_path / "net.d").mkdir()
+    (tmp_path / "net.d" / "87-podman-bridge.conflist").write_text('{"plugins": [{"type": "bridge"}]}')
+    (tmp_path / "net.d" / "10-calico.conflist").write_text('{"plugins": [{"type": "calico"}]}')
+    assert network_of(tmp_path) == {}, "a host that did not join has none, whatever was there before"
+
+
+def test_our_networks_are_known_by_their_records(tmp_path):
+    (tmp_path / "kubelet.json").touch()
+    (tmp_path / "pod-routes.json").touch()
+    assert network_of(tmp_path) == {"cni": "bridge"}
+    (tmp_path / "flanneld.json").touch()
+    assert network_of(tmp_path) == {"cni": "flannel"}, "a run that died before it wrote the unit tells no more"
+    (tmp_path / "flanneld.service").write_text("ExecStart=/usr/local/bin/flanneld --kube-subnet-mgr")
+    assert network_of(tmp_path) == {"cni": "flannel", "datastore": "kubernetes"}
+    (tmp_path / "flanneld.service").write_text("ExecStart=/usr/local/bin/flanneld --etcd-endpoints=x --etcd-prefix=/coreos.com/network")
+    assert network_of(tmp_path) == {"cni": "flannel", "datastore": "etcd"}
+    (tmp_path / "calico.json").touch()
+    (tmp_path / "network.yaml").write_text("# how\ncni: calico\nmethod: operator\ndatastore: kubernetes\n")
+    assert network_of(tmp_path) == {"cni": "calico", "method": "operator", "datastore": "kubernetes"}
+
+
+def test_a_network_of_somebody_else_is_known_by_its_plugin(tmp_path):
+    (tmp_path / "kubelet.json").touch()
+    (tmp_path / "net.d").mkdir()
+    (tmp_path / "net.d" / "05-cilium.conflist").write_text('{"plugins": [{"type": "cilium-cni"}]}')
+    (tmp_path / "net.d" / "10-calico.conflist.bak").write_text('{"plugins": [{"type": "calico"}]}')
+    assert network_of(tmp_path) == {"cni": "foreign", "plugin": "cilium-cni"}
+    (tmp_path / "net.d" / "05-cilium.conflist").write_text('{"plugins": [{"type": "bridge"}, {"type": "portmap"}]}')
+    assert network_of(tmp_path) == {}, "a bridge of containers on one host is no network of a cluster"
+
+
 def test_this_machine_is_read_at_once():
     begin = time.monotonic()
     facts = host_facts.read(ARGUMENTS)

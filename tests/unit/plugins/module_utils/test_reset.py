@@ -137,6 +137,26 @@ def test_a_table_of_nftables_goes_only_when_nothing_is_in_it(entries: list[dict]
     assert not reset.holds_nothing("Error: No such file or directory")
 
 
+CALICO = """\
+*filter
+:FORWARD ACCEPT [0:0]
+:cali-FORWARD - [0:0]
+:cali-fw-cali1a2b3c4d5e6 - [0:0]
+-A FORWARD -m comment --comment "cali:wUHhoiAYhphO9Mso" -j cali-FORWARD
+-A FORWARD -m comment --comment "cali:S93hcgKJrXEqnTfs" -m comment --comment "Policy explicitly accepted packet." -m mark --mark 0x10000/0x10000 -j ACCEPT
+-A FORWARD -m comment --comment "not cali: theirs" -j ACCEPT
+COMMIT
+"""
+
+
+def test_what_calico_adds_to_chains_of_others_is_known_by_its_comment() -> None:
+    (found,) = reset.purges(CALICO, ("cali-",), lambda words: False, ("cali:",))
+    assert found.chains == ["cali-FORWARD", "cali-fw-cali1a2b3c4d5e6"]
+    assert [rule.split("cali:")[1][:4] for rule in found.rules] == ["wUHh", "S93h"]
+    (without,) = reset.purges(CALICO, ("cali-",), lambda words: False)
+    assert len(without.rules) == 1
+
+
 # --- order
 
 
@@ -189,6 +209,44 @@ def test_routes_of_ours_are_those_that_pod_routes_marked_or_that_lead_to_pods_el
         {"dst": "10.244.9.0/24", "dev": "eth5", "protocol": "kernel"},
     ]
     assert reset.our_routes(routes, PODS, ["flannel.1"]) == ["198.51.100.0/24", "10.244.1.0/24"]
+
+
+def test_calicos_interfaces_and_the_routes_that_drop_what_is_in_no_block() -> None:
+    names = ["eth0", "cali1a2b3c4d5e6", "vxlan.calico", "tunl0", "wireguard.cali", "calm0"]
+    ours = reset.LEAVINGS["calico"].interfaces
+    assert reset.our_interfaces([{"ifname": name} for name in names], ours) == ["cali1a2b3c4d5e6", "vxlan.calico", "wireguard.cali"]
+    routes = [
+        {"type": "blackhole", "dst": "10.244.1.64/26", "protocol": "80", "flags": []},
+        {"type": "blackhole", "dst": "192.0.2.0/24", "flags": []},
+        {"dst": "10.244.2.0/26", "gateway": "192.0.2.31", "dev": "tunl0", "protocol": "bird"},
+        {"dst": "10.244.3.0/26", "gateway": "10.244.3.1", "dev": "vxlan.calico", "protocol": "80"},
+    ]
+    assert reset.our_routes(routes, PODS, ["vxlan.calico"]) == ["10.244.1.64/26", "10.244.2.0/26"]
+
+
+def test_the_kernels_tunnel_gives_back_the_address_of_calico_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    links = [{"ifname": "tunl0", "addr_info": [{"local": "10.244.1.64", "prefixlen": 32}, {"local": "192.0.2.9", "prefixlen": 32}]}, {"ifname": "eth0"}]
+    asked: list[tuple[str, ...]] = []
+    monkeypatch.setattr(reset, "run_json", lambda *argv: links)
+    monkeypatch.setattr(reset, "run", lambda *argv, **more: asked.append(argv) or (0, "", ""))
+    tunnel = reset.Tunnel(reset.Scope(reset.Request(pod_networks=PODS), {"calico": reset.Owned()}))
+    items = tunnel.find()
+    assert [item.what for item in items] == ["address 10.244.1.64/32 on tunl0"]
+    tunnel.remove(items)
+    assert asked[0] == ("ip", "addr", "delete", "10.244.1.64/32", "dev", "tunl0") and ("modprobe", "--remove", "ipip") in asked
+    assert reset.Tunnel(reset.Scope(reset.Request(pod_networks=PODS), {"flanneld": reset.Owned()})).find() == []
+
+
+def test_sets_of_components_that_are_here_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reset, "run", lambda *argv, **more: (0, "KUBE-CLUSTER-IP\ncali40all-ipam-pools\ntheirs\n" if argv[0] == "ipset" else "", ""))
+    monkeypatch.setattr(reset, "iptables_commands", list)
+
+    def found(*names: str) -> list[str]:
+        return [item.what for item in reset.Firewall(reset.Scope(reset.Request(), {name: reset.Owned() for name in names})).find()]
+
+    assert found("calico") == ["ipset cali40all-ipam-pools"]
+    assert found("kube-proxy", "calico") == ["ipset KUBE-CLUSTER-IP", "ipset cali40all-ipam-pools"]
+    assert found("flanneld") == []
 
 
 def test_the_virtual_address_goes_but_never_a_hosts_only_one() -> None:
@@ -373,6 +431,17 @@ def test_a_component_goes_with_all_that_it_has(place: Place) -> None:
     assert place.left() == []
     assert not (place.root / "opt/hardway").exists() and not (place.root / "etc/kubernetes").exists()
     assert place.reset() == {"changed": False, "removed": [], "kept": [], "leftovers": []}
+
+
+def test_what_calicos_pods_wrote_goes_with_calico(place: Place) -> None:
+    place.record("calico", "etc/calico/network.yaml", "etc/NetworkManager/conf.d/calico.conf")
+    place.record("containerd", "etc/containerd/config.toml")
+    for path in ("etc/calico/network.yaml", "etc/NetworkManager/conf.d/calico.conf", "var/lib/calico/nodename", "var/log/calico/cni/cni.log",
+                 "etc/cni/net.d/10-calico.conflist", "etc/cni/net.d/calico-kubeconfig", "etc/cni/net.d/calico-tls/etcd-key", "opt/cni/calico/calico-ipam",
+                 "run/calico/bird.ctl"):  # fmt: skip
+        place.write(path)
+    assert place.reset()["leftovers"] == []
+    assert place.left() == []
 
 
 def test_a_host_that_was_never_ours_is_not_touched(place: Place) -> None:
