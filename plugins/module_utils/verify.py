@@ -34,6 +34,9 @@ PORT = 8080
 HEALTH_PATHS = ("/livez", "/readyz", "/healthz")
 CLOSED_PATHS = ("/", "/api", "/apis", "/version", "/api/v1/namespaces", "/openapi/v2", "/metrics")
 INTERVAL = 0.4
+# A DaemonSet and its pods tell of which generation of its template they are.
+GENERATION = "deprecated.daemonset.template.generation"
+GENERATION_LABEL = "pod-template-generation"
 # beyond this many nodes each pod asks its next ones in the list, not all
 MOST_PEERS = 8
 # kube-proxy, DNS and routes follow a new Service or pod within a moment
@@ -90,6 +93,8 @@ class Settings:
     dns: bool = True
     outside: bool = True
     metrics: bool = False
+    #: NAMESPACE/NAME of the DaemonSet that connects the pods of each node
+    network: str = ""
 
 
 class Tunnel:
@@ -289,6 +294,37 @@ class Verifier:
         hint = "Look at: the anonymous section of kube-apiserver's authentication configuration"
         with self._check("anonymous access", "health and nothing else", hint) as check:
             check.problems += self._anonymous_problems()
+
+    def network(self) -> None:
+        """The pods that connect those of each node, where the network is made of pods: ready, and made from what was applied last.
+
+        They are replaced one at a time, so each that is due has the whole time for itself.
+        """
+        if not self.settings.network or self.failed:
+            return
+        namespace, _slash, name = self.settings.network.partition("/")
+        hint = f"Look at: kubectl -n {namespace} get pods -o wide, and kubectl -n {namespace} logs daemonset/{name}"
+        with self._check("network", f"{name} is ready on {len(self.settings.nodes)} nodes", hint) as check:
+            waiting, end = len(self.settings.nodes) + 1, 0.0
+            while True:
+                check.problems[:] = self._network_problems(namespace, name)
+                if len(check.problems) < waiting:
+                    waiting, end = len(check.problems), time.monotonic() + self.settings.timeout
+                if check.ok or time.monotonic() >= end:
+                    return
+                time.sleep(INTERVAL)
+
+    def _network_problems(self, namespace: str, name: str) -> list[str]:
+        daemonset = self.api.get(f"/apis/apps/v1/namespaces/{namespace}/daemonsets/{name}")
+        generation = daemonset["metadata"].get("annotations", {}).get(GENERATION, "")
+        wanted = daemonset["spec"]["selector"]["matchLabels"].items()
+        pods = [pod for pod in self.api.items(f"/api/v1/namespaces/{namespace}/pods") if wanted <= pod["metadata"].get("labels", {}).items()]
+        current = {pod["spec"].get("nodeName"): pod for pod in pods if pod["metadata"]["labels"].get(GENERATION_LABEL, generation) == generation}
+        return [
+            f"{node}: {(pod_cause(current[node]) or 'it is not ready') if node in current else 'no pod of it'}"
+            for node in self.settings.nodes
+            if node not in current or not is_ready(current[node])
+        ]
 
     def _wait_for_nodes(self) -> list[str]:
         # a node becomes Ready some seconds after its network plugin was installed

@@ -19,7 +19,7 @@ options:
     description:
       - What to build, each as C(component) (its newest version) or C(component=version). Of Kubernetes 1.35 and 1.36 any patch version.
       - Where it is empty, all that a cluster has by default, in its newest version.
-      - What is not built (C(cri-dockerd), C(calicoctl)) has to be in the mirror already; it is an error that names its address and its
+      - What is not built (C(cri-dockerd), C(calico)) has to be in the mirror already; it is an error that names its address and its
         place if it is not.
     type: list
     elements: str

@@ -62,6 +62,12 @@ options:
     description: Whether the use of each node, and of pods, must be told (metrics-server). Not in check mode, where it may be about to be installed.
     type: bool
     default: false
+  network:
+    description:
+      - C(NAMESPACE/NAME) of the DaemonSet whose pods connect those of each node, where the network is made of pods. Each node must have a ready one
+        of what was applied last. Empty asks for none. Not in check mode.
+    type: str
+    default: ""
 requirements:
   - websocket-client (for O(level=pods))
 attributes:
@@ -140,6 +146,7 @@ def main() -> None:
             dns_domain={"type": "str", "default": "cluster.local"},
             outside={"type": "bool", "default": True},
             metrics={"type": "bool", "default": False},
+            network={"type": "str", "default": ""},
         ),
         required_if=[("level", "pods", ["image"])],
         supports_check_mode=True,
@@ -153,11 +160,13 @@ def main() -> None:
     settings = Settings(
         nodes={node["name"]: node["address"] or node["name"] for node in params["nodes"]},
         image=params["image"] or "",
-        **{key: params[key] for key in ("version", "dns", "dns_domain", "outside", "metrics", "timeout")},
+        **{key: params[key] for key in ("version", "dns", "dns_domain", "outside", "metrics", "network", "timeout")},
     )
     try:
         verifier = Verifier(Api.of_module(params, "hardway-verify"), settings)
         verifier.light()
+        if not module.check_mode:
+            verifier.network()
         if with_pods:
             verifier.pods()
         if not module.check_mode:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What must hold on real machines, one drill each, on the sandbox.
 
-  drills.py                     all of them, in full, and a table
+  drills.py                     all of them but those that must be named (calico), in full, and a table
   drills.py failover-haproxy    some of them
   drills.py --short             each as small as it still tells (one kill instead of ten)
   drills.py --list
@@ -39,6 +39,14 @@ from watch import Watch, good, render  # noqa: E402
 
 MAX_GAP = 2.0
 KILLS = 10
+#: Not run unless they are named: they need what not every mirror has.
+ON_REQUEST = ('calico',)
+#: The ways to have Calico; the first is the one of a short drill.
+CALICO = {
+    'manifest': {},
+    'etcd and IP in IP': {'cni_calico_datastore': 'etcd', 'cni_calico_encapsulation': 'ipip'},
+    'operator': {'cni_calico_method': 'operator', 'cni_calico_encapsulation': 'vxlan-cross-subnet'},
+}
 #: Where an upgrade begins.
 PATCH_BEFORE = {'cluster_kubernetes_version': '1.36.1'}
 BEFORE = {'cluster_kubernetes_version': '1.35.4', 'cluster_etcd_version': '3.5.35'}
@@ -817,6 +825,55 @@ def drill_etcd_care(options: Options) -> str:
     return f'{run.seconds:.0f} s, {max(before.values()) / 2**20:.0f} to {max(after.values()) / 2**20:.0f} MiB: {figures}'
 
 
+def drill_calico(options: Options) -> str:
+    """With Calico, in each way to have it: a first installation and again, calicoctl, a node that is added, another network refused, and nothing left by a reset.
+
+    Its images are not built: the mirror must have them (component `calico`).
+    """
+    words = ['-e', 'mirror_method=build', '-e', json.dumps({'mirror_components': ['calico']})]
+    mirrored = lab.play('playbooks/mirror.yml', *words)
+    refusal = re.search(r'calico \S+ is not built from source.*', mirrored.output)
+    require(not refusal, f'the mirror lacks what Calico needs, and it cannot be built here: {refusal and refusal.group()}')
+    mirrored.succeed()
+    figures = []
+    for name, settings in list(CALICO.items())[: 1 if options.short else None]:
+        chosen = ['-e', json.dumps({'cluster_cni': 'calico', **settings})]
+        fresh_all()
+        run = lab.play('site.yml', *chosen).succeed()
+        require('PRIVATE KEY' not in run.output, 'a private key in the output')
+        before = lab.processes(lab.MACHINES)
+        again = lab.play('site.yml', *chosen).succeed()
+        require(again.changed == 0, f'{name}: changed={again.changed} on the second run:\n{again.output[-3000:]}')
+        lab.compare_processes(before, lab.processes(lab.MACHINES))
+        listed = lab.ssh('master1', '/usr/local/bin/calicoctl get nodes').split()
+        nodes = [machine for machine in lab.MACHINES if machine not in lab.BALANCERS]
+        require(set(nodes) <= set(listed), f'{name}: calicoctl knows {listed}')
+        added = added_with(chosen)
+        # The inventory of the sandbox has another network.
+        other = lab.play('preflight.yml')
+        require(other.code != 0 and '[other-cni]' in other.output, f'{name}: another network is not refused:\n{other.output[-3000:]}')
+        lab.play('reset.yml', '-e', 'reset_confirm=yes', *chosen).succeed()
+        for machine in nodes:
+            found = '(iptables-save; ip -brief link; ip route; ipset list -name) 2>/dev/null | grep -i cali; ls -d /etc/cni /var/lib/calico 2>/dev/null'
+            left = lab.ssh(machine, found, check=False)
+            require(not left.strip(), f'{name}: a reset leaves on {machine}: {left}')
+        figures.append(f'{name}: {run.seconds:.0f} s, again {again.seconds:.0f} s, a node {added:.0f} s')
+    fresh_all()
+    installed()
+    return '; '.join(figures)
+
+
+def added_with(arguments: list[str]) -> float:
+    """node3 is new and joins, and leaves again; the seconds that it took to join."""
+    lab.sandbox('up', 'node3')
+    fresh('node3')
+    run = lab.play('add-node.yml', '--limit', 'node3', *arguments, inventories=('inventory', lab.SPARE)).succeed()
+    require(set(run.counts) == {'node3'}, f'tasks ran on {sorted(run.counts)}')
+    lab.kubectl('delete', 'node', 'node3')
+    lab.sandbox('down', 'node3')
+    return run.seconds
+
+
 DRILLS = {name[len('drill_'):].replace('_', '-'): function for name, function in list(globals().items()) if name.startswith('drill_')}
 
 
@@ -838,7 +895,7 @@ def main() -> int:
     if unknown:
         parser.error(f'no such drill: {", ".join(unknown)}; there are {", ".join(DRILLS)}')
     options = Options(arguments.short, arguments.seed, arguments.only)
-    rows = [run_drill(name, options) for name in arguments.drills or DRILLS]
+    rows = [run_drill(name, options) for name in arguments.drills or [name for name in DRILLS if name not in ON_REQUEST]]
     print(table([row_of(row) for row in rows]))
     if arguments.json:
         arguments.json.write_text(json.dumps(rows, indent=1), encoding='utf-8')

@@ -133,6 +133,20 @@ def test_what_is_not_built_has_to_be_in_the_mirror(tmp_path: Path) -> None:
     assert build.without_not_built(requests, tmp_path, "amd64", build.Progress()) == ["etcd=3.6.16"]
 
 
+def test_calico_is_all_of_its_manifests_images_and_calicoctl(tmp_path: Path) -> None:
+    with pytest.raises(build.BuildError) as raised:
+        build.without_not_built(["calico=3.32.1"], tmp_path, "amd64", build.Progress())
+    text = str(raised.value)
+    for wanted in ("v3.32.1/manifests/tigera-operator.yaml", "v3.32.1/calicoctl-linux-amd64", "copy quay.io/calico/node:v3.32.1 as", "quay.io/tigera/operator:v1."):
+        assert wanted in text
+    for kind, name in build.entries_of("calico"):
+        entry = build.rendered_entry(kind, name, "calico", "3.32.1", "amd64")
+        path = tmp_path / (entry["url"] if kind == "cluster_images" else build.mirror_path(entry["url"]))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    assert build.without_not_built(["calico=3.32.1"], tmp_path, "amd64", build.Progress()) == []
+
+
 def test_the_linker_stamps_the_version_that_was_asked_for() -> None:
     (job,) = build.select(build.available(), ["kubernetes=1.36.1"])
     assert {"k8s.io/component-base/version.gitVersion=v1.36.1", "k8s.io/client-go/pkg/version.gitMinor=36"} <= set(build.stamps(job))

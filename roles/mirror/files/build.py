@@ -46,6 +46,7 @@ import yaml
 
 SETS = Path(__file__).resolve().parent / "build"
 CATALOGUE = Path(__file__).resolve().parents[2] / "cluster" / "vars" / "main" / "artifacts.yml"
+VERSIONS = Path(__file__).resolve().parents[2] / "cluster" / "defaults" / "main.yml"
 KUBERNETES_VERSION_PACKAGES = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
 # One set of Kubernetes from nothing: modules, compiled packages, and results.
 SPACE_NEEDED = 12 * 2**30
@@ -184,7 +185,7 @@ RECIPES = {
 }
 
 # Components of the catalogue that are not built, because no set for them could be made: their modules are not to be had where this is developed.
-NOT_BUILT = ("cri-dockerd", "calicoctl", "headlamp")
+NOT_BUILT = ("cri-dockerd", "calico", "headlamp")
 # The component whose sets serve for other patch versions too, and that of the images of its binaries.
 PATCHED = "kubernetes"
 PODS = "kubernetes-pods"
@@ -304,9 +305,21 @@ def catalogue() -> dict[str, Any]:
     return yaml.safe_load(CATALOGUE.read_text())
 
 
+def entries_of(component: str) -> list[tuple[str, str]]:
+    """(kind, name) of a component's entries of the catalogue: its own, and those of its parts, `COMPONENT-PART` (or `COMPONENTctl`)."""
+    parts = re.compile(rf"{re.escape(component)}(-.+|ctl)?")
+    return [(kind, name) for kind in ("cluster_artifacts", "cluster_images") for name in catalogue()[kind] if parts.fullmatch(name)]
+
+
 def rendered_entry(kind: str, name: str, component: str, version: str, arch: str) -> dict[str, Any]:
     variable = f"cluster_{component.replace('-', '_')}_version"
-    return render(catalogue()[kind][name], {variable: version, "cluster_arch": arch, "omit": OMIT})
+    return render(catalogue()[kind][name], {**versions(), variable: version, "cluster_arch": arch, "omit": OMIT})
+
+
+@functools.cache
+def versions() -> dict[str, str]:
+    """The role cluster's versions, for a component whose parts have more than one."""
+    return {name: str(value) for name, value in yaml.safe_load(VERSIONS.read_text()).items() if name.endswith("_version")}
 
 
 def mirror_path(url: str) -> str:
@@ -728,15 +741,17 @@ def without_not_built(requests: list[str], mirror: Path, arch: str, progress: Pr
     problems = []
     for request in requests:
         component, _equals, version = request.partition("=")
-        if component in NOT_BUILT:
-            image = component in catalogue()["cluster_images"]
-            entry = rendered_entry("cluster_images" if image else "cluster_artifacts", component, component, version or "VERSION", arch)
+        missing = []
+        for kind, name in entries_of(component) if component in NOT_BUILT else ():
+            image = kind == "cluster_images"
+            entry = rendered_entry(kind, name, component, version or "VERSION", arch)
             path = mirror / (entry["url"] if image else mirror_path(entry["url"]))
-            if path.is_file():
-                progress.say(f"{component} {version}: is in the mirror as it was put there, kept")
-            else:
-                source = f"copy {entry['ref']} as a docker-archive" if image else f"download {entry['url']}"
-                problems.append(f"{component} {version or 'VERSION'} is not built from source: {source} to {path}, or leave {component} out")
+            if not path.is_file():
+                missing.append((f"copy {entry['ref']} as a docker-archive" if image else f"download {entry['url']}") + f" to {path}")
+        if missing:
+            problems.append(f"{component} {version or 'VERSION'} is not built from source: {'; '.join(missing)}, or leave {component} out")
+        elif component in NOT_BUILT:
+            progress.say(f"{component} {version}: is in the mirror as it was put there, kept")
     if problems:
         raise BuildError("\n".join(problems))
     return [request for request in requests if request.partition("=")[0] not in NOT_BUILT]

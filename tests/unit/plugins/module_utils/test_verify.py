@@ -251,6 +251,47 @@ def test_metrics_that_nobody_serves(tmp_path: Path) -> None:
     assert not check.ok and "could not find" in check.line and "v1beta1.metrics.k8s.io" in check.line
 
 
+def network_pod(node: str, generation: str, ready: str = "True", app: str = "calico-node") -> dict[str, t.Any]:
+    labels = {"k8s-app": app, verify.GENERATION_LABEL: generation}
+    status = {"phase": "Running", "conditions": [{"type": "Ready", "status": ready, "message": "BIRD is not ready"}]}
+    return {"metadata": {"name": f"{app}-{node}", "labels": labels}, "spec": {"nodeName": node}, "status": status}
+
+
+def network_check(tmp_path: Path, *pods: list[dict[str, t.Any]]) -> verify.Check:
+    """The check of the network with the pods that the API has, in turn; the last answer stays."""
+    left = list(pods)
+
+    def handler(method: str, path: str, query: dict[str, str], body: t.Any) -> t.Any:
+        if path.endswith("/pods"):
+            return 200, {"items": left.pop(0) if len(left) > 1 else left[0]}, {}
+        assert path == "/apis/apps/v1/namespaces/kube-system/daemonsets/calico-node"
+        return 200, {"metadata": {"annotations": {verify.GENERATION: "2"}}, "spec": {"selector": {"matchLabels": {"k8s-app": "calico-node"}}}}, {}
+
+    settings = verify.Settings(nodes={"node1": "x", "node2": "y"}, network="kube-system/calico-node", timeout=1)
+    with FakeApi(tmp_path, handler) as api:
+        verifier = verify.Verifier(Api.from_kubeconfig(str(api.kubeconfig)), settings)
+        verifier.network()
+    (check,) = verifier.checks
+    return check
+
+
+def test_a_network_of_pods_is_ready_when_each_node_has_one_of_what_was_applied_last(tmp_path: Path) -> None:
+    old, new = network_pod("node2", "1"), network_pod("node2", "2")
+    assert network_check(tmp_path, [network_pod("node1", "2"), old], [network_pod("node1", "2"), new]).line == "network: calico-node is ready on 2 nodes"
+
+
+def test_a_node_without_its_network_is_named_with_the_cause(tmp_path: Path) -> None:
+    check = network_check(tmp_path, [network_pod("node1", "2", ready="False"), network_pod("node2", "1"), network_pod("node2", "2", app="other")])
+    assert check.problems == ["node1: BIRD is not ready", "node2: no pod of it"]
+    assert "kubectl -n kube-system logs daemonset/calico-node" in check.line
+
+
+def test_a_network_that_is_not_made_of_pods_is_not_asked_for() -> None:
+    verifier = verify.Verifier(t.cast(Api, None), verify.Settings(nodes={"node1": "x"}))
+    verifier.network()
+    assert verifier.checks == []
+
+
 def test_metrics_that_are_off_are_not_asked_for(tmp_path: Path) -> None:
     verifier = verify.Verifier(t.cast(Api, None), verify.Settings(nodes={"node1": "x"}))
     verifier.metrics()
