@@ -21,8 +21,10 @@ def pod_cause(item: t.Mapping[str, t.Any] | None) -> str:
     if item is None:
         return "it has no pod"
     status = item.get("status", {})
-    for container in status.get("containerStatuses") or []:
+    for container in [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]:
         state = container.get("state", {})
+        if state.get("terminated", {}).get("reason") == "Completed":
+            continue  # an init container that did its part
         for kind in ("waiting", "terminated"):
             if kind in state:
                 return f"its container is {kind}: {state[kind].get('reason', '')} {state[kind].get('message', '')}".strip()

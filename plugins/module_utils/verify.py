@@ -298,9 +298,9 @@ class Verifier:
     def network(self) -> None:
         """The pods that connect those of each node, where the network is made of pods: ready, and made from what was applied last.
 
-        They are replaced one at a time, so each that is due has the whole time for itself.
+        They tell why a node is not Ready, too. They are replaced one at a time, so each that is due has the whole time for itself.
         """
-        if not self.settings.network or self.failed:
+        if not self.settings.network or any(check.name == "API" for check in self.failed):
             return
         namespace, _slash, name = self.settings.network.partition("/")
         hint = f"Look at: kubectl -n {namespace} get pods -o wide, and kubectl -n {namespace} logs daemonset/{name}"

@@ -826,10 +826,7 @@ def drill_etcd_care(options: Options) -> str:
 
 
 def drill_calico(options: Options) -> str:
-    """With Calico, in each way to have it: a first installation and again, calicoctl, a node that is added, another network refused, and nothing left by a reset.
-
-    Its images are not built: the mirror must have them (component `calico`).
-    """
+    """Calico, for who has its images in the mirror: an installation, again, calicoctl, a node more, another network refused, reset; in each way to have it."""
     words = ['-e', 'mirror_method=build', '-e', json.dumps({'mirror_components': ['calico']})]
     mirrored = lab.play('playbooks/mirror.yml', *words)
     refusal = re.search(r'calico \S+ is not built from source.*', mirrored.output)

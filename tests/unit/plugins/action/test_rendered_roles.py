@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 import yaml
@@ -13,18 +14,24 @@ from ansible_collections.hardway.kubernetes.tests.unit.plugins.action import ren
 KUBELET = "/etc/kubernetes/kubelet.yaml"
 
 
-@pytest.fixture(name="node", scope="module")
-def make_node(tmp_path_factory):
-    """A function from settings to the components of node1."""
+@pytest.fixture(name="host", scope="module")
+def make_host(tmp_path_factory):
+    """A function from a host and settings to its components."""
     state = tmp_path_factory.mktemp("state")
     kept = {}
 
-    def node(**settings):
-        key = json.dumps(settings, sort_keys=True)
-        kept[key] = kept.get(key) or rendered.components("node1", state, **settings)
+    def host(name, **settings):
+        key = json.dumps([name, settings], sort_keys=True)
+        kept[key] = kept.get(key) or rendered.components(name, state, **settings)
         return kept[key]
 
-    return node
+    return host
+
+
+@pytest.fixture(name="node")
+def make_node(host):
+    """A function from settings to the components of node1."""
+    return lambda **settings: host("node1", **settings)
 
 
 def test_docker_on_the_subnet_that_flannel_takes_in_etcd(node):
@@ -90,3 +97,87 @@ def test_kubelets_of_the_years_between(node, version, arguments, fields):
     assert ("--container-runtime" in unit) == bool(arguments)
     known = {"shutdownGracePeriod", "containerRuntimeEndpoint", "registerWithTaints"}
     assert known & set(yaml.safe_load(components["kubelet"]["texts"][KUBELET])) == fields
+
+
+# --- networks
+
+INSTALLERS = ["binaries", "kubeadm"]
+NETWORKS = {"flannel": {"flanneld"}, "bridge": {"pod-routes"}, "calico": {"calico"}, "none": set()}
+CONTAINERD = "/etc/containerd/config.toml"
+
+
+@pytest.mark.parametrize("installer", INSTALLERS)
+@pytest.mark.parametrize("cni", NETWORKS)
+def test_a_node_has_the_parts_of_its_network_and_of_no_other(node, cni, installer):
+    components = node(cluster_cni=cni, cluster_installer=installer)
+    assert set(components) & set().union(*NETWORKS.values()) == NETWORKS[cni]
+    assert "cni-plugins" in [artifact["name"] for artifact in components["containerd"]["tools"]], "a network of somebody's own needs them, too"
+    assert "/etc/cni/net.d" in [directory["path"] for directory in components["containerd"]["directories"]]
+
+
+@pytest.mark.parametrize("installer", INSTALLERS)
+def test_plain_routes_have_an_identity_to_ask_with(node, installer):
+    component = node(cluster_cni="bridge", cluster_installer=installer)["pod-routes"]
+    kubeconfig = re.search(r"--kubeconfig=([^\"]+)", component["texts"]["/usr/local/libexec/pod-routes"]).group(1)
+    user = yaml.safe_load(component["texts"][kubeconfig])["users"][0]["user"]
+    authority = yaml.safe_load(component["texts"][kubeconfig])["clusters"][0]["cluster"]["certificate-authority"]
+    paths = [item["path"] for item in component["files"]]
+    assert {authority, user["client-certificate"], user["client-key"]} <= set(paths)
+
+
+def test_calicos_plugins_and_ours_are_in_directories_of_their_own(node):
+    assert 'bin_dirs = ["/opt/cni/bin"]' in node()["containerd"]["texts"][CONTAINERD]
+    assert 'bin_dirs = ["/opt/cni/bin", "/opt/cni/calico"]' in node(cluster_cni="calico")["containerd"]["texts"][CONTAINERD]
+    assert "--cni-bin-dir=/opt/cni/bin,/opt/cni/calico" in node(cluster_cni="calico", cluster_runtime="docker")["cri-dockerd"]["unit"]
+
+
+def test_a_host_tells_how_its_network_was_made(node):
+    text = node(cluster_cni="calico", cni_calico_method="operator")["calico"]["texts"]["/etc/calico/network.yaml"]
+    assert yaml.safe_load(text) == {"cni": "calico", "method": "operator", "datastore": "kubernetes"}
+
+
+@pytest.mark.parametrize("installer", INSTALLERS)
+def test_calicoctl_on_masters(host, installer):
+    calicoctl = host("master1", cluster_cni="calico", cluster_installer=installer)["calicoctl"]
+    modes = {item["path"]: item["mode"] for item in calicoctl["files"] if not item.get("absent")}
+    assert modes["/etc/calico/calicoctl.cfg"] == modes["/etc/calico/pki/calicoctl-key.pem"] == modes["/etc/calico/calicoctl.kubeconfig"] == "0600"
+    spec = yaml.safe_load(calicoctl["texts"]["/etc/calico/calicoctl.cfg"])["spec"]
+    assert spec == {"datastoreType": "kubernetes", "kubeconfig": "/etc/calico/calicoctl.kubeconfig"}
+    assert [artifact["name"] for artifact in calicoctl["tools"]] == ["calicoctl"]
+    assert "calicoctl" not in host("node1", cluster_cni="calico", cluster_installer=installer)
+    assert "calicoctl" not in host("master1", cluster_cni="calico", cluster_installer=installer, cni_calico_calicoctl=False)
+    assert "calicoctl" not in host("master1", cluster_installer=installer)
+
+
+def test_calicoctl_with_its_data_in_etcd(host):
+    calicoctl = host("master1", cluster_cni="calico", cni_calico_datastore="etcd")["calicoctl"]
+    spec = yaml.safe_load(calicoctl["texts"]["/etc/calico/calicoctl.cfg"])["spec"]
+    assert spec["etcdEndpoints"] == "https://192.0.2.11:2379,https://192.0.2.21:2379"
+    paths = {item["path"]: item["mode"] for item in calicoctl["files"]}
+    assert {spec["etcdCACertFile"], spec["etcdCertFile"], spec["etcdKeyFile"]} <= set(paths) and paths[spec["etcdKeyFile"]] == "0600"
+    assert "/etc/calico/calicoctl.kubeconfig" in calicoctl["absent"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "allocated"),
+    [({}, True), ({"cluster_cni": "bridge"}, True), ({"cluster_cni": "none"}, True), ({"cluster_cni": "calico"}, False), ({"cni_flannel_datastore": "etcd"}, False)],
+)
+def test_who_gives_nodes_their_part_of_the_pod_network(host, settings, allocated):
+    unit = host("master1", **settings)["kube-controller-manager"]["unit"]
+    assert f"--allocate-node-cidrs={str(allocated).lower()}" in unit
+    assert ("--cluster-cidr=10.244.0.0/16" in unit) == allocated
+    config = host("master1", cluster_installer="kubeadm", **settings)["kubeadm"]["texts"]["/etc/kubernetes/kubeadm.yaml"]
+    arguments = [document["controllerManager"]["extraArgs"] for document in yaml.safe_load_all(config) if document["kind"] == "ClusterConfiguration"][0]
+    # Without the argument kubeadm has it do so, for the configuration names the pod network.
+    assert ({"name": "allocate-node-cidrs", "value": "false"} not in arguments) == allocated
+
+
+def test_images_of_calico_that_nodes_load(node):
+    def images(**settings):
+        return {image["ref"] for image in node(cluster_image_source="archive", cluster_cni="calico", **settings)["containerd"]["images"]["wanted"]}
+
+    manifest = {"image-calico-node", "image-calico-cni", "image-calico-kube-controllers"}
+    assert {ref for ref in images() if "calico" in ref} == manifest
+    operator = manifest | {"image-calico-operator", "image-calico-typha"}
+    assert {ref for ref in images(cni_calico_method="operator") if "calico" in ref} == operator | {"image-calico-apiserver"}
+    assert {ref for ref in images(cni_calico_method="operator", cni_calico_apiserver=False) if "calico" in ref} == operator

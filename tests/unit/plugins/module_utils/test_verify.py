@@ -286,6 +286,14 @@ def test_a_node_without_its_network_is_named_with_the_cause(tmp_path: Path) -> N
     assert "kubectl -n kube-system logs daemonset/calico-node" in check.line
 
 
+def test_an_image_that_cannot_be_had_is_the_cause(tmp_path: Path) -> None:
+    pods = [network_pod("node1", "2"), network_pod("node2", "2", ready="False")]
+    done = {"name": "upgrade-ipam", "state": {"terminated": {"reason": "Completed", "exitCode": 0}}}
+    pulling = {"name": "install-cni", "state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such host"}}}
+    pods[1]["status"] |= {"initContainerStatuses": [done, pulling], "containerStatuses": [{"state": {"waiting": {"reason": "PodInitializing"}}}]}
+    assert network_check(tmp_path, pods).problems == ["node2: its container is waiting: ImagePullBackOff no such host"]
+
+
 def test_a_network_that_is_not_made_of_pods_is_not_asked_for() -> None:
     verifier = verify.Verifier(t.cast(Api, None), verify.Settings(nodes={"node1": "x"}))
     verifier.network()
