@@ -321,7 +321,7 @@ class Verifier:
         pods = [pod for pod in self.api.items(f"/api/v1/namespaces/{namespace}/pods") if wanted <= pod["metadata"].get("labels", {}).items()]
         current = {pod["spec"].get("nodeName"): pod for pod in pods if pod["metadata"]["labels"].get(GENERATION_LABEL, generation) == generation}
         return [
-            f"{node}: {(pod_cause(current[node]) or 'it is not ready') if node in current else 'no pod of it'}"
+            f"{node}: {pod_cause(current[node]) if node in current else 'it has no pod of what was applied last'}"
             for node in self.settings.nodes
             if node not in current or not is_ready(current[node])
         ]

@@ -282,7 +282,7 @@ def test_a_network_of_pods_is_ready_when_each_node_has_one_of_what_was_applied_l
 
 def test_a_node_without_its_network_is_named_with_the_cause(tmp_path: Path) -> None:
     check = network_check(tmp_path, [network_pod("node1", "2", ready="False"), network_pod("node2", "1"), network_pod("node2", "2", app="other")])
-    assert check.problems == ["node1: BIRD is not ready", "node2: no pod of it"]
+    assert check.problems == ["node1: BIRD is not ready", "node2: it has no pod of what was applied last"]
     assert "kubectl -n kube-system logs daemonset/calico-node" in check.line
 
 
