@@ -99,6 +99,18 @@ def test_kubelets_of_the_years_between(node, version, arguments, fields):
     assert known & set(yaml.safe_load(components["kubelet"]["texts"][KUBELET])) == fields
 
 
+def test_defaults_that_other_roles_go_by_are_those_of_the_role():
+    """What the role cluster derives of another role's setting must not change with whether that role is there."""
+    defaults = {}
+    for path in rendered.ROOT.glob("roles/*/defaults/main.yml"):
+        defaults |= yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    text = (rendered.ROOT / "roles/cluster/vars/main/main.yml").read_text(encoding="utf-8")
+    assumed = re.findall(r"\b(\w+) \| default\(('\w+'|true|false)\)", text)
+    known = {name: yaml.safe_load(value) for name, value in assumed if name in defaults}
+    assert {"cni_calico_method", "cni_calico_datastore", "cni_calico_calicoctl", "cni_flannel_datastore"} <= set(known)
+    assert known == {name: defaults[name] for name in known}
+
+
 # --- networks
 
 INSTALLERS = ["binaries", "kubeadm"]
