@@ -551,11 +551,10 @@ def check_network(site: Site) -> Iterator[Problem]:
                     "Set cluster_cni to none, which leaves that network alone, or reset the cluster first.",
                 )
             continue
-        settings = {fact: name.format(cni=found.get("cni")) for fact, name in NETWORK_SETTINGS.items() if found.get(fact)}
-        other = [name for fact, name in settings.items() if site.setting(name) and site.setting(name) != found[fact]]
+        made = {name.format(cni=found.get("cni")): found[fact] for fact, name in NETWORK_SETTINGS.items() if found.get(fact)}
+        other = [(name, value) for name, value in made.items() if site.setting(name) and site.setting(name) != value]
         # Of another network the other settings mean nothing.
-        for name in other[:1] if "cluster_cni" in other else other:
-            value = next(found[fact] for fact in settings if settings[fact] == name)
+        for name, value in other[:1] if "cluster_cni" in dict(other) else other:
             yield Problem(
                 "other-cni",
                 host.place,

@@ -159,7 +159,8 @@ def test_etcd_is_asked_with_the_certificate_of_the_cluster(site: Site, cluster: 
 
 
 def test_what_the_operator_is_asked_for_may_be_anything_that_its_kind_has(site: Site, cluster: Cluster) -> None:
-    over = {"controlPlaneReplicas": 1, "calicoNetwork": {"linuxDataplane": "Nftables", "nodeAddressAutodetectionV4": {"kubernetes": None, "canReach": "192.0.2.1"}}}
+    detection = {"kubernetes": None, "canReach": "192.0.2.1"}
+    over = {"controlPlaneReplicas": 1, "calicoNetwork": {"linuxDataplane": "Nftables", "nodeAddressAutodetectionV4": detection}}
     site.run(**METHODS["operator"], cni_calico_installation=over, cni_calico_registry="registry.example.org")
     spec = cluster.api.get(INSTALLATION)["spec"]
     assert (spec["registry"], spec["controlPlaneReplicas"]) == ("registry.example.org/", 1)

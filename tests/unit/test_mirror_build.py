@@ -137,7 +137,8 @@ def test_calico_is_all_of_its_manifests_images_and_calicoctl(tmp_path: Path) -> 
     with pytest.raises(build.BuildError) as raised:
         build.without_not_built(["calico=3.32.1"], tmp_path, "amd64", build.Progress())
     text = str(raised.value)
-    for wanted in ("v3.32.1/manifests/tigera-operator.yaml", "v3.32.1/calicoctl-linux-amd64", "copy quay.io/calico/node:v3.32.1 as", "quay.io/tigera/operator:v1."):
+    manifest, program = "v3.32.1/manifests/tigera-operator.yaml", "v3.32.1/calicoctl-linux-amd64"
+    for wanted in (manifest, program, "copy quay.io/calico/node:v3.32.1 as", "quay.io/tigera/operator:v1."):
         assert wanted in text
     for kind, name in build.entries_of("calico"):
         entry = build.rendered_entry(kind, name, "calico", "3.32.1", "amd64")

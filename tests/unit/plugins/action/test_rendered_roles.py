@@ -172,7 +172,13 @@ def test_calicoctl_with_its_data_in_etcd(host):
 
 @pytest.mark.parametrize(
     ("settings", "allocated"),
-    [({}, True), ({"cluster_cni": "bridge"}, True), ({"cluster_cni": "none"}, True), ({"cluster_cni": "calico"}, False), ({"cni_flannel_datastore": "etcd"}, False)],
+    [
+        ({}, True),
+        ({"cluster_cni": "bridge"}, True),
+        ({"cluster_cni": "none"}, True),
+        ({"cluster_cni": "calico"}, False),
+        ({"cni_flannel_datastore": "etcd"}, False),
+    ],
 )
 def test_who_gives_nodes_their_part_of_the_pod_network(host, settings, allocated):
     unit = host("master1", **settings)["kube-controller-manager"]["unit"]
