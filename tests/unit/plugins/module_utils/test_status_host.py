@@ -33,7 +33,8 @@ def make_installed(tmp_path):
     link = tmp_path / "web"
     link.symlink_to("opt/web/1.0/web")
     with subprocess.Popen([str(link), "60"]) as process:
-        while os.readlink(f"/proc/{process.pid}/exe") != str(tmp_path / "opt/web/1.0/web"):
+        # The kernel shows the file a moment before the words.
+        while os.readlink(f"/proc/{process.pid}/exe") != str(tmp_path / "opt/web/1.0/web") or subject.started_as(process.pid) != str(link):
             pass
         yield tmp_path, link, process.pid
         process.kill()
