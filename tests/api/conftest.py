@@ -31,8 +31,9 @@ def call_fixture() -> t.Callable[..., dict[str, t.Any]]:
     return run_module
 
 
-@pytest.fixture(name="cluster", scope="session")
+@pytest.fixture(name="cluster", scope="module")
 def cluster_fixture() -> t.Iterator[Cluster]:
+    """Of each file its own: what one leaves is not in another's way."""
     directory = Path(tempfile.mkdtemp(prefix=f"hardway-api-{os.getpid()}-"))
     cluster = Cluster(directory, run_module)
     try:
@@ -43,7 +44,7 @@ def cluster_fixture() -> t.Iterator[Cluster]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-@pytest.fixture(name="second", scope="session")
+@pytest.fixture(name="second", scope="module")
 def second_fixture(cluster: Cluster) -> str:
     """The kubeconfig of another API server, which encrypts with the second key, as after the stage that makes it the first."""
     identity = {"client_certificate": f"{cluster.pki}/admin.pem", "client_key": f"{cluster.pki}/admin-key.pem"}
