@@ -31,7 +31,7 @@ CNI_CONFIGURATIONS = "/etc/cni/net.d"
 # CNI plugins of networks between nodes. Others (podman's bridge, say) are of containers on one host.
 NETWORK_PLUGINS = ("calico", "cilium-cni", "flannel", "antrea", "kube-ovn", "weave-net")
 INOTIFY_PROBE = 16
-OWNERS_SECONDS = 0.15  # a busy host has many thousand open files
+OWNERS_SECONDS = 3.0  # a busy host has many thousand open files; most walks end with the last socket, after some hundredths of a second
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # an account's own may lack the sbin directories
 LISTEN_STATE = "0A"  # Linux, include/net/tcp_states.h: TCP_LISTEN
 MIB = 1024 * 1024
@@ -162,12 +162,15 @@ def unit_of(cgroups: str) -> str:
 
 
 def socket_owners(inodes: set[str], proc: str = "/proc", seconds: float = OWNERS_SECONDS) -> dict[str, dict]:
-    """The process behind each socket. The walk over all processes ends when all sockets are found, or when its time is up."""
+    """The process behind each socket, an unknown one where none has it open (the kernel's own).
+
+    The walk over all processes ends when all sockets are found, or when its time is up: then those that were not found are left out.
+    """
     owners: dict[str, dict] = {}
     end = time.monotonic() + seconds
-    for pid in sorted(filter(str.isdigit, os.listdir(proc)), key=int) if inodes else ():
+    for pid in sorted(filter(str.isdigit, os.listdir(proc)), key=int):
         if len(owners) == len(inodes) or time.monotonic() > end:
-            break
+            return owners
         directory = f"{proc}/{pid}/fd"
         try:
             descriptors = os.listdir(directory)
@@ -185,15 +188,14 @@ def socket_owners(inodes: set[str], proc: str = "/proc", seconds: float = OWNERS
                     "pid": int(pid),
                     "unit": unit_of(read_text(f"{proc}/{pid}/cgroup")),
                 }
-    return owners
+    return dict(dict.fromkeys(inodes, {"process": "", "pid": 0, "unit": ""}), **owners)
 
 
 def listeners(tables: list[str]) -> list[dict]:
-    """Every listening TCP socket, with the process that owns it."""
+    """The listening TCP sockets, each with the process that owns it. Whose could not be told in time is left out: it may be of ours."""
     sockets = sorted({entry for table in tables for entry in listening_sockets(table)}, key=lambda entry: (entry[1], entry[0], entry[2]))
     owners = socket_owners({inode for address, port, inode in sockets})
-    unknown = {"process": "", "pid": 0, "unit": ""}
-    return [dict({"address": address, "port": port}, **owners.get(inode, unknown)) for address, port, inode in sockets]
+    return [dict({"address": address, "port": port}, **owners[inode]) for address, port, inode in sockets if inode in owners]
 
 
 def packages() -> dict[str, str]:
