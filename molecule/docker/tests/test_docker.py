@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from processes import KEPT, lab
+from processes import compare_with_the_first_run, lab, require_what_is_on_the_disk
 
 NODES = [*lab.MASTERS, 'node1', 'node2']
 MEMBERS = ['master1', 'master2', 'lb1']
@@ -52,17 +52,12 @@ def connect(host, address):
 
 
 def test_the_second_run_left_every_process_alone():
-    lab.compare_processes(json.loads(KEPT.read_text(encoding='utf-8')), lab.processes(lab.MACHINES))
+    compare_with_the_first_run()
 
 
 @pytest.mark.parametrize(('name', 'host'), PAIRS)
 def test_component_runs_from_what_is_on_the_disk(machine, name, host):
-    service = machine(host).service(name)
-    assert service.is_running and service.is_enabled
-    pid = machine(host).check_output(f'systemctl show --property MainPID --value {name}')
-    drop_in = machine(host).file(f'/etc/systemd/system/{name}.service.d/50-hardway-inputs.conf').content_string
-    digest = drop_in.rsplit('=', 1)[1].strip()
-    assert f'HARDWAY_INPUTS={digest}' in machine(host).check_output(f"tr '\\0' '\\n' < /proc/{pid}/environ")
+    require_what_is_on_the_disk(machine(host), name)
 
 
 def test_nodes_are_of_that_version_and_run_docker():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from processes import KEPT, lab
+from processes import compare_with_the_first_run, lab
 
 NODES = [*lab.MASTERS, 'node1', 'node2']
 STATIC_PODS = ['kube-apiserver', 'kube-controller-manager', 'kube-scheduler']
@@ -13,7 +13,7 @@ ENDPOINT = f'https://{lab.VIRTUAL_ADDRESS}:6443'
 
 
 def test_the_second_run_left_every_process_alone():
-    lab.compare_processes(json.loads(KEPT.read_text(encoding='utf-8')), lab.processes(lab.MACHINES))
+    compare_with_the_first_run()
 
 
 @pytest.mark.parametrize('host', lab.MASTERS)
