@@ -29,6 +29,7 @@ OWN_INTERFACE = re.compile(r"(lo\Z|cni|flannel|kube-|cali|tunl|vxlan|veth|nodelo
 COMM_LENGTH = 15
 WILDCARDS = ("0.0.0.0", "::", "*")
 CALICO_KERNEL = "5.10"  # of Calico's requirements
+NETWORK_STAYS = "The network of a live cluster is not changed, for its pods would be parted from new ones."
 NETWORK_SETTINGS = {"cni": "cluster_cni", "method": "cni_{cni}_method", "datastore": "cni_{cni}_datastore"}
 FAIL_CGROUP_V1_SINCE = (1, 35)  # kubelet refuses cgroup v1 by default from this minor version on (KEP-5573)
 KUBELET_GROUP = "kube_node"
@@ -547,7 +548,7 @@ def check_network(site: Site) -> Iterator[Problem]:
                     "other-cni",
                     host.place,
                     f"It has joined a cluster whose network is not ours (CNI plugin {found['plugin']}), and cluster_cni says {site.setting('cluster_cni')}. "
-                    "The network of a live cluster is not changed, for its pods would be parted from new ones.",
+                    f"{NETWORK_STAYS}",
                     "Set cluster_cni to none, which leaves that network alone, or reset the cluster first.",
                 )
             continue
@@ -558,8 +559,7 @@ def check_network(site: Site) -> Iterator[Problem]:
             yield Problem(
                 "other-cni",
                 host.place,
-                f"Its network was made with {name}={value}, and the inventory says {site.setting(name)}. "
-                "The network of a live cluster is not changed, for its pods would be parted from new ones.",
+                f"Its network was made with {name}={value}, and the inventory says {site.setting(name)}. {NETWORK_STAYS}",
                 f"Set {name} to {value}; or make the cluster anew with the other network, after reset.yml.",
             )
 
