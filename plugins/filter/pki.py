@@ -35,6 +35,11 @@ def _address(host: str, hostvars: Mapping) -> str:
     return str(variables.get("cluster_host_address") or variables.get("ansible_host") or host)
 
 
+def urls(hosts: Iterable[Mapping], port: int) -> list[str]:
+    """Where a component listens by TLS on each of these hosts, as `members` tells them, in their order."""
+    return [f"https://{host['address']}:{port}" for host in hosts]
+
+
 def nth_address(network: str, n: int) -> str:
     """The address at a distance of n from a network's first; a negative n counts from its end."""
     if netaddr is None:
@@ -214,4 +219,4 @@ def _kubeadm(masters: Iterable[Mapping]) -> list[dict]:
 
 class FilterModule:
     def filters(self) -> dict:
-        return {"generation_names": generation_names, "members": members, "nth_address": nth_address, "pki": pki}
+        return {"generation_names": generation_names, "members": members, "nth_address": nth_address, "pki": pki, "urls": urls}

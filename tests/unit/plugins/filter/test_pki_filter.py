@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import pytest
 from ansible.errors import AnsibleFilterError
-from ansible_collections.hardway.kubernetes.plugins.filter.pki import members, nth_address, pki
+from ansible_collections.hardway.kubernetes.plugins.filter.pki import members, nth_address, pki, urls
 from ansible_collections.hardway.kubernetes.plugins.module_utils.pki_request import parse_request
 
 GROUPS = {
@@ -148,3 +148,9 @@ def test_kubeadm_gets_an_identity_for_itself_and_for_each_masters_kubelet():
     assert certificates["kubeadm-admin"]["subject"] == {"O": "kubeadm:cluster-admins", "CN": "kubernetes-admin"}
     assert certificates["kubelet-client-master2"]["subject"] == {"O": "system:nodes", "CN": "system:node:master2"}
     assert certificates["kubelet-client-master2"]["authority"] == "kubelet-ca"
+
+
+def test_urls_keep_the_order_of_the_hosts():
+    hosts = [{"name": "m2", "address": "10.0.0.2"}, {"name": "m1", "address": "m1.example.org"}]
+    assert urls(hosts, 2379) == ["https://10.0.0.2:2379", "https://m1.example.org:2379"]
+    assert urls([], 2379) == []
