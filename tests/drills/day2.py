@@ -15,7 +15,7 @@ import lab
 #: Where the inventory does not name a machine yet: what a user would write into it.
 GROUPS = {'node3': ['kube_node'], 'master4': ['etcd', 'kube_master', 'kube_node'], 'lb3': ['lb']}
 #: A setting of the API servers and one of the nodes.
-CHANGE = '{"kube_master_apiserver_arguments": {"goaway-chance": 0.002}, "kube_node_kubelet_config": {"failCgroupV1": false, "maxPods": 100}}'
+CHANGE = '{"kube_master_apiserver_arguments": {"goaway-chance": 0.002}, "kube_node_kubelet_arguments": {"v": 1}}'
 SPARES = {'node3': '10.33.0.33', 'master4': '10.33.0.14', 'lb3': '10.33.0.23'}
 
 

@@ -359,7 +359,7 @@ def years_after(options: Options, kills: list[float]) -> str:
 
 
 def drill_refusals(options: Options) -> str:
-    """What the cluster could not bear is refused with its reason, and nothing is changed: quorum, skew, pods that may not be evicted."""
+    """What the cluster could not bear is refused with its reason, and nothing is changed: another's keys, quorum, skew, pods that may not be evicted."""
     before = lab.processes(lab.MACHINES)
     reasons = []
 
@@ -369,6 +369,8 @@ def drill_refusals(options: Options) -> str:
         require(run.changed == 0, f'changed={run.changed}: {run.output[-3000:]}')
         reasons.append(words)
 
+    with tempfile.TemporaryDirectory() as directory:
+        refuses('other-authorities', 'site.yml', '-e', f'cluster_dir={directory}/cluster')
     refuses('unsupported-version', 'upgrade.yml', '-e', 'cluster_kubernetes_version=1.38.0')
     refuses('it does not go back', 'upgrade.yml', '-e', 'cluster_kubernetes_version=1.35.4')
     refuses('bears to lose one at a time', 'remove-master.yml', '--limit', 'master2,master3')
