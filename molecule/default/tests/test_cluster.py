@@ -46,6 +46,13 @@ def test_keys_are_for_root_alone(machine, host):
     assert loose == ''
 
 
+@pytest.mark.parametrize('host', NODES)
+def test_loaded_images_are_safe_from_kubelet(machine, host):
+    images = json.loads(machine(host).check_output('/usr/local/bin/crictl images --output json'))['images']
+    pinned = {tag.split('/')[-1].split(':')[0]: image['pinned'] for image in images for tag in image['repoTags']}
+    assert pinned == {'pause': True, 'coredns': True, 'agnhost': True}
+
+
 @pytest.mark.parametrize('host', lab.MACHINES)
 def test_root_keys_stay_on_the_controller(machine, host):
     kept = machine(host).run("find / -xdev \\( -name 'ca-key.pem' -o -name 'etcd-ca-key.pem' -o -name 'front-proxy-ca-key.pem' \\) 2>/dev/null").stdout
