@@ -21,6 +21,7 @@ from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.vars.plugins import get_vars_from_inventory_sources, get_vars_from_path
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.host_facts import fingerprints, read_text
 from ansible_collections.hardway.kubernetes.plugins.module_utils.preflight_host import Host, Needs, Probe, Site, check_hosts
 from ansible_collections.hardway.kubernetes.plugins.module_utils.preflight_inventory import (
     CLUSTER_GROUPS,
@@ -43,6 +44,7 @@ except ImportError:  # a private name: without it a place is a group or a host, 
     Origin = None
 
 PROBE_TIMEOUT = 1.0
+AUTHORITY_FILES = ("ca-bundle.pem", "etcd-ca-bundle.pem")
 ROLES = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "roles")
 WITHOUT_DEFAULT = ("cluster_endpoint_address", "cluster_host_address")
 ADDRESS_VARIABLES = ("cluster_host_address", "ansible_host")
@@ -91,6 +93,12 @@ def role_specs() -> dict[str, dict]:
 def load_plain(path: str) -> dict:
     with open(path, encoding="utf-8") as file:
         return yaml.load(file, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)) or {}
+
+
+def authorities_in(cluster_dir: str) -> frozenset[str]:
+    """The fingerprints of the authorities that this controller has, those that are being replaced too."""
+    files = [os.path.join(cluster_dir, "pki", name) for name in AUTHORITY_FILES]
+    return frozenset(found for file in files for found in fingerprints(read_text(file)))
 
 
 def probe(address: str, port, authority: str) -> Probe:
@@ -292,6 +300,7 @@ class ActionModule(ActionBase):
             settings=plan.settings,
             ports=plan.ports,
             needs=needs_of(arguments["needs"]),
+            authorities=authorities_in(plan.controller.cluster_dir),
         )
         if truth(arguments["probe_endpoint"]) and plan.setting("cluster_lb") != "external":
             authority = os.path.join(plan.controller.cluster_dir, "pki", "ca-bundle.pem")

@@ -8,6 +8,9 @@ A source that a machine lacks yields an empty value, never an exception: the jud
 
 from __future__ import annotations
 
+import base64
+import binascii
+import hashlib
 import json
 import os
 import platform
@@ -28,6 +31,8 @@ RECORDS = "/var/lib/hardway"
 FLANNELD_UNIT = "/etc/systemd/system/flanneld.service"
 CALICO_NETWORK = "/etc/calico/network.yaml"
 CNI_CONFIGURATIONS = "/etc/cni/net.d"
+# The authorities that this host's components trust: etcd's, the cluster's, the load balancer's check.
+AUTHORITIES = ("/etc/etcd/pki/ca.pem", "/etc/kubernetes/pki/ca.pem", "/etc/kubernetes/pki/ca.crt", "/etc/haproxy/kubernetes-ca.pem")
 # CNI plugins of networks between nodes. Others (podman's bridge, say) are of containers on one host.
 NETWORK_PLUGINS = ("calico", "cilium-cni", "flannel", "antrea", "kube-ovn", "weave-net")
 INOTIFY_PROBE = 16
@@ -244,6 +249,22 @@ def certificate(path: str) -> dict:
     return {"path": path, "present": True, "not_after": int(ends), "expired": ends < time.time(), "pem": pem}
 
 
+def fingerprints(pem: str) -> list[str]:
+    """SHA-256 (in hex) of each certificate in a text of PEM blocks; what is no certificate is left out."""
+    found = []
+    for body in re.findall(r"-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", pem, re.DOTALL):
+        try:
+            found.append(hashlib.sha256(base64.b64decode(body, validate=False)).hexdigest())
+        except binascii.Error:
+            continue
+    return found
+
+
+def authorities(paths: tuple[str, ...] = AUTHORITIES) -> dict[str, list[str]]:
+    """The fingerprints of the authorities in each file that is there."""
+    return {path: found for path in paths if (found := fingerprints(read_text(path)))}
+
+
 def etcd_started_with(data_dir: str, path: str = ETCD_CONFIG) -> dict[str, str]:
     """The options that a member with data read at its first start, and never again; empty without data."""
     if not os.path.isdir(os.path.join(data_dir, "member")):
@@ -368,6 +389,7 @@ def read(arguments: dict) -> dict:
         "etcd_member": os.path.isdir(os.path.join(arguments["etcd_data_dir"], "member")),
         "installed": installed(arguments["bin_dir"]),
         "static_pods": static_pods(),
+        "authorities": authorities(),
         "network": network(),
         "etcd_started_with": etcd_started_with(arguments["etcd_data_dir"]),
         "kubelet_certificate": certificate(arguments["kubelet_certificate"]),

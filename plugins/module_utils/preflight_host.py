@@ -104,7 +104,7 @@ class Probe:
 
 @dataclass
 class Site:
-    """All that the checks of hosts look at. groups: those of the whole inventory; hosts: those of the run."""
+    """All that the checks of hosts look at. groups: those of the whole inventory; hosts: those of the run; authorities: the controller's, by SHA-256."""
 
     hosts: list[Host] = field(default_factory=list)
     groups: dict[str, list[str]] = field(default_factory=dict)
@@ -112,6 +112,7 @@ class Site:
     ports: list[PortUse] = field(default_factory=list)
     needs: Needs = field(default_factory=Needs)
     probe: Probe = field(default_factory=Probe)
+    authorities: frozenset[str] = frozenset()
 
     @property
     def readable(self) -> list[Host]:
@@ -538,6 +539,22 @@ def check_installer(site: Site) -> Iterator[Problem]:
             )
 
 
+def check_authorities(site: Site) -> Iterator[Problem]:
+    """Certificates of authorities that nobody on a host trusts would part its components from those of the other hosts, one by one."""
+    for host in site.readable:
+        for path, found in (host.facts.get("authorities") or {}).items():
+            if site.authorities.isdisjoint(found):
+                directory = f"{site.setting('cluster_dir')}/pki"
+                has = f"{directory} has other authorities" if site.authorities else f"{directory} has no authorities, so new ones would be made"
+                yield Problem(
+                    "other-authorities",
+                    host.place,
+                    f"It belongs to a cluster already: {path} trusts authorities that are not this controller's ({has}).",
+                    "Bring cluster_dir from the controller that made the cluster, or from a backup; or reset this host, if its cluster is no more.",
+                )
+                break
+
+
 def check_network(site: Site) -> Iterator[Problem]:
     """Pods have their addresses from the network that was there when they began: another one would part them from those that begin later."""
     for host in site.readable:
@@ -624,6 +641,7 @@ HOST_CHECKS = (
     check_taken_ports,
     check_versions_in_use,
     check_installer,
+    check_authorities,
     check_network,
     check_foreign_software,
     check_kubelet_certificates,

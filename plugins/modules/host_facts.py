@@ -232,6 +232,11 @@ ansible_facts:
           elements: str
           returned: when readable
           sample: [kube-apiserver, kube-controller-manager, kube-scheduler]
+        authorities:
+          description: SHA-256 (in hex) of each authority that components on the host trust, by the file that holds them; empty before a first run.
+          type: dict
+          returned: when readable
+          sample: {/etc/etcd/pki/ca.pem: [2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae]}
         network:
           description:
             - How the host's pods are connected to those of other hosts - C(cni), and C(method) and C(datastore) where they are known.

@@ -63,6 +63,7 @@ SPECS = {
     "host_required": {"type": "str", "required": True},
     "preflight_memory": {"type": "dict", "options": {"etcd": {"type": "int", "required": True}, "lb": {"type": "int"}}},
 }
+OURS = "c0ffee"
 ADDRESSES = {"master1": 11, "master2": 12, "master3": 13, "lb1": 21, "lb2": 22, "node1": 31, "node2": 32}
 GROUPS = {
     "etcd": ["master1", "master2", "master3"],
@@ -146,6 +147,7 @@ class Cluster:
             controller=Controller(ansible="2.19.14", ansible_minimum="2.19.0", cluster_dir="/srv/clusters/kubernetes", cluster_dir_mode=0o40700),
         )
         self.site = Site(
+            authorities=frozenset({OURS}),
             hosts=[Host(name, groups_of(name), f"10.33.0.{number}", facts_of(name)) for name, number in ADDRESSES.items()],
             groups=self.plan.groups,
             settings=self.plan.settings,
@@ -527,6 +529,12 @@ CASES = [
         "host master1",
         lambda c: c.facts("master1", static_pods=["kube-apiserver"]).set(cluster_installer="binaries"),
         lambda c: c.facts("master1", static_pods=["kube-apiserver"]).set(cluster_installer="kubeadm"),
+    ),
+    (
+        "other-authorities",
+        "host master1",
+        lambda c: c.facts("master1", authorities={"/etc/etcd/pki/ca.pem": ["aa"], "/etc/kubernetes/pki/ca.pem": ["bb"]}),
+        lambda c: c.facts("master1", authorities={"/etc/etcd/pki/ca.pem": ["aa", OURS]}),
     ),
     (
         "other-cni",

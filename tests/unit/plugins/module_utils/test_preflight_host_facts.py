@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import socket
@@ -146,6 +147,15 @@ def test_what_a_member_started_with_is_known_while_it_has_data(tmp_path):
     wanted = {"initial-cluster": "a=https://[::1]:2380,b=https://192.0.2.2:2380", "initial-cluster-state": "existing"}
     assert host_facts.etcd_started_with(str(tmp_path), str(config)) == wanted
     assert host_facts.etcd_started_with(str(tmp_path), str(tmp_path / "none")) == {}
+
+
+def test_trusted_authorities_are_told_by_the_sums_of_their_certificates(tmp_path):
+    bundle, broken = tmp_path / "ca.pem", tmp_path / "broken.pem"
+    blocks = "".join(f"-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n" for body in ("Zmlyc3Q=", "c2Vj\nb25k"))
+    bundle.write_text(f"subject: a comment\n{blocks}")
+    broken.write_text("-----BEGIN CERTIFICATE-----\nZ\n-----END CERTIFICATE-----\n")
+    wanted = [hashlib.sha256(body).hexdigest() for body in (b"first", b"second")]
+    assert host_facts.authorities((str(bundle), str(broken), str(tmp_path / "none"))) == {str(bundle): wanted}
 
 
 def test_versions_are_where_the_links_lead(tmp_path):
