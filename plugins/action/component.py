@@ -82,6 +82,8 @@ class ActionModule(ActionBase):
     # from the task's words to what the host gets
 
     def _describe(self, args):
+        if args['state'] == 'absent':  # what it would be is not asked: nothing is rendered
+            return {'name': args['name'], 'absent': True}
         unit = args.get('unit')
         return {
             'name': args['name'],
@@ -97,7 +99,6 @@ class ActionModule(ActionBase):
             'images': self._images(args.get('images')),
             'overwrites_environment': args['overwrites_environment'],
             'replaces': args.get('replaces'),
-            'absent': args['state'] == 'absent',
             'health': {key: value for key, value in (args.get('health') or {}).items() if value is not None},
             'install_dir': self._variable('cluster_install_dir'),
             'bin_dir': self._variable('cluster_bin_dir'),

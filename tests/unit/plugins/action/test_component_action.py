@@ -106,6 +106,11 @@ def test_files_from_template_source_and_content(call, role):
     assert files[4]["absent"]
 
 
+def test_of_what_should_not_be_there_nothing_is_rendered(call):
+    call(state="absent", files=[{"dest": "/a", "template": "missing.j2"}], artifacts=["unknown"])
+    assert call.sent[0] == {"name": "x", "absent": True, "defer_restart": True}
+
+
 def test_a_mapping_is_merged_into_a_file(call):
     call(files=[{"dest": "/a", "template": "config.j2", "merge": {"a": {"two": None, "three": 3}, "list": [2]}}])
     assert content(call.sent[0]["files"][0]) == "a:\n  one: 1\n  three: 3\nlist:\n- 2\nname: master1\n"
