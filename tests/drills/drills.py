@@ -377,7 +377,7 @@ def drill_refusals(options: Options) -> str:
     refuses('No host would be left in', 'remove-lb.yml', '--limit', 'lb1,lb2')
     with lab.Pods():
         lab.kubectl('--namespace=hardway-drill', 'patch', 'poddisruptionbudget', 'web', '--type=merge', '--patch={"spec": {"minAvailable": 2}}')
-        pods = json.loads(lab.kubectl('--namespace=hardway-drill', 'get', 'pods', '--selector=app=web', '--output=json'))['items']
+        pods = lab.objects('pods', '--namespace=hardway-drill', '--selector=app=web')
         node = pods[0]['spec']['nodeName']
         refuses('The disruption budget web needs 2 healthy pods and has 2 currently', 'remove-node.yml', '--limit', node)
         require('unschedulable' not in lab.kubectl('get', 'node', node, '--output=yaml'), f'{node} is cordoned')
@@ -579,7 +579,7 @@ def write_secret(name: str) -> None:
 
 def secrets() -> set[str]:
     """The Secrets of these drills that are there and can be decrypted."""
-    found = json.loads(lab.kubectl('get', 'secrets', '--namespace=default', '--output=json'))['items']
+    found = lab.objects('secrets', '--namespace=default')
     names = {item['metadata']['name']: base64.b64decode(item['data']['word']).decode() for item in found if item['metadata']['name'].startswith('hardway-')}
     require(all(name == word for name, word in names.items()), f'a Secret reads otherwise than it was written: {names}')
     return set(names)

@@ -227,6 +227,11 @@ def kubectl(*arguments: str, text: str | None = None, check: bool = True) -> str
     return done.stdout
 
 
+def objects(*arguments: str) -> list[dict]:
+    """What `kubectl get` finds."""
+    return json.loads(kubectl('get', *arguments, '--output=json'))['items']
+
+
 class Pods:
     """The pods of pods.yml.in as a context manager; what their clients asked and what failed is told by `figures()`.
 
@@ -241,7 +246,7 @@ class Pods:
         self._thread = threading.Thread(target=self._collect, daemon=True)
 
     def __enter__(self) -> Pods:
-        nodes = json.loads(kubectl('get', 'nodes', '--output=json'))['items']
+        nodes = objects('nodes')
         images = {name for node in nodes for image in node['status']['images'] for name in image['names'] if '/agnhost:' in name}
         require(images, 'no node has the image agnhost')
         kubectl('apply', '--filename=-', text=(pathlib.Path(__file__).parent / 'pods.yml.in').read_text(encoding='utf-8').replace('IMAGE', images.pop()))
@@ -288,7 +293,7 @@ class Pods:
 
 
 def nodes_ready(count: int) -> bool:
-    items = json.loads(kubectl('get', 'nodes', '--output=json'))['items']
+    items = objects('nodes')
     ready = [item for item in items if any(c['type'] == 'Ready' and c['status'] == 'True' for c in item['status'].get('conditions', []))]
     return len(ready) >= count
 

@@ -62,7 +62,7 @@ def test_root_keys_stay_on_the_controller(machine, host):
 @pytest.mark.parametrize('host', NODES)
 def test_what_a_node_joined_with_is_gone(machine, host):
     assert not machine(host).file('/etc/kubernetes/bootstrap.kubeconfig').exists
-    assert not [secret for secret in json.loads(lab.kubectl('get', 'secrets', '--namespace=kube-system', '--output=json'))['items']
+    assert not [secret for secret in lab.objects('secrets', '--namespace=kube-system')
                 if secret['type'] == 'bootstrap.kubernetes.io/token']
 
 

@@ -61,7 +61,7 @@ def test_component_runs_from_what_is_on_the_disk(machine, name, host):
 
 
 def test_nodes_are_of_that_version_and_run_docker():
-    nodes = json.loads(lab.kubectl('get', 'nodes', '--output=json'))['items']
+    nodes = lab.objects('nodes')
     told = {item['metadata']['name']: item['status']['nodeInfo'] for item in nodes}
     assert set(told) == set(NODES)
     assert {info['kubeletVersion'] for info in told.values()} == {'v1.20.2'}
@@ -94,7 +94,7 @@ def test_bridges_of_two_hosts_reach_each_other(machine, here, there):
 
 
 def test_pods_are_on_docker_s_bridge(machine):
-    pods = json.loads(lab.kubectl('get', 'pods', '--all-namespaces', '--output=json'))['items']
+    pods = lab.objects('pods', '--all-namespaces')
     placed = [(pod['spec']['nodeName'], pod['status']['podIP']) for pod in pods if not pod['spec'].get('hostNetwork')]
     assert placed
     for node, address in placed:

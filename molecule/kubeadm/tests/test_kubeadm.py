@@ -18,7 +18,7 @@ def test_the_second_run_left_every_process_alone():
 
 @pytest.mark.parametrize('host', lab.MASTERS)
 def test_the_control_plane_runs_as_static_pods_and_nothing_else(machine, host):
-    pods = json.loads(lab.kubectl('get', 'pods', '--namespace=kube-system', f'--field-selector=spec.nodeName={host}', '--output=json'))['items']
+    pods = lab.objects('pods', '--namespace=kube-system', f'--field-selector=spec.nodeName={host}')
     running = {pod['metadata']['labels'].get('component') for pod in pods if pod['status']['phase'] == 'Running'}
     assert set(STATIC_PODS) <= running
     assert not any(machine(host).service(name).is_running for name in STATIC_PODS)
@@ -48,7 +48,7 @@ def test_kube_proxy_asks_at_the_load_balancer():
 def test_what_a_node_joined_with_is_gone(machine, host):
     assert not machine(host).file('/etc/kubernetes/bootstrap-kubelet.conf').exists
     assert not machine(host).file('/etc/kubernetes/kubeadm-join.yaml').exists
-    secrets = json.loads(lab.kubectl('get', 'secrets', '--namespace=kube-system', '--output=json'))['items']
+    secrets = lab.objects('secrets', '--namespace=kube-system')
     assert not [secret for secret in secrets if secret['type'] == 'bootstrap.kubernetes.io/token']
 
 
@@ -59,6 +59,6 @@ def test_etcd_s_client_certificate_is_ecdsa(machine):
 
 def test_api_servers_know_of_each_other_by_leases():
     selector = '--selector=kubernetes.io/service-name=kubernetes'
-    slices = json.loads(lab.kubectl('get', 'endpointslices', '--namespace=default', selector, '--output=json'))['items']
+    slices = lab.objects('endpointslices', '--namespace=default', selector)
     addresses = {address for item in slices for endpoint in item['endpoints'] for address in endpoint['addresses']}
     assert addresses == {lab.ADDRESSES[host] for host in lab.MASTERS}
