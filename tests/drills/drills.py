@@ -303,7 +303,7 @@ def drill_add_node_new(options: Options) -> str:
     lab.sandbox('up', 'node3')
     fresh('node3')
     before = lab.processes(lab.MACHINES)
-    run = lab.play('add-node.yml', '--limit', 'node3', inventories=('inventory', lab.SPARE)).succeed()
+    run = lab.play('add-node.yml', '--limit', 'node3', beside=(lab.SPARE,)).succeed()
     require(set(run.counts) == {'node3'}, f'tasks ran on {sorted(run.counts)}')
     lab.compare_processes(before, lab.processes(lab.MACHINES))
     figures = f'{run.seconds:.0f} s'
@@ -315,8 +315,8 @@ def drill_add_node_new(options: Options) -> str:
             for many in (False, True):
                 lab.kubectl('delete', 'node', 'node3')
                 fresh('node3')
-                inventories = ('inventory', lab.SPARE, *([inventory.name] if many else []))
-                times[many].append(lab.play('add-node.yml', '--limit', 'node3', inventories=inventories).succeed().seconds)
+                beside = (lab.SPARE, *([inventory.name] if many else []))
+                times[many].append(lab.play('add-node.yml', '--limit', 'node3', beside=beside).succeed().seconds)
     few, many_median = (sorted(values)[len(values) // 2] for values in (times[False], times[True]))
     figures += f'; median {few:.0f} s, with 500 more nodes {many_median:.0f} s'
     require(options.short or many_median <= 1.2 * few, f'500 more nodes cost more than 20 %: {figures}')
@@ -348,9 +348,9 @@ def years_after(options: Options, kills: list[float]) -> str:
             report = watch.report()
             web = sum(client['failed'] for name, client in report['clients'].items() if name.startswith('web'))
             rows.append((job.name, f'{seconds:.0f}', report['failed'] - web, web, report['writes']['lost'], f'{report["longest_gap"]:.2f}', again.changed))
-            if again.changed or not good(report, None if job.planned else MAX_GAP):
+            if again.changed != job.changes or not good(report, None if job.planned else MAX_GAP):
                 failed.append(job.name)
-                say(render(report).replace('\n', '\n    ') + (f'\n{again.output[-3000:]}' if again.changed else ''))
+                say(render(report).replace('\n', '\n    ') + (f'\n{again.output[-3000:]}' if again.changed != job.changes else ''))
     names = ('job', 'seconds', 'failed API requests', 'failed web requests', 'lost writes', 'longest gap (s)', 'changed by the second run')
     say('\n    '.join('| ' + ' | '.join(map(str, row)) + ' |' for row in [names, ['---'] * len(names), *rows]))
     nothing_to_do()
@@ -603,8 +603,8 @@ def backed_up(*arguments: str) -> tuple[lab.Run, pathlib.Path]:
     return run, archive
 
 
-def restore(archive: pathlib.Path, *arguments: str, inventories: tuple[str, ...] = ('inventory',)) -> lab.Run:
-    return lab.play('restore.yml', '-e', f'restore_archive={archive}', '-e', 'restore_confirm=yes', *arguments, inventories=inventories)
+def restore(archive: pathlib.Path, *arguments: str, beside: tuple[str, ...] = ()) -> lab.Run:
+    return lab.play('restore.yml', '-e', f'restore_archive={archive}', '-e', 'restore_confirm=yes', *arguments, beside=beside)
 
 
 def damaged(archive: pathlib.Path, directory: str) -> pathlib.Path:
@@ -732,10 +732,10 @@ def drill_restore_fresh(options: Options) -> str:
             moved = {'master1': 'master3', 'master3': 'master1', 'node1': 'node2', 'node2': 'node1'}
             hosts = {name: {'ansible_host': lab.ADDRESSES[other]} for name, other in moved.items()}
             overlay.write_text(json.dumps({'all': {'hosts': hosts}}), encoding='utf-8')
-            inventories = ('inventory', str(overlay))
-            elsewhere = restore(archive, '-e', f'restore_identity={key}', inventories=inventories).succeed()
+            beside = (str(overlay),)
+            elsewhere = restore(archive, '-e', f'restore_identity={key}', beside=beside).succeed()
             require(secrets() == {'hardway-kept'}, f'there are {secrets()}')
-            again = lab.play('site.yml', inventories=inventories).succeed()
+            again = lab.play('site.yml', beside=beside).succeed()
             require(again.changed == 0, f'changed={again.changed} after it:\n{again.output[-3000:]}')
             figures += f', other addresses {elsewhere.seconds:.0f} s'
             fresh_all()
@@ -866,7 +866,7 @@ def added_with(arguments: list[str]) -> float:
     """node3 is new and joins, and leaves again; the seconds that it took to join."""
     lab.sandbox('up', 'node3')
     fresh('node3')
-    run = lab.play('add-node.yml', '--limit', 'node3', *arguments, inventories=('inventory', lab.SPARE)).succeed()
+    run = lab.play('add-node.yml', '--limit', 'node3', *arguments, beside=(lab.SPARE,)).succeed()
     require(set(run.counts) == {'node3'}, f'tasks ran on {sorted(run.counts)}')
     lab.kubectl('delete', 'node', 'node3')
     lab.sandbox('down', 'node3')
@@ -884,6 +884,7 @@ def main() -> int:
     parser.add_argument('--only', default='', metavar='TEXT', help='of the jobs of day2 those whose name has this in it')
     parser.add_argument('--json', type=pathlib.Path, help='write the rows there, too')
     parser.add_argument('--markdown', type=pathlib.Path, help='write the rows into the table of this page of the documentation, too')
+    parser.add_argument('--inventory', '-i', action='append', metavar='PATH', help="the cluster's, if not the default one; several are one inventory")
     parser.add_argument('--list', action='store_true')
     arguments = parser.parse_args()
     if arguments.list:
@@ -893,6 +894,7 @@ def main() -> int:
     unknown = [name for name in arguments.drills if name not in DRILLS]
     if unknown:
         parser.error(f'no such drill: {", ".join(unknown)}; there are {", ".join(DRILLS)}')
+    lab.INVENTORIES[:] = arguments.inventory or lab.INVENTORIES
     options = Options(arguments.short, arguments.seed, arguments.only)
     rows = [run_drill(name, options) for name in arguments.drills or [name for name in DRILLS if name not in ON_REQUEST]]
     print(table([row_of(row) for row in rows]))

@@ -31,6 +31,8 @@ MASTERS = ['master1', 'master2', 'master3']
 BALANCERS = ['lb1', 'lb2']
 VIRTUAL_ADDRESS = '10.33.0.100'
 SPARE = 'sandbox/spare.yml'
+#: The cluster's, of which the drills' command line may name others.
+INVENTORIES = ['inventory']
 
 #: Processes whose start is compared: ours, and those of the pods.
 WATCHED = (
@@ -82,8 +84,8 @@ class Run:
         return self
 
 
-def command(*arguments: str, inventories: tuple[str, ...] = ('inventory',)) -> list[str]:
-    sources = [word for inventory in inventories for word in ('-i', inventory)]
+def command(*arguments: str, beside: tuple[str, ...] = ()) -> list[str]:
+    sources = [word for inventory in (*INVENTORIES, *beside) for word in ('-i', inventory)]
     return [str(pathlib.Path(sys.executable).parent / 'ansible-playbook'), *sources, *arguments]
 
 
@@ -91,21 +93,21 @@ def environment() -> dict[str, str]:
     return {**os.environ, 'ANSIBLE_FORCE_COLOR': '0', 'ANSIBLE_NOCOLOR': '1'}
 
 
-def play(*arguments: str, inventories: tuple[str, ...] = ('inventory',)) -> Run:
-    """Run a playbook as a user would, to its end."""
+def play(*arguments: str, beside: tuple[str, ...] = ()) -> Run:
+    """Run a playbook as a user would, to its end; *beside* are inventories beside the cluster's."""
     began = time.monotonic()
     done = subprocess.run(
-        command(*arguments, inventories=inventories), cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL,
+        command(*arguments, beside=beside), cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
     )
     return Run(done.returncode, time.monotonic() - began, done.stdout)
 
 
-def play_killed(after: float, *arguments: str, inventories: tuple[str, ...] = ('inventory',)) -> bool:
+def play_killed(after: float, *arguments: str, beside: tuple[str, ...] = ()) -> bool:
     """Run a playbook and SIGKILL its process group after some seconds; whether it was still running then."""
     with open(ROOT / 'clusters' / 'killed.log', 'wb') as log:
         process = subprocess.Popen(
-            command(*arguments, inventories=inventories), cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            command(*arguments, beside=beside), cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
         try:
             process.wait(after)
