@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Everything that proves the project and fits into an hour on a cold machine. `make test` calls it.
-# Stages can be named: tests/run.sh static unit molecule drills
+# Stages can be named: tests/run.sh static unit default drills
 set -uo pipefail
 cd "$(dirname "$0")/.."
 export PATH="$PWD/.venv/bin:$PATH"
@@ -13,8 +13,14 @@ stage() { # NAME COMMAND...: run it, with its time, and go on to the next even w
   shift
   printf '\n=== %s: %s\n' "$name" "$*"
   "$@" || { result=FAILED; failed=$((failed + 1)); }
-  rows+=("$(printf '%-10s %s  %d s' "$name" "$result" $((SECONDS - began)))")
+  rows+=("$(printf '%-14s %s  %d s' "$name" "$result" $((SECONDS - began)))")
   printf '=== %s: %s after %d s (%d s in all)\n' "$name" "$result" $((SECONDS - began)) "$SECONDS"
+}
+
+# Forget that the scenario's machines were made, so that they are made fresh.
+scenario() { # NAME
+  molecule reset --scenario-name "$1"
+  stage "$1" molecule test --scenario-name "$1" --destroy never
 }
 
 run() {
@@ -26,15 +32,21 @@ run() {
     interop) stage interop pytest -q -p no:testinfra tests/interop ;;
     etcd) stage etcd pytest -q -p no:testinfra tests/etcd ;;
     sandbox) stage sandbox pytest -q tests/sandbox ;;
-    # Forget that the scenario's machines were made, so that they are made fresh.
-    molecule) molecule reset --scenario-name default; stage molecule molecule test --scenario-name default --destroy never ;;
+    default) scenario default ;;
     drills) stage drills python tests/drills/drills.py --short check-live rolling-change add-node-reset add-node-new \
       failover-haproxy failover-power renew restore-fresh kill ;;
-    *) echo "no such stage: $1; there are static unit machines api interop etcd sandbox molecule drills" >&2; exit 2 ;;
+    # Not by themselves, but by make test-all: other clusters, each with what it must bear.
+    docker)
+      scenario docker
+      stage docker-drills python tests/drills/drills.py --inventory sandbox/eras/1.20 add-node-reset failover-haproxy ;;
+    kubeadm)
+      scenario kubeadm
+      stage kubeadm-drills python tests/drills/drills.py --inventory inventory --inventory sandbox/kubeadm.yml add-node-reset failover-haproxy ;;
+    *) echo "no such stage: $1; there are static unit machines api interop etcd sandbox default drills docker kubeadm" >&2; exit 2 ;;
   esac
 }
 
-for name in ${*:-static unit machines api interop etcd sandbox molecule drills}; do
+for name in ${*:-static unit machines api interop etcd sandbox default drills}; do
   run "$name"
 done
 
