@@ -33,7 +33,7 @@ run() {
     etcd) stage etcd pytest -q -p no:testinfra tests/etcd ;;
     sandbox) stage sandbox pytest -q tests/sandbox ;;
     default) scenario default ;;
-    drills) stage drills python tests/drills/drills.py --short check-live rolling-change add-node-reset add-node-new \
+    drills) stage drills python tests/drills/drills.py --short check-live refusals rolling-change add-node-reset add-node-new \
       failover-haproxy failover-power renew restore-fresh kill ;;
     # Not by themselves, but by make test-all: other clusters, each with what it must bear.
     docker)
