@@ -32,6 +32,7 @@ SIMILAR = 0.8  # difflib's ratio from which a name counts as a misspelling of an
 TRUTH = {"true", "false", "yes", "no", "on", "off", "1", "0"}
 UNRESOLVED = object()  # value of a definition whose template could not be evaluated where it stands
 BLOCK_SIZES = range(20, 33)  # Calico's, of IPv4
+KUBEADM_FROM = [1, 31]  # kubeadm.k8s.io/v1beta4 came with it
 ETCD_MEMBERS = 7  # etcd's documents advise at most seven: each write goes to a majority
 
 
@@ -587,6 +588,34 @@ def check_combination(plan: Plan) -> Iterator[Problem]:
         )
 
 
+def check_kubeadm(plan: Plan) -> Iterator[Problem]:
+    if plan.setting("cluster_installer") != "kubeadm":
+        return
+    version, runtime = plan.setting("cluster_kubernetes_version"), plan.setting("cluster_runtime")
+    if version_of(version) and _numbers(minor_of(version)) < KUBEADM_FROM:
+        yield Problem(
+            "unsupported-combination",
+            plan.place("cluster_kubernetes_version"),
+            f"kubeadm {version} does not read the configuration (kubeadm.k8s.io/v1beta4) that is written here.",
+            f"Use Kubernetes {'.'.join(map(str, KUBEADM_FROM))} or later, or cluster_installer: binaries.",
+        )
+    if runtime and runtime != "containerd":
+        yield Problem(
+            "unsupported-combination",
+            plan.place("cluster_runtime"),
+            f"Masters and nodes by kubeadm run containerd here, not {runtime}.",
+            "Set cluster_runtime: containerd, or cluster_installer: binaries.",
+        )
+    strangers = [name for name in plan.members("kube_master") if name not in plan.members("kube_node")]
+    if strangers:
+        yield Problem(
+            "unsupported-combination",
+            "group kube_node",
+            f"kubeadm makes a node of every master, and {listed(strangers)} {'is' if len(strangers) == 1 else 'are'} not in it.",
+            "Put every master into the group kube_node, too.",
+        )
+
+
 def check_calico(plan: Plan) -> Iterator[Problem]:
     if plan.setting("cluster_cni") != "calico":
         return
@@ -953,6 +982,7 @@ INVENTORY_CHECKS = (
     check_kubernetes_version,
     check_versions,
     check_combination,
+    check_kubeadm,
     check_calico,
     check_artifacts,
     check_ports,

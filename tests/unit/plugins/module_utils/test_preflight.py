@@ -231,6 +231,11 @@ def with_calico(cluster: Cluster, **settings) -> Cluster:
     return cluster.set(**{**CALICO, **settings})
 
 
+def by_kubeadm(cluster: Cluster, **settings) -> Cluster:
+    cluster.group("kube_node", *GROUPS["kube_master"], "node1", "node2")
+    return cluster.set(cluster_installer="kubeadm", **settings)
+
+
 def connected(cluster: Cluster, network: dict, **settings) -> Cluster:
     return cluster.facts("node1", network=network).set(**settings)
 
@@ -571,7 +576,25 @@ CASES = [
         "unsupported-combination",
         "cni_calico_datastore",
         lambda c: with_calico(c, cni_calico_method="operator", cni_calico_datastore="etcd"),
-        lambda c: with_calico(c, cni_calico_datastore="etcd", cluster_installer="kubeadm"),
+        lambda c: by_kubeadm(with_calico(c, cni_calico_datastore="etcd")),
+    ),
+    (
+        "unsupported-combination",
+        "cluster_kubernetes_version",
+        lambda c: by_kubeadm(c, cluster_kubernetes_version="1.30.2"),
+        lambda c: by_kubeadm(c, cluster_kubernetes_version="1.36.3"),
+    ),
+    (
+        "unsupported-combination",
+        "cluster_runtime",
+        lambda c: by_kubeadm(c, cluster_runtime="docker"),
+        lambda c: by_kubeadm(c, cluster_runtime="containerd"),
+    ),
+    (
+        "unsupported-combination",
+        "group kube_node",
+        lambda c: c.set(cluster_installer="kubeadm"),
+        lambda c: by_kubeadm(c),
     ),
     (
         "unsupported-combination",
