@@ -11,7 +11,8 @@ version_added: 0.1.0
 author:
   - the hardway.kubernetes authors (@hardway)
 description:
-  - Deletes the Node objects. The cluster's controllers then remove the pods that were bound to them.
+  - Deletes the Node objects, and at once the pods that were bound to them, for nobody runs them any more and Services still name them. The cluster's
+    own collector would do the same some 20 to 40 seconds later (kube-controller-manager's podgc).
   - Where the API gives no answer, nothing is changed and RV(skipped_nodes) says so with a warning; that is no failure, for the hosts are reset anyway.
 attributes:
   check_mode:
@@ -48,6 +49,12 @@ deleted:
   type: list
   elements: str
   sample: [node3]
+pods:
+  description: Pods that were bound to them and were deleted, as NAMESPACE/NAME (in check mode, that would be).
+  returned: always
+  type: list
+  elements: str
+  sample: [default/web-5d4f]
 skipped_nodes:
   description: Nodes whose objects could not be deleted, and stay in the cluster if there still is one.
   returned: always
@@ -67,6 +74,15 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.api import (
 )
 
 NODES = "/api/v1/nodes"
+PODS = "/api/v1/pods"
+
+
+def delete_pods(api: Api, node: str, check_mode: bool) -> list[str]:
+    """Deletes the pods of a node that is no more, without waiting for a kubelet to end them: NAMESPACE/NAME of each."""
+    found = [pod["metadata"] for pod in api.items(PODS, {"fieldSelector": f"spec.nodeName={node}"})]
+    for pod in found if not check_mode else []:
+        api.delete(f"/api/v1/namespaces/{pod['namespace']}/pods/{pod['name']}", {"gracePeriodSeconds": "0"})
+    return [f"{pod['namespace']}/{pod['name']}" for pod in found]
 
 
 def main() -> None:
@@ -78,18 +94,20 @@ def main() -> None:
         module.fail_json(msg=missing_required_lib("PyYAML"), exception=YAML_IMPORT_ERROR)
     deleted: list[str] = []
     skipped: list[str] = []
+    pods: list[str] = []
     try:
         api = Api.of_module(module.params, "hardway-reset")
         for name in module.params["nodes"]:
             path = f"{NODES}/{name}"
             if api.find(path) if module.check_mode else api.delete(path):
                 deleted.append(name)
+                pods += delete_pods(api, name, module.check_mode)
     except (ApiUnreachable, ApiError, KubeconfigError) as error:
         skipped = [name for name in module.params["nodes"] if name not in deleted]
         mend = f"If the cluster lives on: kubectl delete node {' '.join(skipped)}"
         module.warn(f"{', '.join(skipped)} not taken out of the cluster: {str(error).rstrip('.')}. {mend}")
-    before = "".join(f"node {name}\n" for name in deleted)
-    module.exit_json(changed=bool(deleted), deleted=deleted, skipped_nodes=skipped, diff={"before": before, "after": ""})
+    before = "".join([f"node {name}\n" for name in deleted] + [f"pod {name}\n" for name in pods])
+    module.exit_json(changed=bool(deleted), deleted=deleted, pods=pods, skipped_nodes=skipped, diff={"before": before, "after": ""})
 
 
 if __name__ == "__main__":

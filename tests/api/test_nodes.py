@@ -8,7 +8,7 @@ import typing as t
 
 import pytest
 from ansible_collections.hardway.kubernetes.plugins.modules import reset_nodes, verify
-from ansible_collections.hardway.kubernetes.tests.api.cluster import SETTINGS, Call, Cluster, free_port
+from ansible_collections.hardway.kubernetes.tests.api.cluster import SETTINGS, Call, Cluster, eventually, free_port
 
 VERSION = SETTINGS["cluster_kubernetes_version"]
 NODES = "/api/v1/nodes"
@@ -59,6 +59,21 @@ def test_nodes_are_taken_out(cluster: Cluster, call: Call, nodes: list[str]) -> 
     assert cluster.api.find(f"{NODES}/ready") is None
     assert cluster.api.find(f"{NODES}/broken")
     assert not call(reset_nodes, **arguments)["changed"]
+
+
+def test_the_pods_of_nodes_that_are_no_more_go_at_once(cluster: Cluster, call: Call, nodes: list[str]) -> None:
+    namespace = "/api/v1/namespaces/default"
+    eventually(lambda: cluster.api.find(f"{namespace}/serviceaccounts/default"))
+    for node in nodes:
+        spec = {"nodeName": node, "terminationGracePeriodSeconds": 600, "containers": [{"name": "main", "image": "registry.k8s.io/pause:3.10"}]}
+        cluster.api.create(f"{namespace}/pods", {"metadata": {"name": f"on-{node}"}, "spec": spec})
+    arguments = {"kubeconfig": cluster.kubeconfig, "nodes": ["ready"]}
+    assert call(reset_nodes, check=True, **arguments)["pods"] == ["default/on-ready"]
+    assert cluster.api.find(f"{namespace}/pods/on-ready")
+    assert call(reset_nodes, **arguments)["pods"] == ["default/on-ready"]
+    assert cluster.api.find(f"{namespace}/pods/on-ready") is None
+    assert cluster.api.find(f"{namespace}/pods/on-broken")
+    cluster.api.delete(f"{namespace}/pods/on-broken", {"gracePeriodSeconds": "0"})
 
 
 def test_a_cluster_that_is_gone_keeps_no_host_from_its_reset(cluster: Cluster, call: Call, capsys: t.Any) -> None:
