@@ -91,6 +91,8 @@ class Leaving:
 
 #: Of a member: its data, those from before a restore, and what a restore that was killed was making.
 ETCD_DATA = ("member", "member.before-*", ".hardway-restore")
+#: By which keepalived learns that what it watches has ended (role lb, lb_ended_file).
+LOAD_BALANCER_ENDED = "/run/load-balancer-ended"
 
 LEAVINGS = {
     "kubelet": Leaving(
@@ -143,6 +145,8 @@ LEAVINGS = {
     ),
     "kube-controller-manager": Leaving(directories=("/etc/kubernetes",)),
     "kube-scheduler": Leaving(directories=("/etc/kubernetes",)),
+    "haproxy": Leaving(files=("/run/haproxy.pid", "/run/haproxy-master.sock", LOAD_BALANCER_ENDED)),
+    "nginx": Leaving(files=("/run/nginx.pid", LOAD_BALANCER_ENDED)),
     "etcd": Leaving(directories=("/etc/etcd",), contents=ETCD_DATA),
     "etcd-restore": Leaving(contents=ETCD_DATA),
     "etcd-backup": Leaving(directories=("/etc/etcd",), unit="etcd-backup.timer"),

@@ -401,7 +401,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
         (tmp_path / name).mkdir(parents=True)
     shared = {str(tmp_path / name) for name in (".", "bin", "etc", "opt", "var", "var/lib", "etc/systemd", "etc/systemd/system")} | {str(tmp_path)}
     moved = {
-        name: dataclasses.replace(leaving, directories=tuple(f"{tmp_path}{path}" for path in leaving.directories), files=())
+        name: dataclasses.replace(leaving, **{kind: tuple(f"{tmp_path}{path}" for path in getattr(leaving, kind)) for kind in ("directories", "files")})
         for name, leaving in reset.LEAVINGS.items()
     }
     monkeypatch.setattr(component, "STATE_DIR", str(tmp_path / "state"))
@@ -457,6 +457,7 @@ def test_only_the_data_of_components_that_are_recorded_goes(place: Place) -> Non
     place.record("haproxy", "etc/haproxy/haproxy.cfg")
     place.write("etc/haproxy/haproxy.cfg")
     place.write("etc/haproxy/errors/503.http", "of the package")
+    place.write("run/load-balancer-ended")
     place.write("var/lib/containerd/data", "of the host's own runtime")
     place.reset()
     assert place.left() == ["etc/haproxy/errors/503.http", "var/lib/containerd/data"]
