@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -33,6 +34,8 @@ VIRTUAL_ADDRESS = '10.33.0.100'
 SPARE = 'sandbox/spare.yml'
 #: The cluster's, of which the drills' command line may name others.
 INVENTORIES = ['inventory']
+#: Processes of playbooks that were killed.
+WORKERS: set[int] = set()
 
 #: Processes whose start is compared: ours, and those of the pods.
 WATCHED = (
@@ -104,7 +107,15 @@ def play(*arguments: str, beside: tuple[str, ...] = ()) -> Run:
 
 
 def play_killed(after: float, *arguments: str, beside: tuple[str, ...] = ()) -> bool:
-    """Run a playbook and SIGKILL its process group after some seconds; whether it was still running then."""
+    """Run a playbook and SIGKILL its process group after some seconds; whether it was still running then.
+
+    Its workers have sessions of their own: they end their tasks, and then stay, since nobody takes their results. They are killed by the next call.
+    """
+    while WORKERS:
+        worker = pathlib.Path(f'/proc/{WORKERS.pop()}')
+        with contextlib.suppress(OSError):
+            if 'ansible-playbook' in (worker / 'cmdline').read_text():
+                os.kill(int(worker.name), signal.SIGKILL)
     with open(ROOT / 'clusters' / 'killed.log', 'wb') as log:
         process = subprocess.Popen(
             command(*arguments, beside=beside), cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
@@ -113,6 +124,7 @@ def play_killed(after: float, *arguments: str, beside: tuple[str, ...] = ()) -> 
             process.wait(after)
             return False
         except subprocess.TimeoutExpired:
+            WORKERS.update(map(int, pathlib.Path(f'/proc/{process.pid}/task/{process.pid}/children').read_text().split()))
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             return True
