@@ -13,10 +13,10 @@ import typing as t
 import lab
 
 #: Where the inventory does not name a machine yet: what a user would write into it.
-GROUPS = {'node3': ['kube_node'], 'master4': ['etcd', 'kube_master', 'kube_node'], 'lb3': ['lb']}
+GROUPS = {'node3': ['kube_node'], 'master4': ['etcd', 'kube_master', 'kube_node'], 'etcd4': ['etcd'], 'lb3': ['lb']}
 #: A setting of the API servers and one of the nodes.
 CHANGE = '{"kube_master_apiserver_arguments": {"goaway-chance": 0.002}, "kube_node_kubelet_arguments": {"v": 1}}'
-SPARES = {'node3': '10.33.0.33', 'master4': '10.33.0.14', 'lb3': '10.33.0.23'}
+SPARES = {'node3': '10.33.0.33', 'master4': '10.33.0.14', 'etcd4': '10.33.0.15', 'lb3': '10.33.0.23'}
 
 
 @dataclasses.dataclass
@@ -93,6 +93,7 @@ def jobs() -> list[Job]:
     return [
         _there_and_back('node3', 'node'),
         _there_and_back('master4', 'master'),
+        _there_and_back('etcd4', 'etcd'),
         _there_and_back('lb3', 'lb'),
         Job('first master removed and added again', [_play('remove-master.yml', 'master1'), _play('add-master.yml', 'master1')]),
         Job('first master dead and replaced', [*_lost('master1'), _play('add-master.yml', 'master1')]),

@@ -238,8 +238,8 @@ class TestInventory:
 
     def test_names_all_machines(self):
         machines = inventory.read()
-        assert list(machines) == ["master1", "master2", "master3", "lb1", "lb2", "node1", "node2", "master4", "lb3", "node3"]
-        assert [name for name, machine in machines.items() if machine.spare] == ["master4", "lb3", "node3"]
+        assert list(machines) == ["master1", "master2", "master3", "lb1", "lb2", "node1", "node2", "master4", "etcd4", "lb3", "node3"]
+        assert [name for name, machine in machines.items() if machine.spare] == ["master4", "etcd4", "lb3", "node3"]
         assert str(machines[NAME].address) == ADDRESS
 
     @pytest.mark.parametrize(
