@@ -325,6 +325,24 @@ def drill_add_node_new(options: Options) -> str:
     return figures
 
 
+def drill_add_etcd_killed(options: Options) -> str:
+    """The controller dies while etcd4 runs and has no vote yet: the same command promotes it. Then it leaves."""
+    del options
+    with day2.inventory_of('etcd4') as beside:
+        lab.sandbox('up', 'etcd4')
+        fresh('etcd4')
+        require(lab.play_killed(lab.etcd_learners, 'add-etcd.yml', '--limit', 'etcd4', beside=beside), 'it never was a learner that runs')
+        require(lab.etcd_learners() == ['etcd4'], 'it was promoted before the run died')
+        run = lab.play('add-etcd.yml', '--limit', 'etcd4', beside=beside).succeed()
+        require(not lab.etcd_learners(), 'it is a learner still')
+        again = lab.play('add-etcd.yml', '--limit', 'etcd4', beside=beside).succeed()
+        require(again.changed == 0, f'changed={again.changed} on the second run:\n{again.output[-3000:]}')
+        removed = lab.play('remove-etcd.yml', '--limit', 'etcd4', beside=beside).succeed()
+    lab.sandbox('down', 'etcd4')
+    nothing_to_do()
+    return f'finished in {run.seconds:.0f} s, again changed=0, removed in {removed.seconds:.0f} s'
+
+
 def drill_day2(options: Options) -> str:
     """Every job of the years after, in an order that the seed draws, while clients of the API and of a web server ask on."""
     return years_after(options, [])

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+import typing as t
 import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -106,8 +107,8 @@ def play(*arguments: str, beside: tuple[str, ...] = ()) -> Run:
     return Run(done.returncode, time.monotonic() - began, done.stdout)
 
 
-def play_killed(after: float, *arguments: str, beside: tuple[str, ...] = ()) -> bool:
-    """Run a playbook and SIGKILL its process group after some seconds; whether it was still running then.
+def play_killed(after: float | t.Callable[[], t.Any], *arguments: str, beside: tuple[str, ...] = ()) -> bool:
+    """Run a playbook and SIGKILL its process group after some seconds, or as soon as something holds; whether it was still running then.
 
     Its workers have sessions of their own: they end their tasks, and then stay, since nobody takes their results. They are killed by the next call.
     """
@@ -120,14 +121,18 @@ def play_killed(after: float, *arguments: str, beside: tuple[str, ...] = ()) -> 
         process = subprocess.Popen(
             command(*arguments, beside=beside), cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
-        try:
-            process.wait(after)
+        if callable(after):
+            while process.poll() is None and not after():
+                time.sleep(0.1)
+        else:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(after)
+        if process.poll() is not None:
             return False
-        except subprocess.TimeoutExpired:
-            WORKERS.update(map(int, pathlib.Path(f'/proc/{process.pid}/task/{process.pid}/children').read_text().split()))
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            return True
+        WORKERS.update(map(int, pathlib.Path(f'/proc/{process.pid}/task/{process.pid}/children').read_text().split()))
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        return True
 
 
 def sandbox(*arguments: str) -> str:
@@ -208,14 +213,21 @@ def holder() -> str:
     raise DrillFailed(f'no load balancer has {VIRTUAL_ADDRESS}')
 
 
+def etcdctl(machine: str, *arguments: str) -> t.Any:
+    """What the member on a machine answers."""
+    pki = '--cacert=/etc/etcd/pki/ca.pem --cert=/etc/etcd/pki/etcd.pem --key=/etc/etcd/pki/etcd-key.pem'
+    return json.loads(ssh(machine, f'/usr/local/bin/etcdctl --endpoints=https://127.0.0.1:2379 {pki} {" ".join(arguments)} --write-out=json'))
+
+
+def etcd_learners() -> list[str]:
+    """Members that run, and have no vote yet."""
+    return [member['name'] for member in etcdctl('master1', 'member', 'list')['members'] if member.get('isLearner') and member.get('name')]
+
+
 def etcd_leader() -> str:
     """The master whose etcd member leads."""
-    script = (
-        '/usr/local/bin/etcdctl --endpoints=https://127.0.0.1:2379 --cacert=/etc/etcd/pki/ca.pem --cert=/etc/etcd/pki/etcd.pem '
-        '--key=/etc/etcd/pki/etcd-key.pem endpoint status --write-out=json'
-    )
     for machine in MASTERS:
-        status = json.loads(ssh(machine, script))[0]['Status']
+        status = etcdctl(machine, 'endpoint', 'status')[0]['Status']
         if status['leader'] == status['header']['member_id']:
             return machine
     raise DrillFailed('etcd has no leader')
@@ -241,7 +253,7 @@ def kubectl(*arguments: str, text: str | None = None, check: bool = True) -> str
     return done.stdout
 
 
-def objects(*arguments: str) -> list[dict]:
+def objects(*arguments: str) -> list[dict[str, t.Any]]:
     """What `kubectl get` finds."""
     return json.loads(kubectl('get', *arguments, '--output=json'))['items']
 
