@@ -157,7 +157,8 @@ options:
   state:
     description:
       - Whether the component should be on the host.
-      - With V(absent) what its record says is ours goes - its service is stopped and disabled, its files are removed. Packages stay. The other options do not matter then.
+      - With V(absent) what its record says is ours goes - its service is stopped and disabled, its files are removed. Packages stay.
+        The other options do not matter then.
     type: str
     choices: [present, absent]
     default: present

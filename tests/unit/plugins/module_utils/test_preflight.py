@@ -594,7 +594,7 @@ CASES = [
         "unsupported-combination",
         "group kube_node",
         lambda c: c.set(cluster_installer="kubeadm"),
-        lambda c: by_kubeadm(c),
+        by_kubeadm,
     ),
     (
         "unsupported-combination",
