@@ -121,6 +121,11 @@ class Plan:
     def members(self, group: str) -> list[str]:
         return list(self.groups.get(group) or [])
 
+    @property
+    def masters_without_pods(self) -> list[str]:
+        """Masters that are no nodes."""
+        return [name for name in self.members("kube_master") if name not in self.members("kube_node")]
+
     def cluster_hosts(self) -> list[Machine]:
         names = dict.fromkeys(name for group in CLUSTER_GROUPS for name in self.members(group))
         return [self.hosts[name] for name in names if name in self.hosts]
@@ -606,7 +611,7 @@ def check_kubeadm(plan: Plan) -> Iterator[Problem]:
             f"Masters and nodes by kubeadm run containerd here, not {runtime}.",
             "Set cluster_runtime: containerd, or cluster_installer: binaries.",
         )
-    strangers = [name for name in plan.members("kube_master") if name not in plan.members("kube_node")]
+    strangers = plan.masters_without_pods
     if strangers:
         yield Problem(
             "unsupported-combination",
@@ -635,12 +640,11 @@ def check_calico(plan: Plan) -> Iterator[Problem]:
             f"With cni_calico_encapsulation={encapsulation} nodes learn of each other's pods by BGP alone.",
             "Set cni_calico_bgp: true, or cni_calico_encapsulation: vxlan.",
         )
-    strangers = [name for name in plan.members("kube_master") if name not in plan.members("kube_node")]
-    if method == "operator" and plan.truth("cni_calico_apiserver") and strangers:
+    if method == "operator" and plan.truth("cni_calico_apiserver") and plan.masters_without_pods:
         yield Problem(
             kind,
             plan.place("cni_calico_apiserver"),
-            f"{listed(strangers)} would have to ask Calico's API server at its Service, which masters that are no nodes do not reach.",
+            f"{listed(plan.masters_without_pods)} would have to ask Calico's API server at its Service, which masters that are no nodes do not reach.",
             "Set cni_calico_apiserver: false, or put the masters into the group kube_node, too.",
         )
     pod, size = network_of(plan.setting("cluster_pod_network")), plan.setting("cni_calico_block_size")

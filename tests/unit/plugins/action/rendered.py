@@ -128,8 +128,9 @@ def _components(host: str, state: pathlib.Path, settings: dict) -> dict[str, dic
 
 def _described(payload: str) -> dict:
     described = json.loads(zlib.decompress(base64.b64decode(payload)))
-    texts = {item["path"]: base64.b64decode(item["content"]).decode() for item in described.get("files", []) if item.get("content") is not None}
-    return {**described, "texts": texts, "absent": [item["path"] for item in described.get("files", []) if item.get("absent")]}
+    files = described.get("files", [])
+    texts = {item["path"]: base64.b64decode(item["content"]).decode() for item in files if item.get("content") is not None}
+    return {**described, "texts": texts, "absent": [item["path"] for item in files if item.get("absent")]}
 
 
 def era(name: str) -> dict:
