@@ -11,12 +11,13 @@ import tempfile
 import typing as t
 
 import lab
+import yaml
 
 #: Where the inventory does not name a machine yet: what a user would write into it.
 GROUPS = {'node3': ['kube_node'], 'master4': ['etcd', 'kube_master', 'kube_node'], 'etcd4': ['etcd'], 'lb3': ['lb']}
 #: A setting of the API servers and one of the nodes.
 CHANGE = '{"kube_master_apiserver_arguments": {"goaway-chance": 0.002}, "kube_node_kubelet_arguments": {"v": 1}}'
-SPARES = {'node3': '10.33.0.33', 'master4': '10.33.0.14', 'etcd4': '10.33.0.15', 'lb3': '10.33.0.23'}
+SPARES = {name: host['ansible_host'] for name, host in yaml.safe_load((lab.ROOT / lab.SPARE).read_text(encoding='utf-8'))['all']['hosts'].items()}
 
 
 @dataclasses.dataclass
