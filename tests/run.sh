@@ -7,12 +7,18 @@ export PATH="$PWD/.venv/bin:$PATH"
 
 declare -a rows=()
 failed=0
+output=$(mktemp -d)
+trap 'rm -rf "$output"' EXIT
 
 stage() { # NAME COMMAND...: run it, with its time, and go on to the next even when it fails
   local name=$1 began=$SECONDS result=passed
   shift
   printf '\n=== %s: %s\n' "$name" "$*"
-  "$@" || { result=FAILED; failed=$((failed + 1)); }
+  if ! "$@" 2>&1 | tee "$output/all"; then
+    result=FAILED
+    failed=$((failed + 1))
+    tail -n 20 "$output/all" | cut -c -200 | sed "s/^/$name: /" >> "$output/failed"
+  fi
   rows+=("$(printf '%-14s %s  %d s' "$name" "$result" $((SECONDS - began)))")
   printf '=== %s: %s after %d s (%d s in all)\n' "$name" "$result" $((SECONDS - began)) "$SECONDS"
 }
@@ -50,6 +56,8 @@ for name in ${*:-static unit machines api interop etcd sandbox default drills}; 
   run "$name"
 done
 
+# Why a stage failed stands far above; its last words are said again.
+[ "$failed" -eq 0 ] || { printf '\n'; cat "$output/failed"; }
 printf '\n'
 printf '%s\n' "${rows[@]}"
 printf '%d passed, %d failed\n' $((${#rows[@]} - failed)) "$failed"

@@ -13,6 +13,8 @@ from pathlib import Path
 import jinja2
 import pytest
 import yaml
+from ansible.plugins.filter import core
+from ansible_collections.hardway.kubernetes.plugins.filter import pki
 from ansible_collections.hardway.kubernetes.plugins.filter.kubeadm import ca_hashes, kubeadm_documents
 from ansible_collections.hardway.kubernetes.plugins.module_utils.api import Api, Credentials
 from ansible_collections.hardway.kubernetes.plugins.modules import bootstrap_token
@@ -40,7 +42,8 @@ def kubeconfig(server: str, user: str) -> str:
 
 def render(name: str, **variables: object) -> str:
     environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
-    environment.filters.update(to_json=json.dumps, regex_replace=lambda text, old, new: text.replace("https://", ""))
+    environment.filters.update(core.FilterModule().filters())
+    environment.filters.update({f"hardway.kubernetes.{name}": function for name, function in pki.FilterModule().filters().items()})
     environment.globals["lookup"] = lambda *_unused: ""
     return environment.from_string((ROOT / "roles/kubeadm/templates" / name).read_text()).render(variables)
 
@@ -65,8 +68,7 @@ class Host:
             "kubeadm_apiserver_dir": "/etc/kubernetes/apiserver", "cluster_has": {"anonymous_conditions": True}, "cluster_etcd_port": cluster.etcd_port,
             "cluster_etcd_members": [{"address": "127.0.0.1"}], "group_names": [],
         }
-        both = render("init.yaml.j2", **self.variables) + "---\n" + render("cluster.yaml.j2", **self.variables).replace(
-            "endpoints: [127.0.0.1]", f"endpoints: ['https://127.0.0.1:{cluster.etcd_port}']")
+        both = render("init.yaml.j2", **self.variables) + "---\n" + render("cluster.yaml.j2", **self.variables)
         self.write("/etc/kubernetes/kubeadm.yaml", kubeadm_documents(both, {"KubeletConfiguration": {"maxPods": 42}}))
         (root / "etc/kubernetes/patches").mkdir()
         (root / "tmp").mkdir()
