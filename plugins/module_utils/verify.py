@@ -204,7 +204,7 @@ def web_objects(run: str, image: str, nodes: t.Sequence[str]) -> list[tuple[str,
         "image": image,
         "imagePullPolicy": "IfNotPresent",
         "args": ["netexec", f"--http-port={PORT}", "--udp-port=-1"],
-        "ports": [{"containerPort": PORT}],
+        "ports": [{"containerPort": PORT, "protocol": "TCP"}],
         "readinessProbe": {"httpGet": {"path": "/hostname", "port": PORT}, "periodSeconds": 1, "timeoutSeconds": 2},
         "resources": {"requests": {"cpu": "1m", "memory": "8Mi"}},
         "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "readOnlyRootFilesystem": True},
@@ -220,7 +220,7 @@ def web_objects(run: str, image: str, nodes: t.Sequence[str]) -> list[tuple[str,
         "containers": [container],
     }
     spec = {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": pod}}
-    service = {"type": "NodePort", "selector": labels, "ports": [{"name": "http", "port": 80, "targetPort": PORT}]}
+    service = {"type": "NodePort", "selector": labels, "ports": [{"name": "http", "port": 80, "protocol": "TCP", "targetPort": PORT}]}
     metadata = {"name": name, "namespace": NAMESPACE, "labels": labels}
     return [
         (f"/apis/apps/v1/namespaces/{NAMESPACE}/daemonsets/{name}", {"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": metadata, "spec": spec}),
