@@ -25,6 +25,7 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.preflight_probl
 
 # interfaces that a running cluster made itself: their networks are its own
 OWN_INTERFACE = re.compile(r"(lo\Z|cni|flannel|kube-|cali|tunl|vxlan|veth|nodelocaldns)")
+DOCKER_BRIDGE = "docker0"
 # Of a process's name the kernel keeps that many characters (proc(5), /proc/PID/comm).
 COMM_LENGTH = 15
 WILDCARDS = ("0.0.0.0", "::", "*")
@@ -396,6 +397,8 @@ def check_host_networks(site: Site) -> Iterator[Problem]:
             for entry in host.facts["addresses"]:
                 if OWN_INTERFACE.match(entry["interface"]) or entry.get("scope") == "link":
                     continue
+                if name == "cluster_pod_network" and entry["interface"] == DOCKER_BRIDGE and site.setting("cluster_runtime") == "docker":
+                    continue  # where docker is on flannel's subnet
                 if overlap(network, interface_network(entry)):
                     yield Problem(
                         "host-network-overlap",

@@ -501,6 +501,12 @@ CASES = [
     ("address-not-on-host", "host node1", lambda c: c.host("node1", address="10.33.0.77"), lambda c: c.host("node1", address="10.33.0.31")),
     ("no-default-route", "host node1", lambda c: c.facts("node1", default_interface=""), lambda c: c.facts("lb1", default_interface="")),
     ("host-network-overlap", "host node1", lambda c: c.holding("node1", "10.244.7.1", "docker0"), lambda c: c.holding("node1", "10.244.7.1", "cni0")),
+    (
+        "host-network-overlap",
+        "host node1",
+        lambda c: c.set(cluster_runtime="docker").holding("node1", "10.96.7.1", "docker0"),
+        lambda c: c.set(cluster_runtime="docker").holding("node1", "10.244.7.1", "docker0"),
+    ),
     ("virtual-address-in-use", "10.33.0.100", lambda c: c.holding("node1", "10.33.0.100"), lambda c: c.holding("lb1", "10.33.0.100")),
     (
         "virtual-address-in-use",
