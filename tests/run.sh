@@ -44,11 +44,13 @@ run() {
     # Not by themselves, but by make test-all: other clusters, each with what it must bear.
     docker)
       scenario docker
-      stage docker-drills python tests/drills/drills.py --inventory sandbox/eras/1.20 add-node-reset failover-haproxy ;;
+      stage docker-drills python tests/drills/drills.py --inventory sandbox/eras/1.20 add-node-reset failover-haproxy
+      stage docker-host-gw python tests/drills/drills.py --inventory sandbox/eras/1.20 variants --only host-gw ;;
     kubeadm)
       scenario kubeadm
       stage kubeadm-drills python tests/drills/drills.py --inventory inventory --inventory sandbox/kubeadm.yml add-node-reset failover-haproxy ;;
-    *) echo "no such stage: $1; there are static unit machines api interop etcd sandbox default drills docker kubeadm" >&2; exit 2 ;;
+    variants) stage variants python tests/drills/drills.py variants nginx addons ;;
+    *) echo "no such stage: $1; there are static unit machines api interop etcd sandbox default drills docker kubeadm variants" >&2; exit 2 ;;
   esac
 }
 

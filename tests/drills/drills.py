@@ -32,6 +32,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 import day2  # noqa: E402
 import lab  # noqa: E402
+import variants  # noqa: E402
 from lab import DrillFailed, require  # noqa: E402
 from cryptography import x509  # noqa: E402
 from pyrage import x25519  # noqa: E402
@@ -880,14 +881,46 @@ def drill_calico(options: Options) -> str:
     return '; '.join(figures)
 
 
+def drill_variants(options: Options) -> str:
+    """Clusters that differ by settings or groups (variants.py), each: an installation, again, what it is there for, a node more."""
+    figures = []
+    chosen = [name for name in variants.VARIANTS if options.only in name]
+    require(chosen, f'no variant has "{options.only}" in its name; there are: {"; ".join(variants.VARIANTS)}')
+    for name in chosen:
+        variant = variants.VARIANTS[name]
+        spares = ('node3', *variant.spares)
+        lab.sandbox('up', *spares)
+        fresh_all()
+        fresh(*spares)
+        with variants.inventory_of(variant), variants.resolving(variant.name, [*variant.machines, 'node3']):
+            run = lab.play('site.yml', *variant.arguments).succeed()
+            before = lab.processes(variant.machines)
+            again = nothing_to_do(*variant.arguments)
+            lab.compare_processes(before, lab.processes(variant.machines))
+            shown = variant.shown()
+            added = joined(variant.arguments)
+        lab.sandbox('down', *spares)
+        figures.append(f'{name}: {run.seconds:.0f} s, again {again.seconds:.0f} s with changed=0, {shown}, a node {added:.0f} s')
+        say(figures[-1])
+    fresh_all()
+    installed()
+    return '; '.join(figures)
+
+
 def added_with(arguments: list[str]) -> float:
     """node3 is new and joins, and leaves again; the seconds that it took to join."""
     lab.sandbox('up', 'node3')
     fresh('node3')
+    seconds = joined(arguments)
+    lab.sandbox('down', 'node3')
+    return seconds
+
+
+def joined(arguments: list[str]) -> float:
+    """The fresh machine node3 joins; then the cluster forgets it."""
     run = lab.play('add-node.yml', '--limit', 'node3', *arguments, beside=(lab.SPARE,)).succeed()
     require(set(run.counts) == {'node3'}, f'tasks ran on {sorted(run.counts)}')
     lab.kubectl('delete', 'node', 'node3')
-    lab.sandbox('down', 'node3')
     return run.seconds
 
 
@@ -899,7 +932,7 @@ def main() -> int:
     parser.add_argument('drills', nargs='*', metavar='DRILL', help=', '.join(DRILLS))
     parser.add_argument('--short', action='store_true', help='each as small as it still tells')
     parser.add_argument('--seed', type=int, default=int(time.time()), help='of the moments of kills')
-    parser.add_argument('--only', default='', metavar='TEXT', help='of the jobs of day2 those whose name has this in it')
+    parser.add_argument('--only', default='', metavar='TEXT', help='of the jobs of day2, or of the variants, those whose name has this in it')
     parser.add_argument('--json', type=pathlib.Path, help='write the rows there, too')
     parser.add_argument('--markdown', type=pathlib.Path, help='write the rows into the table of this page of the documentation, too')
     parser.add_argument('--inventory', '-i', action='append', metavar='PATH', help="the cluster's, if not the default one; several are one inventory")

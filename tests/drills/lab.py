@@ -35,6 +35,8 @@ VIRTUAL_ADDRESS = '10.33.0.100'
 SPARE = 'sandbox/spare.yml'
 #: The cluster's, of which the drills' command line may name others.
 INVENTORIES = ['inventory']
+#: Through what playbooks and kubectl are run.
+THROUGH: list[str] = []
 #: Processes of playbooks that were killed.
 WORKERS: set[int] = set()
 
@@ -90,7 +92,7 @@ class Run:
 
 def command(*arguments: str, beside: tuple[str, ...] = ()) -> list[str]:
     sources = [word for inventory in (*INVENTORIES, *beside) for word in ('-i', inventory)]
-    return [str(pathlib.Path(sys.executable).parent / 'ansible-playbook'), *sources, *arguments]
+    return [*THROUGH, str(pathlib.Path(sys.executable).parent / 'ansible-playbook'), *sources, *arguments]
 
 
 def environment() -> dict[str, str]:
@@ -248,7 +250,8 @@ def wait_for(condition, seconds: float, text: str) -> float:
 
 def kubectl(*arguments: str, text: str | None = None, check: bool = True) -> str:
     binary = pathlib.Path(sys.executable).parent / 'kubectl'
-    done = subprocess.run([str(binary), '--kubeconfig', str(KUBECONFIG), *arguments], input=text, capture_output=True, text=True, check=False)
+    words = [*THROUGH, str(binary), '--kubeconfig', str(KUBECONFIG), *arguments]
+    done = subprocess.run(words, input=text, capture_output=True, text=True, check=False)
     require(not check or done.returncode == 0, f'kubectl {" ".join(arguments)}: {done.stderr}')
     return done.stdout
 

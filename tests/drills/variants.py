@@ -1,0 +1,150 @@
+"""Other clusters that differ from the sandbox's by settings or by who is in which group; drills.py builds each from fresh machines.
+
+What a variant is there for is looked at in `shown`, which returns a few words with figures.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import pathlib
+import re
+import shutil
+import tempfile
+import time
+import typing as t
+
+import lab
+import yaml
+from lab import require
+from watch import Watch
+
+API_NAME = 'k8s-api.example.org'
+FIRST_BALANCER = lab.ADDRESSES['lb1']
+
+
+@dataclasses.dataclass
+class Variant:
+    """settings: extra variables. groups: members of groups, where they are others. spares: machines of sandbox/spare.yml among them."""
+
+    settings: dict[str, t.Any]
+    shown: t.Callable[[], str]
+    groups: dict[str, list[str]] = dataclasses.field(default_factory=dict)
+    spares: tuple[str, ...] = ()
+
+    @property
+    def arguments(self) -> list[str]:
+        return ['-e', json.dumps({'cluster_dir': str(lab.CLUSTER), **self.settings})]
+
+    @property
+    def machines(self) -> list[str]:
+        return [*lab.MACHINES, *self.spares]
+
+    @property
+    def name(self) -> str:
+        """The domain name under which the API is asked for."""
+        return self.settings.get('cluster_endpoint_name', '')
+
+
+def routed() -> str:
+    """Every other node's part of the pod network is behind a plain route to it, and nothing is encapsulated."""
+    nodes = len(lab.objects('nodes'))
+    routes = re.findall(r'^10\.244\.\S+ via 10\.33\.0\.\d+ dev (?!flannel)', lab.ssh('node1', 'ip route'), re.MULTILINE)
+    require(len(routes) == nodes - 1, f'node1 has {len(routes)} routes to {nodes - 1} other nodes')
+    tunnels = lab.ssh('node1', 'ip -brief link show type vxlan')
+    require(not tunnels.strip(), f'node1 has a tunnel: {tunnels}')
+    return f'{len(routes)} routes, no tunnel'
+
+
+def asked_by_name() -> str:
+    """Everybody's kubeconfig has the name, and the certificate, too."""
+    for machine in ('node1', 'master1'):
+        files = lab.ssh(machine, 'grep --recursive --no-filename "server: https" /etc/kubernetes | sort --unique')
+        require(API_NAME in files, f'{machine} does not ask for {API_NAME}: {files}')
+    served = lab.ssh('master1', 'openssl x509 -noout -ext subjectAltName -in /etc/kubernetes/pki/kube-apiserver.pem')
+    require(API_NAME in served, f'{API_NAME} is not in the certificate: {served}')
+    return f'{API_NAME} in kubeconfigs and certificate'
+
+
+def comes_back(machine: str, service: str) -> str:
+    """A process that serves the endpoint alone is killed, and its unit starts it again."""
+    with Watch(str(lab.KUBECONFIG)) as watch:
+        time.sleep(2)
+        lab.ssh(machine, f'systemctl kill --signal=KILL {service}')
+        time.sleep(10)
+    gap = max(client['longest_gap'] for client in watch.report()['clients'].values())
+    require(gap < 8, f'{service} of {machine} was away for {gap:.1f} s')
+    return f'{service} killed: back after {gap:.1f} s'
+
+
+def routed_behind_nginx() -> str:
+    states = lab.ssh('lb1', 'systemctl is-active nginx keepalived', check=False).split()
+    require(states == ['active', 'inactive'], f'lb1: nginx and keepalived are {states}')
+    return f'{routed()}; {comes_back("lb1", "nginx")}'
+
+
+def etcd_apart() -> str:
+    """flannel's network is in etcd, whose members are on no master; one of them dies, and writes go on."""
+    keys = lab.etcdctl('lb1', 'get', '--prefix', '/coreos.com/network/subnets', '--keys-only')['kvs']
+    require(len(keys) == len(lab.objects('nodes')), f'etcd has {len(keys)} subnets')
+    subjects = {lab.ssh('lb1', f'openssl x509 -noout -subject -in {file}').strip() for file in ('/etc/etcd/pki/ca.pem', '/etc/haproxy/kubernetes-ca.pem')}
+    require(len(subjects) == 1, f'two authorities: {subjects}')
+    with Watch(str(lab.KUBECONFIG), writes=True) as watch:
+        time.sleep(2)
+        lab.ssh('lb1', 'systemctl kill --signal=KILL etcd')
+        time.sleep(10)
+    clients = watch.report()['clients']
+    gap = max(client['longest_gap'] for client in clients.values())
+    require(gap < 4, f'a dead member of etcd held requests for {gap:.1f} s')
+    return f'{len(keys)} subnets in etcd, one authority; a member killed: gap {gap:.1f} s'
+
+
+VARIANTS = {
+    'bridge, a name for the API': Variant({'cluster_cni': 'bridge', 'cluster_endpoint_name': API_NAME}, lambda: f'{routed()}; {asked_by_name()}'),
+    'host-gw, nginx alone': Variant(
+        {'cni_flannel_backend': 'host-gw', 'cluster_lb': 'nginx', 'lb_keepalived': False, 'cluster_endpoint_address': FIRST_BALANCER},
+        routed_behind_nginx, groups={'lb': ['lb1']},
+    ),
+    'flannel in etcd, etcd on no master, one authority': Variant(
+        {'cni_flannel_datastore': 'etcd', 'ca_single': True}, etcd_apart, groups={'etcd': ['lb1', 'lb2', 'etcd4']}, spares=('etcd4',),
+    ),
+}  # fmt: skip
+
+
+@contextlib.contextmanager
+def inventory_of(variant: Variant) -> t.Iterator[None]:
+    """For the time being the drills' inventory is the cluster's with the variant's groups."""
+    with tempfile.TemporaryDirectory() as directory:
+        copy = pathlib.Path(directory) / 'inventory'
+        (cluster,) = lab.INVENTORIES
+        shutil.copytree(lab.ROOT / cluster, copy)
+        hosts = yaml.safe_load((copy / 'hosts.yml').read_text(encoding='utf-8'))
+        spare = yaml.safe_load((lab.ROOT / lab.SPARE).read_text(encoding='utf-8'))['all']['hosts']
+        hosts['all']['hosts'].update({machine: spare[machine] for machine in variant.spares})
+        hosts['all']['children'].update({group: {'hosts': dict.fromkeys(members, {})} for group, members in variant.groups.items()})
+        (copy / 'hosts.yml').write_text(yaml.safe_dump(hosts), encoding='utf-8')
+        lab.INVENTORIES[:] = [str(copy)]
+        try:
+            yield
+        finally:
+            lab.INVENTORIES[:] = [cluster]
+
+
+@contextlib.contextmanager
+def resolving(name: str, machines: list[str]) -> t.Iterator[None]:
+    """The name leads to the virtual address: on the machines, and for the commands of this process, who see another /etc/hosts than the computer's."""
+    if not name:
+        yield
+        return
+    line = f'{lab.VIRTUAL_ADDRESS} {name}\n'
+    for machine in machines:
+        lab.ssh(machine, f'echo "{line.strip()}" >> /etc/hosts')
+    with tempfile.NamedTemporaryFile('w') as hosts:
+        hosts.write(pathlib.Path('/etc/hosts').read_text(encoding='utf-8') + line)
+        hosts.flush()
+        lab.THROUGH[:] = ['unshare', '--mount', 'sh', '-c', f'mount --bind {hosts.name} /etc/hosts && exec "$@"', 'sh']
+        try:
+            yield
+        finally:
+            lab.THROUGH.clear()
