@@ -49,8 +49,7 @@ run() {
     kubeadm)
       scenario kubeadm
       stage kubeadm-drills python tests/drills/drills.py --inventory inventory --inventory sandbox/kubeadm.yml add-node-reset failover-haproxy ;;
-    variants) stage variants python tests/drills/drills.py variants nginx addons ;;
-    *) echo "no such stage: $1; there are static unit machines api interop etcd sandbox default drills docker kubeadm variants" >&2; exit 2 ;;
+    *) echo "no such stage: $1; there are static unit machines api interop etcd sandbox default drills docker kubeadm" >&2; exit 2 ;;
   esac
 }
 
