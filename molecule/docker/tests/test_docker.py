@@ -23,10 +23,15 @@ PLAIN = 'hardway-plain'
 PORT = 8080
 
 
+def told(host):
+    """What flannel tells of a host's part of the network."""
+    lines = host.file('/run/flannel/subnet.env').content_string.split()
+    return dict(line.split('=', 1) for line in lines)
+
+
 def subnet(host):
     """What flannel has got for a host, the address of docker's bridge with it."""
-    lines = host.file('/run/flannel/subnet.env').content_string.split()
-    return ipaddress.ip_interface(dict(line.split('=', 1) for line in lines)['FLANNEL_SUBNET'])
+    return ipaddress.ip_interface(told(host)['FLANNEL_SUBNET'])
 
 
 def container(host, template):
@@ -62,10 +67,10 @@ def test_component_runs_from_what_is_on_the_disk(machine, name, host):
 
 def test_nodes_are_of_that_version_and_run_docker():
     nodes = lab.objects('nodes')
-    told = {item['metadata']['name']: item['status']['nodeInfo'] for item in nodes}
-    assert set(told) == set(NODES)
-    assert {info['kubeletVersion'] for info in told.values()} == {'v1.20.2'}
-    assert all(info['containerRuntimeVersion'].startswith('docker://') for info in told.values())
+    infos = {item['metadata']['name']: item['status']['nodeInfo'] for item in nodes}
+    assert set(infos) == set(NODES)
+    assert {info['kubeletVersion'] for info in infos.values()} == {'v1.20.2'}
+    assert all(info['containerRuntimeVersion'].startswith('docker://') for info in infos.values())
 
 
 def test_etcd_has_a_member_on_the_load_balancer(machine):
@@ -83,7 +88,6 @@ def test_docker_s_bridge_is_on_what_flannel_has_got(machine, host):
     shown = json.loads(machine(host).check_output('ip -json -4 address show docker0'))[0]
     (address,) = shown['addr_info']
     assert ipaddress.ip_interface(f"{address['local']}/{address['prefixlen']}") == subnet(machine(host))
-    assert f"FLANNEL_MTU={shown['mtu']}" in machine(host).file('/run/flannel/subnet.env').content_string
     network = subnet(machine(host)).network
     assert machine(host).run(f'iptables --table nat --check POSTROUTING --source {network} ! --out-interface docker0 --jump MASQUERADE').rc
 
@@ -99,6 +103,14 @@ def test_pods_are_on_docker_s_bridge(machine):
     assert placed
     for node, address in placed:
         assert ipaddress.ip_address(address) in subnet(machine(node)).network
+
+
+def test_plain_containers_send_no_more_than_flannel_carries(machine, plain):
+    assert plain
+    for name in ('node1', 'node2'):
+        host = machine(name)
+        shown = json.loads(host.check_output(f"nsenter --target {container(host, '.State.Pid')} --net ip -json link show eth0"))[0]
+        assert str(shown['mtu']) == told(host)['FLANNEL_MTU']
 
 
 def test_plain_containers_of_two_hosts_reach_each_other(machine, plain):
