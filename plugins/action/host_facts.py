@@ -24,7 +24,13 @@ def failed_facts(reachable: bool, error: str) -> dict:
 
 
 def error_text(outcome: dict) -> str:
+    """Why a module failed, in its own words, or in those of what ended it."""
     parts = [str(outcome.get(key) or "").strip() for key in ("msg", "module_stderr", "module_stdout")]
+    if not parts[0] and "exception" in outcome:
+        exception = outcome["exception"]
+        # ansible-core keeps what a module died of as a summary, whose words may be as few as a missing key.
+        event = getattr(exception, "event", None)
+        parts[0] = "the module died: " + (str(exception).strip().rpartition("\n")[2] if event is None else event.msg)
     return "; ".join(part for part in parts if part)[-1000:]
 
 

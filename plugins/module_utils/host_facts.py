@@ -40,6 +40,16 @@ OWNERS_SECONDS = 3.0  # a busy host has many thousand open files; most walks end
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # an account's own may lack the sbin directories
 LISTEN_STATE = "0A"  # Linux, include/net/tcp_states.h: TCP_LISTEN
 MIB = 1024 * 1024
+#: What `read` looks at where it is not told; the options of the module host_facts.
+DEFAULTS = {
+    "paths": [],
+    "units": [],
+    "commands": [],
+    "features": ["overlay", "br_netfilter"],
+    "kubelet_certificate": "/var/lib/kubelet/pki/kubelet-client-current.pem",
+    "bin_dir": "/usr/local/bin",
+    "etcd_data_dir": "/var/lib/etcd",
+}
 
 
 def read_text(path: str) -> str:
@@ -358,7 +368,8 @@ def free_inotify_instances(wanted: int = INOTIFY_PROBE) -> int:
 
 
 def read(arguments: dict) -> dict:
-    """The facts of this machine, as the module host_facts documents them."""
+    """The facts of this machine, as the module host_facts documents them; *arguments* are its options, those that are not DEFAULTS."""
+    arguments = {**DEFAULTS, **arguments}
     release = platform.release()
     held = addresses(output("ip", "-j", "addr"))
     return {

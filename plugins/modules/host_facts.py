@@ -257,23 +257,18 @@ ansible_facts:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.hardway.kubernetes.plugins.module_utils.host_facts import read
+from ansible_collections.hardway.kubernetes.plugins.module_utils.host_facts import DEFAULTS, read
 
 
-def texts() -> dict:
-    return {"type": "list", "elements": "str", "default": []}
+def texts(name: str) -> dict:
+    return {"type": "list", "elements": "str", "default": DEFAULTS[name]}
 
 
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "paths": texts(),
-            "units": texts(),
-            "commands": texts(),
-            "features": {"type": "list", "elements": "str", "default": ["overlay", "br_netfilter"]},
-            "kubelet_certificate": {"type": "str", "default": "/var/lib/kubelet/pki/kubelet-client-current.pem"},
-            "bin_dir": {"type": "str", "default": "/usr/local/bin"},
-            "etcd_data_dir": {"type": "str", "default": "/var/lib/etcd"},
+            **{name: texts(name) for name in ("paths", "units", "commands", "features")},
+            **{name: {"type": "str", "default": DEFAULTS[name]} for name in ("kubelet_certificate", "bin_dir", "etcd_data_dir")},
             "on_failure": {"type": "str", "choices": ["fail", "report"], "default": "fail"},
         },
         supports_check_mode=True,

@@ -24,7 +24,7 @@ options:
     type: dict
     default: {}
   facts:
-    description: Options of M(hardway.kubernetes.host_facts) - C(paths), C(units), C(commands), C(features), C(kubelet_certificate), C(etcd_data_dir).
+    description: Options of M(hardway.kubernetes.host_facts) - C(paths), C(units), C(commands), C(features), C(kubelet_certificate), C(bin_dir), C(etcd_data_dir).
     type: dict
     default: {}
   etcd:
@@ -127,14 +127,6 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.hardway.kubernetes.plugins.module_utils.status_host import gather
 
 CERTIFICATES = {"paths": [], "endpoints": [], "timeout": 5.0}
-FACTS = {
-    "paths": [],
-    "units": [],
-    "commands": [],
-    "features": [],
-    "kubelet_certificate": "/var/lib/kubelet/pki/kubelet-client-current.pem",
-    "etcd_data_dir": "/var/lib/etcd",
-}
 
 
 def main() -> None:
@@ -162,7 +154,7 @@ def main() -> None:
     port = parameters["statistics_port"]
     seen = gather(
         certificates,
-        {**FACTS, **parameters["facts"]},
+        parameters["facts"],
         parameters["etcd"],
         ("127.0.0.1", port) if port else None,
         parameters["install_dir"],

@@ -122,7 +122,7 @@ def drill_install(options: Options) -> str:
 
 
 def drill_check_live(options: Options) -> str:
-    """--check --diff on the live cluster reports nothing; after a changed setting just that, and changes nothing."""
+    """--check --diff on the live cluster reports nothing; after a changed setting just that, and changes nothing; status.yml finds nothing critical."""
     quiet = lab.play('site.yml', '--check', '--diff').succeed()
     require(quiet.changed == 0, f'changed={quiet.changed} in check mode on an unchanged cluster:\n{quiet.output[-3000:]}')
     before = lab.processes(lab.MACHINES)
@@ -131,8 +131,11 @@ def drill_check_live(options: Options) -> str:
     require(changed == dict.fromkeys(lab.MASTERS, 1), f'the plan is {changed}, not one change on each master')
     require('+  --goaway-chance=0.002' in planned.output, 'the diff does not show the argument')
     require(planned.output.count('restarted, because') == 3, 'the plan does not name the three restarts')
+    status = lab.play('status.yml').succeed()
+    require(f'hosts            {len(lab.MACHINES)} of {len(lab.MACHINES)} read' in status.output, f'status.yml did not read all hosts:\n{status.output[-3000:]}')
     lab.compare_processes(before, lab.processes(lab.MACHINES))
-    return f'no change {quiet.seconds:.0f} s; a changed argument: 1 file and 1 restart on each of 3 masters, nothing done'
+    plan = f'no change {quiet.seconds:.0f} s; a changed argument: 1 file and 1 restart on each of 3 masters, nothing done'
+    return f'{plan}; status {status.seconds:.0f} s, nothing critical'
 
 
 def drill_rolling_change(options: Options) -> str:

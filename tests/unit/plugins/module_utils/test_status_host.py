@@ -122,3 +122,8 @@ def test_etcd_that_does_not_answer_is_told(monkeypatch):
 
     monkeypatch.setattr(subject.etcd, "of_module", refuse)
     assert subject.look_at_etcd({}) == {"error": "no endpoint tells of the cluster"}
+
+
+def test_a_host_tells_of_itself_whatever_it_was_not_asked():
+    seen = subject.gather({"paths": [], "endpoints": [], "timeout": 1.0, "components": True}, {})
+    assert seen["facts"]["hostname"] and seen["found"] is not None and len(seen["load"]) == 3
