@@ -18,6 +18,8 @@ PROPERTIES = ("Id", "LoadState", "ActiveState", "SubState", "MainPID", "ActiveEn
 #: The kernel's mark of a running file that lies at its path no more.
 DELETED = " (deleted)"
 STATISTICS_TIMEOUT = 3
+#: Distributions' packages of a component, where they have another name.
+PACKAGES = {"docker": ("docker.io", "docker-ce", "moby-engine")}
 
 
 def gather(certificates, facts, etcd_params=None, statistics=None, install_dir="/opt/hardway"):
@@ -70,10 +72,15 @@ def program(name, service, unit, install_dir, packages):
         "restarts": int(unit.get("NRestarts") or 0),
         "seconds": seconds_since(unit.get("ActiveEnterTimestampMonotonic")) if unit.get("ActiveState") == "active" else None,
         "binary": running["path"],
-        "version": running["version"] or packages.get(name, ""),
+        "version": running["version"] or packaged(name, packages),
         "replaced": running["replaced"],
         "linked": linked,
     }
+
+
+def packaged(name, packages):
+    """The version of a component that comes from a package; empty where none is installed."""
+    return next((packages[package] for package in PACKAGES.get(name, (name,)) if package in packages), "")
 
 
 def seconds_since(microseconds):

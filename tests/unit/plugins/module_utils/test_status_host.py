@@ -127,3 +127,9 @@ def test_etcd_that_does_not_answer_is_told(monkeypatch):
 def test_a_host_tells_of_itself_whatever_it_was_not_asked():
     seen = subject.gather({"paths": [], "endpoints": [], "timeout": 1.0, "components": True}, {})
     assert seen["facts"]["hostname"] and seen["found"] is not None and len(seen["load"]) == 3
+
+
+def test_a_packaged_component_has_its_package_s_version():
+    assert subject.packaged("docker", {"docker.io": "20.10.24"}) == "20.10.24"
+    assert subject.packaged("haproxy", {"haproxy": "2.6.12"}) == "2.6.12"
+    assert subject.packaged("etcd", {"haproxy": "2.6.12"}) == ""
