@@ -93,6 +93,9 @@ def test_binaries_are_taken_out_of_packages(apt: t.Any, tmp_path: Path) -> None:
     (tmp_path / "output").mkdir()
     debian.take_binaries(recipe, apt, tmp_path / "taken", tmp_path / "output")
     assert (tmp_path / "output" / "thingd").read_text() == "thing 3.4.23-4+b4"
+    recipe["binaries"]["thingd"]["version"] = "3.5.1"
+    debian.take_binaries(recipe, apt, tmp_path / "other", tmp_path / "output")
+    assert (tmp_path / "output" / "thingd").read_text() == "thing 3.5.1-1"
 
 
 def test_a_source_package_is_unpacked(apt: t.Any, tmp_path: Path) -> None:

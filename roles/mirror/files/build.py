@@ -167,6 +167,7 @@ RECIPES = {
         image=Image("metrics-server", "/metrics-server", user="65534"),
         stamps=(("k8s.io/client-go/pkg/version.gitVersion", "v{version}"),),
     ),
+    "docker": Recipe("github.com/moby/moby", ("docker",)),
     "pause": Recipe(
         "k8s.io/kubernetes",
         image=Image("pause", "/pause", user="65535:65535"),
@@ -190,7 +191,7 @@ NOT_BUILT = ("cri-dockerd", "calico", "headlamp")
 PATCHED = "kubernetes"
 PODS = "kubernetes-pods"
 # What is built unless something is named; the others cost time that only those who use them should spend.
-DEFAULT = tuple(component for component in RECIPES if component not in ("metrics-server", "kubernetes-pods"))
+DEFAULT = tuple(component for component in RECIPES if component not in ("metrics-server", "kubernetes-pods", "docker"))
 
 
 # --- What is asked for ---------------------------------------------------------------------------------------------------------------------

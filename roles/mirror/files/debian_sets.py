@@ -6,8 +6,8 @@ sources of this computer's own apt configuration, which apt authenticates, into 
 root is needed.
 
     version: the version of the component
-    binaries:                          either: installed file -> the package that has it, and its path there
-      etcd: {package: etcd-server, path: usr/bin/etcd}
+    binaries:                          either: installed file -> the package that has it, its path there,
+      etcd: {package: etcd-server, path: usr/bin/etcd}                and the package's version, if that is another one
     source: {package: kubernetes, version: 1.20.5+really1.20.2, import_path: k8s.io/kubernetes}   or: a source package, and
     compiler: {version: "1.19"}        the version of Debian's Go that compiles it, without modules
 """
@@ -145,8 +145,9 @@ class Apt:
 
 
 def take_binaries(recipe: dict[str, Any], apt: Apt, scratch: Path, output: Path) -> None:
-    for package in dict.fromkeys(binary["package"] for binary in recipe["binaries"].values()):
-        apt.unpack(package, recipe["version"], scratch / "root")
+    packages = {binary["package"]: binary.get("version", recipe["version"]) for binary in recipe["binaries"].values()}
+    for package, version in packages.items():
+        apt.unpack(package, version, scratch / "root")
     for name, binary in recipe["binaries"].items():
         (scratch / "root" / binary["path"]).rename(output / name)
 
