@@ -44,8 +44,7 @@ run() {
     # Not by themselves, but by make test-all: other clusters, each with what it must bear.
     docker)
       scenario docker
-      stage docker-drills python tests/drills/drills.py --inventory sandbox/eras/1.20 add-node-reset failover-haproxy
-      stage docker-host-gw python tests/drills/drills.py --inventory sandbox/eras/1.20 variants --only host-gw ;;
+      stage docker-drills python tests/drills/drills.py --inventory sandbox/eras/1.20 add-node-reset failover-haproxy ;;
     kubeadm)
       scenario kubeadm
       stage kubeadm-drills python tests/drills/drills.py --inventory inventory --inventory sandbox/kubeadm.yml add-node-reset failover-haproxy ;;

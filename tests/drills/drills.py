@@ -896,6 +896,7 @@ def drill_variants(options: Options) -> str:
         fresh_all()
         fresh(*spares)
         with variants.inventory_of(variant), variants.resolving(variant.name, [*variant.machines, 'node3']):
+            lab.play('playbooks/mirror.yml', '-e', 'mirror_method=build', *variant.arguments).succeed()
             run = lab.play('site.yml', *variant.arguments).succeed()
             before = lab.processes(variant.machines)
             again = nothing_to_do(*variant.arguments)

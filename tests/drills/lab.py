@@ -42,7 +42,7 @@ WORKERS: set[int] = set()
 
 #: Processes whose start is compared: ours, and those of the pods.
 WATCHED = (
-    'etcd|haproxy|keepalived|containerd|containerd-shim|kube-apiserver|kube-controller|kube-scheduler|kubelet|kube-proxy|flanneld|coredns|pause'
+    'etcd|haproxy|nginx|keepalived|dockerd|containerd|containerd-shim|kube-apiserver|kube-controller|kube-scheduler|kubelet|kube-proxy|flanneld|coredns|pause'
 )
 
 

@@ -21,17 +21,23 @@ from lab import require
 from watch import Watch
 
 API_NAME = 'k8s-api.example.org'
+#: Kubernetes 1.20 with docker.
+ERA = ('sandbox/eras/1.20',)
 FIRST_BALANCER = lab.ADDRESSES['lb1']
 
 
 @dataclasses.dataclass
 class Variant:
-    """settings: extra variables. groups: members of groups, where they are others. spares: machines of sandbox/spare.yml among them."""
+    """settings: extra variables. groups: members of groups, where they are others. spares: machines of sandbox/spare.yml among them.
+
+    inventories: what all this is laid over; the first is a directory.
+    """
 
     settings: dict[str, t.Any]
     shown: t.Callable[[], str]
     groups: dict[str, list[str]] = dataclasses.field(default_factory=dict)
     spares: tuple[str, ...] = ()
+    inventories: tuple[str, ...] = ('inventory',)
 
     @property
     def arguments(self) -> list[str]:
@@ -100,35 +106,54 @@ def etcd_apart() -> str:
     return f'{len(keys)} subnets in etcd, one authority; a member killed: gap {gap:.1f} s'
 
 
+def docker_of_its_archive() -> str:
+    """docker runs from the archive's files, and pods are on the bridge of the CNI plugins, not on docker's."""
+    runs = lab.ssh('node1', 'readlink /proc/$(pidof dockerd)/exe /proc/$(pidof containerd)/exe').split()
+    require(len(runs) == 2 and all(path.startswith('/opt/hardway/docker/') for path in runs), f'node1 runs {runs}')
+    bridge = lab.ssh('node1', 'ip -brief -4 address show docker0').split()
+    require(not any(word.startswith('10.244.') for word in bridge), f'docker has its bridge on the network of pods: {bridge}')
+    pods = [pod for pod in lab.objects('pods', '--all-namespaces') if not pod['spec'].get('hostNetwork')]
+    require(pods and all(pod['status']['podIP'].startswith('10.244.') for pod in pods), 'pods are not on the network of pods')
+    return f'{runs[0]}, pods on cni0'
+
+
+BEHIND_ONE_NGINX = {'cluster_lb': 'nginx', 'lb_keepalived': False, 'cluster_endpoint_address': FIRST_BALANCER}
 VARIANTS = {
     'bridge, a name for the API': Variant({'cluster_cni': 'bridge', 'cluster_endpoint_name': API_NAME}, lambda: f'{routed()}; {asked_by_name()}'),
     'host-gw, nginx alone': Variant(
-        {'cni_flannel_backend': 'host-gw', 'cluster_lb': 'nginx', 'lb_keepalived': False, 'cluster_endpoint_address': FIRST_BALANCER},
-        routed_behind_nginx, groups={'lb': ['lb1']},
+        {'cni_flannel_backend': 'host-gw', **BEHIND_ONE_NGINX}, routed_behind_nginx, groups={'lb': ['lb1']},
     ),
     'flannel in etcd, etcd on no master, one authority': Variant(
         {'cni_flannel_datastore': 'etcd', 'ca_single': True}, etcd_apart, groups={'etcd': ['lb1', 'lb2', 'etcd4']}, spares=('etcd4',),
+    ),
+    '1.20: docker on flannel, host-gw, nginx alone': Variant(
+        {'cni_flannel_backend': 'host-gw', **BEHIND_ONE_NGINX}, routed_behind_nginx, groups={'lb': ['lb1']}, inventories=ERA,
+    ),
+    '1.20: docker from its archive, flannel in the API': Variant(
+        {'docker_source': 'archive', 'host_packages': ['libdevmapper1.02.1'], 'cni_flannel_datastore': 'kubernetes'},
+        docker_of_its_archive, inventories=ERA,
     ),
 }  # fmt: skip
 
 
 @contextlib.contextmanager
 def inventory_of(variant: Variant) -> t.Iterator[None]:
-    """For the time being the drills' inventory is the cluster's with the variant's groups."""
+    """For the time being the drills' inventory is the variant's."""
+    before = list(lab.INVENTORIES)
     with tempfile.TemporaryDirectory() as directory:
         copy = pathlib.Path(directory) / 'inventory'
-        (cluster,) = lab.INVENTORIES
-        shutil.copytree(lab.ROOT / cluster, copy)
+        first, *further = variant.inventories
+        shutil.copytree(lab.ROOT / first, copy)
         hosts = yaml.safe_load((copy / 'hosts.yml').read_text(encoding='utf-8'))
         spare = yaml.safe_load((lab.ROOT / lab.SPARE).read_text(encoding='utf-8'))['all']['hosts']
         hosts['all']['hosts'].update({machine: spare[machine] for machine in variant.spares})
-        hosts['all']['children'].update({group: {'hosts': dict.fromkeys(members, {})} for group, members in variant.groups.items()})
+        hosts['all']['children'].update({group: {'hosts': {member: {} for member in members}} for group, members in variant.groups.items()})
         (copy / 'hosts.yml').write_text(yaml.safe_dump(hosts), encoding='utf-8')
-        lab.INVENTORIES[:] = [str(copy)]
+        lab.INVENTORIES[:] = [str(copy), *further]
         try:
             yield
         finally:
-            lab.INVENTORIES[:] = [cluster]
+            lab.INVENTORIES[:] = before
 
 
 @contextlib.contextmanager
