@@ -71,6 +71,11 @@ def installed() -> lab.Run:
     return lab.play('site.yml').succeed()
 
 
+def mirrored(*arguments: str) -> None:
+    """The mirror has what these settings want."""
+    lab.play('playbooks/mirror.yml', '-e', 'mirror_method=build', *arguments).succeed()
+
+
 def fresh(*machines: str) -> None:
     lab.sandbox('reset', *machines)
 
@@ -416,10 +421,17 @@ def drill_refusals(options: Options) -> str:
     return f'{len(reasons)} refused: {"; ".join(reasons)}'
 
 
+def before_today(versions: dict[str, str]) -> None:
+    """A cluster of older versions on fresh machines."""
+    chosen = ('-e', json.dumps(versions))
+    mirrored(*chosen)
+    fresh_all()
+    lab.play('site.yml', *chosen).succeed()
+
+
 def drill_upgrade(options: Options) -> str:
     """A cluster of a minor version before, Kubernetes and etcd, is brought to today's: the plan first, no failed request, changed=0 after it."""
-    fresh_all()
-    lab.play('site.yml', '-e', json.dumps(BEFORE)).succeed()
+    before_today(BEFORE)
     refused = lab.play('site.yml')
     require(refused.code != 0 and 'upgrade.yml' in refused.output, f'site.yml does not point to upgrade.yml:\n{refused.output[-2000:]}')
     planned = lab.play('upgrade.yml', '--check').succeed()
@@ -435,8 +447,7 @@ def drill_upgrade(options: Options) -> str:
 
 def drill_upgrade_killed(options: Options) -> str:
     """An upgrade to another patch version is killed at random moments; the same command finishes it, and no request fails all the while."""
-    fresh_all()
-    lab.play('site.yml', '-e', json.dumps(PATCH_BEFORE)).succeed()
+    before_today(PATCH_BEFORE)
     moments = lab.random_moments(1 if options.short else 3, 100, options.seed)
 
     def killed(moment: float) -> lab.Run:
@@ -456,8 +467,7 @@ def drill_upgrade_killed(options: Options) -> str:
 def drill_upgrade_back(options: Options) -> str:
     """A new kube-apiserver, then a new kubelet, that does not start: its host goes back to the version before, the run stops there, no request fails."""
     del options
-    fresh_all()
-    lab.play('site.yml', '-e', json.dumps(PATCH_BEFORE)).succeed()
+    before_today(PATCH_BEFORE)
     figures = []
     for setting in ('kube_master_apiserver_arguments', 'kube_node_kubelet_arguments'):
         unknown = json.dumps({setting: {'no-such-argument': '1'}, 'kube_master_timeout': 30})
@@ -896,7 +906,7 @@ def drill_variants(options: Options) -> str:
         fresh_all()
         fresh(*spares)
         with variants.inventory_of(variant), variants.resolving(variant.name, [*variant.machines, 'node3']):
-            lab.play('playbooks/mirror.yml', '-e', 'mirror_method=build', *variant.arguments).succeed()
+            mirrored(*variant.arguments)
             run = lab.play('site.yml', *variant.arguments).succeed()
             before = lab.processes(variant.machines)
             again = nothing_to_do(*variant.arguments)
