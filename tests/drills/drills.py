@@ -22,11 +22,13 @@ import pathlib
 import random
 import re
 import shutil
+import ssl
 import subprocess
 import sys
 import tempfile
 import time
 import typing as t
+import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
@@ -386,7 +388,7 @@ def years_after(options: Options, kills: list[float]) -> str:
 
 
 def drill_refusals(options: Options) -> str:
-    """What the cluster could not bear is refused with its reason, and nothing is changed: another's keys, quorum, skew, pods that may not be evicted."""
+    """What the cluster could not bear is refused with its reason, and nothing is changed: another's keys or network, quorum, skew, pods that may not be evicted."""
     before = lab.processes(lab.MACHINES)
     reasons = []
 
@@ -398,6 +400,7 @@ def drill_refusals(options: Options) -> str:
 
     with tempfile.TemporaryDirectory() as directory:
         refuses('other-authorities', 'site.yml', '-e', f'cluster_dir={directory}/cluster')
+    refuses('other-cni', 'site.yml', '-e', 'cluster_cni=bridge')
     refuses('unsupported-version', 'upgrade.yml', '-e', 'cluster_kubernetes_version=1.38.0')
     refuses('it does not go back', 'upgrade.yml', '-e', 'cluster_kubernetes_version=1.35.4')
     refuses('bears to lose one at a time', 'remove-master.yml', '--limit', 'master2,master3')
@@ -540,7 +543,7 @@ def drill_nginx(options: Options) -> str:
 
 
 def drill_addons(options: Options) -> str:
-    """metrics-server and what `kubectl top` says; a kubeconfig for a user who may look; both are taken away again."""
+    """metrics-server and what `kubectl top` says; the dashboard's page, a stand-in, and its viewer; a user who may look; all are taken away again."""
     del options
     settings = ('-e', 'addons_metrics_server=true')
     run = lab.play('site.yml', *settings).succeed()
@@ -548,21 +551,51 @@ def drill_addons(options: Options) -> str:
     for what, count in (('nodes', 5), ('pods', 2)):
         lines = lab.kubectl('top', what, '--no-headers', *(['--all-namespaces'] if what == 'pods' else [])).splitlines()
         require(len(lines) >= count and all(re.search(r'\s[0-9]+m\s+(\S+\s+)?[0-9]+Mi', line) for line in lines), f'kubectl top {what}: {lines}')
+    page = dashboard()
     lab.play('user.yml', '-e', 'user_name=jane').succeed()
     again = lab.play('user.yml', '-e', 'user_name=jane').succeed()
     require(again.changed == 0, f'changed={again.changed} on the second run of user.yml')
     jane = ['--kubeconfig', str(lab.CLUSTER / 'users' / 'jane.kubeconfig')]
     require('jane' in lab.kubectl('auth', 'whoami', *jane), 'not jane')
-    require('coredns' in lab.kubectl('get', 'pods', '--all-namespaces', *jane), 'jane may not look at pods')
-    for words in ('delete pods', 'get secrets'):
-        answer = lab.kubectl('auth', 'can-i', *words.split(), '--as=jane', check=False)
-        require(answer.strip() == 'no', f'jane may {words}: {answer}')
+    looks_and_no_more('jane', *jane)
     lab.play('user.yml', '-e', 'user_name=jane', '-e', 'user_state=absent').succeed()
     require(lab.kubectl('auth', 'can-i', 'get', 'pods', '--as=jane', check=False).strip() == 'no', 'jane may look still')
-    lab.play('site.yml', '-e', '{"addons_absent": ["metrics-server"]}').succeed()
+    lab.play('site.yml', '-e', '{"addons_absent": ["metrics-server", "dashboard"]}').succeed()
     require('metrics' not in lab.kubectl('get', 'apiservices', '--output=name'), 'the API of metrics is there still')
+    lab.wait_for(lambda: not lab.kubectl('get', 'namespace', 'headlamp', '--ignore-not-found'), 60, "the dashboard's namespace is gone")
     nothing_to_do()
-    return f'metrics-server {run.seconds:.0f} s; {len(lines)} pods measured; jane may look, and no more, and then not'
+    return f'metrics-server {run.seconds:.0f} s; {len(lines)} pods measured; {page}; jane may look, and no more, and then not'
+
+
+def looks_and_no_more(name: str, *identity: str) -> None:
+    """Who has this identity sees pods, and neither Secrets nor the end of anything."""
+    require('coredns' in lab.kubectl('get', 'pods', '--all-namespaces', *identity), f'{name} may not look at pods')
+    for words in ('delete pods', 'get secrets', 'create deployments'):
+        answer = lab.kubectl('auth', 'can-i', *words.split(), *identity, check=False)
+        require(answer.strip() == 'no', f'{name} may {words}: {answer}')
+
+
+def dashboard() -> str:
+    """At the dashboard's port on every node is what runs in its Deployment, with a certificate of the cluster's authority; its viewer may look.
+
+    Headlamp's image is not to be had here: agnhost serves in its place, with the Deployment's certificate and rights.
+    """
+    settings = ('-e', json.dumps({'addons_dashboard': True, 'addons_dashboard_image': lab.image('agnhost'), 'cluster_image_source': 'registry'}))
+    lab.play('site.yml', *settings).succeed()
+    tls = [f'--tls-{what}-file=/etc/headlamp/tls/tls.{end}' for what, end in (('cert', 'crt'), ('private-key', 'key'))]
+    patch = [{'op': 'replace', 'path': '/spec/template/spec/containers/0/args', 'value': ['netexec', '--http-port=4466', '--udp-port=-1', *tls]}]
+    lab.kubectl('--namespace=headlamp', 'patch', 'deployment', 'headlamp', '--type=json', f'--patch={json.dumps(patch)}')
+    lab.kubectl('--namespace=headlamp', 'rollout', 'status', 'deployment/headlamp', '--timeout=90s')
+    trust = ssl.create_default_context(cafile=str(lab.CLUSTER / 'pki' / 'ca.pem'))
+    nodes = [machine for machine in lab.MACHINES if machine not in lab.BALANCERS]
+    for node in nodes:
+        with urllib.request.urlopen(f'https://{lab.ADDRESSES[node]}:30443/hostname', timeout=5, context=trust) as answer:
+            require(answer.read().startswith(b'headlamp-'), f'another one than the dashboard answers on {node}')
+    token = lab.kubectl('--namespace=headlamp', 'create', 'token', 'viewer').strip()
+    # Its certificate would come before the token.
+    served = [f'--server=https://{lab.VIRTUAL_ADDRESS}:6443', f'--certificate-authority={lab.CLUSTER / "pki" / "ca.pem"}']
+    looks_and_no_more('the viewer', '--kubeconfig=/dev/null', *served, f'--token={token}')
+    return f'the page at the port of {len(nodes)} nodes, its viewer may look and no more'
 
 
 def drill_failover_power(options: Options) -> str:

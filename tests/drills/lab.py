@@ -261,6 +261,14 @@ def objects(*arguments: str) -> list[dict[str, t.Any]]:
     return json.loads(kubectl('get', *arguments, '--output=json'))['items']
 
 
+def image(name: str) -> str:
+    """The reference of an image that nodes have."""
+    nodes = objects('nodes')
+    found = {reference for node in nodes for item in node['status']['images'] for reference in item['names'] if f'/{name}:' in reference}
+    require(found, f'no node has the image {name}')
+    return found.pop()
+
+
 class Pods:
     """The pods of pods.yml.in as a context manager; what their clients asked and what failed is told by `figures()`.
 
@@ -275,10 +283,8 @@ class Pods:
         self._thread = threading.Thread(target=self._collect, daemon=True)
 
     def __enter__(self) -> Pods:
-        nodes = objects('nodes')
-        images = {name for node in nodes for image in node['status']['images'] for name in image['names'] if '/agnhost:' in name}
-        require(images, 'no node has the image agnhost')
-        kubectl('apply', '--filename=-', text=(pathlib.Path(__file__).parent / 'pods.yml.in').read_text(encoding='utf-8').replace('IMAGE', images.pop()))
+        text = (pathlib.Path(__file__).parent / 'pods.yml.in').read_text(encoding='utf-8')
+        kubectl('apply', '--filename=-', text=text.replace('IMAGE', image('agnhost')))
         for name in ('web', 'client'):
             kubectl('--namespace=hardway-drill', 'rollout', 'status', f'deployment/{name}', '--timeout=90s')
         # The nodes learn of a new Service one after the other.
