@@ -44,10 +44,11 @@ run() {
     # Not by themselves, but by make test-all: other clusters, each with what it must bear.
     docker)
       scenario docker
-      stage docker-drills python tests/drills/drills.py --inventory sandbox/eras/1.20 add-node-reset failover-haproxy ;;
+      stage docker-drills python tests/drills/drills.py --markdown docs/drills.md --inventory sandbox/eras/1.20 add-node-reset failover-haproxy ;;
     kubeadm)
       scenario kubeadm
-      stage kubeadm-drills python tests/drills/drills.py --inventory inventory --inventory sandbox/kubeadm.yml add-node-reset failover-haproxy ;;
+      stage kubeadm-drills python tests/drills/drills.py --markdown docs/drills.md --inventory inventory --inventory sandbox/kubeadm.yml \
+        add-node-reset failover-haproxy day2 upgrade reset ;;
     *) echo "no such stage: $1; there are static unit machines api interop etcd sandbox default drills docker kubeadm" >&2; exit 2 ;;
   esac
 }

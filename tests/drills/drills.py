@@ -1016,7 +1016,12 @@ def run_drill(name: str, options: Options) -> dict[str, t.Any]:
     seconds = time.monotonic() - began
     print(f'    {"passed" if passed else "FAILED"} after {seconds:.0f} s: {figures}', flush=True)
     day = time.strftime('%Y-%m-%d') + ' short' * options.short
-    return {'drill': name, 'passed': passed, 'seconds': round(seconds), 'day': day, 'figures': figures.splitlines()[0]}
+    return {'drill': name + cluster_name(), 'passed': passed, 'seconds': round(seconds), 'day': day, 'figures': figures.splitlines()[0]}
+
+
+def cluster_name() -> str:
+    """Which cluster this is, if not the default one: by the last inventory's name."""
+    return '' if lab.INVENTORIES == ['inventory'] else f' ({pathlib.Path(lab.INVENTORIES[-1]).name.removesuffix(".yml")})'
 
 
 def row_of(row: dict[str, t.Any]) -> str:
@@ -1036,8 +1041,9 @@ def page(rows: list[dict[str, t.Any]], before: str) -> str:
         f'on one computer of {os.cpu_count()} processors.\n\n'
         'What each does is told by `tests/drills/drills.py --list`. "gap" is the longest time without a right answer that a client had, asking '
         '20 times a second through the virtual address: `new` opens a connection for each request, `kept` keeps its own. An API server that stops '
-        'answers with 429 and asks to wait for 5 seconds; who waits has a gap, and no failure.\n'
-        f'{table([lines[name] for name in DRILLS if name in lines])}\n'
+        'answers with 429 and asks to wait for 5 seconds; who waits has a gap, and no failure. In brackets: another cluster, by its inventory '
+        '(`--inventory`).\n'
+        f'{table([lines[key] for name in DRILLS for key in sorted(lines) if key.split(" (")[0] == name])}\n'
     )
 
 
