@@ -139,9 +139,10 @@ LEAVINGS = {
     ),
     "calicoctl": Leaving(directories=("/etc/calico",)),
     "kube-apiserver": Leaving(directories=("/etc/kubernetes", "/var/log/kubernetes")),
-    # Its kube-proxy is a pod.
+    # Its kube-proxy is a pod, and kubelet makes the lock for it.
     "kubeadm": Leaving(
-        directories=("/etc/kubernetes", "/var/log/kubernetes"), chains=("KUBE-",), sets=("KUBE-",), nft_tables=("kube-proxy",), interfaces=("kube-ipvs0",)
+        directories=("/etc/kubernetes", "/var/log/kubernetes"), files=("/run/xtables.lock",),
+        chains=("KUBE-",), sets=("KUBE-",), nft_tables=("kube-proxy",), interfaces=("kube-ipvs0",),
     ),
     "kube-controller-manager": Leaving(directories=("/etc/kubernetes",)),
     "kube-scheduler": Leaving(directories=("/etc/kubernetes",)),
