@@ -11,13 +11,11 @@ import tempfile
 import typing as t
 
 import lab
-import yaml
 
 #: Where the inventory does not name a machine yet: what a user would write into it.
 GROUPS = {'node3': ['kube_node'], 'master4': ['etcd', 'kube_master', 'kube_node'], 'etcd4': ['etcd'], 'lb3': ['lb']}
 #: A setting of the API servers and one of the nodes.
 CHANGE = '{"kube_master_apiserver_arguments": {"goaway-chance": 0.002}, "kube_node_kubelet_arguments": {"v": 1}}'
-SPARES = {name: host['ansible_host'] for name, host in yaml.safe_load((lab.ROOT / lab.SPARE).read_text(encoding='utf-8'))['all']['hosts'].items()}
 
 
 @dataclasses.dataclass
@@ -48,7 +46,7 @@ class Job:
 def inventory_of(*machines: str) -> t.Iterator[tuple[str, ...]]:
     """The inventories of a user who wrote these spare machines into theirs."""
     with tempfile.NamedTemporaryFile('w', suffix='.yml') as file:
-        hosts = '\n'.join(f'    {name}: {{ansible_host: {SPARES[name]}}}' for name in machines)
+        hosts = '\n'.join(f'    {name}: {{ansible_host: {lab.ADDRESSES[name]}}}' for name in machines)
         groups = sorted({group for name in machines for group in GROUPS[name]})
         children = '\n'.join(f'    {group}: {{hosts: {{{", ".join(f"{name}: {{}}" for name in machines if group in GROUPS[name])}}}}}' for group in groups)
         file.write(f'all:\n  hosts:\n{hosts}\n  children:\n{children}\n')

@@ -17,6 +17,8 @@ import time
 import typing as t
 import urllib.request
 
+import yaml
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CLUSTER = ROOT / 'clusters' / 'sandbox'
 KUBECONFIG = CLUSTER / 'admin.kubeconfig'
@@ -26,13 +28,14 @@ SSH = [
 ]
 ADDRESSES = {
     'master1': '10.33.0.11', 'master2': '10.33.0.12', 'master3': '10.33.0.13', 'lb1': '10.33.0.21', 'lb2': '10.33.0.22',
-    'node1': '10.33.0.31', 'node2': '10.33.0.32', 'node3': '10.33.0.33',
+    'node1': '10.33.0.31', 'node2': '10.33.0.32',
 }
-MACHINES = [name for name in ADDRESSES if name != 'node3']
+MACHINES = list(ADDRESSES)
 MASTERS = ['master1', 'master2', 'master3']
 BALANCERS = ['lb1', 'lb2']
 VIRTUAL_ADDRESS = '10.33.0.100'
 SPARE = 'sandbox/spare.yml'
+ADDRESSES |= {name: host['ansible_host'] for name, host in yaml.safe_load((ROOT / SPARE).read_text(encoding='utf-8'))['all']['hosts'].items()}
 #: The cluster's, of which the drills' command line may name others.
 INVENTORIES = ['inventory']
 #: Through what playbooks and kubectl are run.

@@ -73,6 +73,20 @@ def test_nodes_are_of_that_version_and_run_docker():
     assert all(info['containerRuntimeVersion'].startswith('docker://') for info in infos.values())
 
 
+@pytest.mark.parametrize('host', NODES)
+def test_kubelet_is_ordered_after_docker(machine, host):
+    assert 'docker.service' in machine(host).check_output('systemctl show --property After --value kubelet').split()
+
+
+def test_kubelets_joined_with_the_token_of_the_file(machine):
+    assert machine('master1').file('/etc/kubernetes/token.csv').content_string.split(',')[1] == 'kubelet-bootstrap'
+    requests = [item['spec'] for item in lab.objects('certificatesigningrequests')]
+    first = [spec for spec in requests if spec['signerName'] == 'kubernetes.io/kube-apiserver-client-kubelet' and 'node:' not in spec['username']]
+    assert first and {spec['username'] for spec in first} == {'kubelet-bootstrap'}
+    secrets = lab.objects('secrets', '--namespace=kube-system')
+    assert not [secret for secret in secrets if secret['type'] == 'bootstrap.kubernetes.io/token']
+
+
 def test_etcd_has_a_member_on_the_load_balancer(machine):
     addresses = ','.join(f'https://{lab.ADDRESSES[name]}:2379' for name in MEMBERS)
     status = json.loads(machine('lb1').check_output(f'/usr/local/bin/etcdctl --endpoints {addresses} {CLIENT} endpoint status --write-out=json'))
