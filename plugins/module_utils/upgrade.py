@@ -19,6 +19,8 @@ ETCD_BEFORE = {(3, 6): (3, 5, 26)}
 REPLACED = re.compile(r"artifact (?P<name>\S+): (?P<before>\S+) -> (?P<after>\S+)\Z")
 # What a node is emptied for: what its pods run in.
 DRAINED_FOR = ("kubelet", "containerd", "runc", "docker", "cri-dockerd")
+# What kubeadm brings to another version all at once, where no component has them.
+STATIC_PODS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
 HEADER = ("component", "host", "from", "to", "restart", "drain")
 
 
@@ -75,7 +77,8 @@ def plan(
     :arg drain: whether nodes are emptied at all
     """
     rows = [row for host, components in plans.items() for component in components for row in _rows(host, component, host in nodes and drain)]
-    order = {name: number for number, name in enumerate(("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"))}
+    rows += _static_pods(target["kubernetes"], installed, {row.host for row in rows if row.component in STATIC_PODS})
+    order = {name: number for number, name in enumerate(("etcd", *STATIC_PODS))}
     rows.sort(key=lambda row: order.get(row.component, len(order)))  # stable: hosts and nodes' components in their own order
     return Plan(rows, _problems(target, installed, plans, nodes, etcd_problems))
 
@@ -89,6 +92,13 @@ def _rows(host: str, component: t.Mapping[str, t.Any], drain: bool) -> t.Iterato
         yield Row(part, host, found["before"], found["after"], restart, drain and (part in DRAINED_FOR or name in DRAINED_FOR))
     if component["changes"] and not versions:
         yield Row(name, host, "", "", bool(component["restart"]), False)
+
+
+def _static_pods(version: str, installed: t.Mapping[str, t.Mapping[str, str]], otherwise: t.Collection[str]) -> t.Iterator[Row]:
+    for host, versions in installed.items():
+        before = versions.get("kube-apiserver")
+        if before and before != version and host not in otherwise:
+            yield from (Row(name, host, before, version, True, False) for name in STATIC_PODS)
 
 
 def _problems(

@@ -89,3 +89,14 @@ def test_a_patch_and_the_same_version_are_fine_and_foreign_nodes_are_nobodys_bus
     assert judged(target={"kubernetes": "1.35.9", "etcd": "3.5.36"}).problems == []
     assert judged(target={"kubernetes": "1.35.4", "etcd": "3.5.35"}).problems == []
     assert judged(nodes={**READY, "somebody-elses": False}).problems == []
+
+
+def test_static_pods_are_told_although_no_component_has_them():
+    installed = {"master1": {"kube-apiserver": "1.35.4", "kubelet": "1.35.4"}, "master2": {"kube-apiserver": "1.36.3"}}
+    plan = judged(plans={"master1": [entry("kubelet", ("kubelet", "1.35.4", "1.36.3"))], "master2": []}, installed=installed)
+    assert [(row.component, row.host, row.before, row.after, row.restart, row.drain) for row in plan.rows] == [
+        ("kube-apiserver", "master1", "1.35.4", "1.36.3", True, False),
+        ("kube-controller-manager", "master1", "1.35.4", "1.36.3", True, False),
+        ("kube-scheduler", "master1", "1.35.4", "1.36.3", True, False),
+        ("kubelet", "master1", "1.35.4", "1.36.3", True, True),
+    ]
