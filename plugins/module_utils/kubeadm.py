@@ -45,6 +45,8 @@ JOIN_LATER = ('kubelet-wait-bootstrap', 'control-plane-join', 'wait-control-plan
 LEFT_BY_A_DEAD_RUN = ('DirAvailable--etc-kubernetes-manifests', 'FileAvailable--etc-kubernetes-kubelet.conf',
                       'FileAvailable--etc-kubernetes-bootstrap-kubelet.conf',
                       'FileAvailable--etc-kubernetes-pki-ca.crt', 'Port-10250', 'Port-10257', 'Port-10259')
+# An upgrade looks at CoreDNS, which is not kubeadm's here, as if it had to migrate its configuration.
+NOT_KUBEADMS = ('CoreDNSUnsupportedPlugins', 'CoreDNSMigration')
 
 
 class KubeadmError(Exception):
@@ -262,8 +264,8 @@ class Kubeadm:
         """One of the masters tells the cluster, the others follow it."""
         told = self.query('configmap', 'kubeadm-config', '--namespace=kube-system')
         first = f'kubernetesVersion: v{self.wanted.version}' not in ((told or {}).get('data') or {}).get('ClusterConfiguration', '')
-        # kubelets ask at the cluster's endpoint, which the phase `kubeconfig` would change; certificates are the controller's.
-        common = ('--certificate-renewal=false', '--etcd-upgrade=false', f'--patches={PATCHES}', '--skip-phases=kubeconfig')
+        # kubelets ask at the cluster's endpoint, which the phase `kubeconfig` would change; certificates are the controller's, CoreDNS the addons'.
+        common = ('--certificate-renewal=false', '--etcd-upgrade=false', f'--patches={PATCHES}', '--skip-phases=kubeconfig,addon/coredns')
         argv = ('upgrade', 'apply', f'v{self.wanted.version}', '--yes', self.ignoring(), *common) if first else ('upgrade', 'node', self.ignoring(), *common)
         return Action('control plane', f'{running} -> {self.wanted.version} by kubeadm {argv[0]} {argv[1]}', argv, STATIC_PODS)
 
@@ -318,8 +320,8 @@ class Kubeadm:
         return {**found, 'its configuration changed': not configuration or annotations.get(INPUTS) == self.wanted.digest}
 
     def ignoring(self):
-        return '--ignore-preflight-errors=' + ','.join([*LEFT_BY_A_DEAD_RUN, *(f'FileAvailable--etc-kubernetes-manifests-{name}.yaml' for name in STATIC_PODS),
-                                                        f'Port-{self.wanted.api_port}', *self.wanted.ignore])
+        manifests = [f'FileAvailable--etc-kubernetes-manifests-{name}.yaml' for name in STATIC_PODS]
+        return '--ignore-preflight-errors=' + ','.join([*LEFT_BY_A_DEAD_RUN, *NOT_KUBEADMS, *manifests, f'Port-{self.wanted.api_port}', *self.wanted.ignore])
 
     # doing it
 

@@ -146,7 +146,7 @@ def test_one_master_tells_the_cluster_of_an_upgrade_and_the_others_follow(told, 
     (action,) = kubeadm.Kubeadm(wanted(), FakeSystem(files, objects=objects)).plan('initialised')
     assert action.argv[:len(command)] == command
     assert str(action).startswith('control plane: 1.35.4 -> 1.36.3 by kubeadm upgrade')
-    assert '--skip-phases=kubeconfig' in action.argv and '--certificate-renewal=false' in action.argv
+    assert '--skip-phases=kubeconfig,addon/coredns' in action.argv and '--certificate-renewal=false' in action.argv
 
 
 def test_the_token_is_on_the_host_only_while_it_joins():
