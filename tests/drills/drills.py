@@ -28,6 +28,7 @@ import sys
 import tempfile
 import time
 import typing as t
+import urllib.error
 import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
@@ -588,9 +589,18 @@ def dashboard() -> str:
     lab.kubectl('--namespace=headlamp', 'rollout', 'status', 'deployment/headlamp', '--timeout=90s')
     trust = ssl.create_default_context(cafile=str(lab.CLUSTER / 'pki' / 'ca.pem'))
     nodes = [machine for machine in lab.MACHINES if machine not in lab.BALANCERS]
+
+    def serves(node: str) -> bool:
+        try:
+            with urllib.request.urlopen(f'https://{lab.ADDRESSES[node]}:30443/hostname', timeout=5, context=trust) as answer:
+                return answer.read().startswith(b'headlamp-')
+        except urllib.error.URLError as error:
+            require(isinstance(error.reason, ConnectionRefusedError), f'{node}: {error.reason}')
+            return False
+
+    # The nodes learn of a new pod one after the other.
     for node in nodes:
-        with urllib.request.urlopen(f'https://{lab.ADDRESSES[node]}:30443/hostname', timeout=5, context=trust) as answer:
-            require(answer.read().startswith(b'headlamp-'), f'another one than the dashboard answers on {node}')
+        lab.wait_for(functools.partial(serves, node), 30, f'the dashboard answers on {node}')
     token = lab.kubectl('--namespace=headlamp', 'create', 'token', 'viewer').strip()
     # Its certificate would come before the token.
     served = [f'--server=https://{lab.VIRTUAL_ADDRESS}:6443', f'--certificate-authority={lab.CLUSTER / "pki" / "ca.pem"}']
