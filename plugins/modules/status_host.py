@@ -24,7 +24,8 @@ options:
     type: dict
     default: {}
   facts:
-    description: Options of M(hardway.kubernetes.host_facts) - C(paths), C(units), C(commands), C(features), C(kubelet_certificate), C(bin_dir), C(etcd_data_dir).
+    description: Options of M(hardway.kubernetes.host_facts) - C(paths), C(units), C(commands), C(features), C(kubelet_certificate), C(bin_dir),
+      C(etcd_data_dir).
     type: dict
     default: {}
   etcd:

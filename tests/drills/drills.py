@@ -130,7 +130,7 @@ def drill_install(options: Options) -> str:
 
 
 def drill_check_live(options: Options) -> str:
-    """--check --diff on the live cluster reports nothing; after a changed setting just that, and changes nothing; status.yml finds nothing critical."""
+    """--check --diff on the live cluster reports nothing; after a changed setting just that; nothing is done; status.yml is content."""
     quiet = lab.play('site.yml', '--check', '--diff').succeed()
     require(quiet.changed == 0, f'changed={quiet.changed} in check mode on an unchanged cluster:\n{quiet.output[-3000:]}')
     before = lab.processes(lab.MACHINES)
@@ -389,7 +389,7 @@ def years_after(options: Options, kills: list[float]) -> str:
 
 
 def drill_refusals(options: Options) -> str:
-    """What the cluster could not bear is refused with its reason, and nothing is changed: another's keys or network, quorum, skew, pods that may not be evicted."""
+    """What the cluster could not bear is refused with its reason, and nothing changes: other keys or network, quorum, skew, pods that may not be evicted."""
     before = lab.processes(lab.MACHINES)
     reasons = []
 
