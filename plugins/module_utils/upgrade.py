@@ -12,6 +12,8 @@ import dataclasses
 import re
 import typing as t
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.kubeadm import STATIC_PODS
+
 # A kubelet may be three minor versions older than the API servers.
 OLDEST_KUBELET = 3
 # Of a minor version the patch that etcd must have before the next minor.
@@ -19,8 +21,6 @@ ETCD_BEFORE = {(3, 6): (3, 5, 26)}
 REPLACED = re.compile(r"artifact (?P<name>\S+): (?P<before>\S+) -> (?P<after>\S+)\Z")
 # What a node is emptied for: what its pods run in.
 DRAINED_FOR = ("kubelet", "containerd", "runc", "docker", "cri-dockerd")
-# What kubeadm brings to another version all at once, where no component has them.
-STATIC_PODS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
 HEADER = ("component", "host", "from", "to", "restart", "drain")
 
 
@@ -95,6 +95,7 @@ def _rows(host: str, component: t.Mapping[str, t.Any], drain: bool) -> t.Iterato
 
 
 def _static_pods(version: str, installed: t.Mapping[str, t.Mapping[str, str]], otherwise: t.Collection[str]) -> t.Iterator[Row]:
+    """What kubeadm brings to another version all at once, where no component has them."""
     for host, versions in installed.items():
         before = versions.get("kube-apiserver")
         if before and before != version and host not in otherwise:
