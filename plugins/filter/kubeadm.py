@@ -18,8 +18,9 @@ try:
 except ImportError:
     x509 = None
 
-# kubeadm has them as lists of name and value; a setting that names one argument should not have to repeat the others.
+# kubeadm has them as lists of what has a name; a setting that names one should not have to repeat the others. Arguments are a name and a value.
 ARGUMENTS = ("extraArgs", "kubeletExtraArgs")
+NAMED = ("extraEnvs", "extraVolumes")
 
 
 def kubeadm_documents(text: str, over: Mapping | None = None) -> str:
@@ -33,22 +34,24 @@ def kubeadm_documents(text: str, over: Mapping | None = None) -> str:
     return yaml.safe_dump_all([as_lists(merged(by_name(document), given.get(document["kind"], {}))) for document in documents], sort_keys=False, width=1000)
 
 
-def by_name(value):
-    """Arguments as a mapping; kubeadm's own lists of name and value are taken, too."""
+def by_name(value, key=""):
+    """Lists of what has a name as mappings; such mappings are taken, too."""
     if isinstance(value, Mapping):
-        return {
-            str(key): {str(entry["name"]): entry.get("value", "") for entry in item} if key in ARGUMENTS and isinstance(item, list) else by_name(item)
-            for key, item in value.items()
-        }
+        return {str(name): by_name(item, name) for name, item in value.items()}
+    if isinstance(value, list) and key in ARGUMENTS:
+        return {str(entry["name"]): by_name(entry.get("value", "")) for entry in value}
+    if isinstance(value, list) and key in NAMED:
+        return {str(entry["name"]): {part: by_name(item) for part, item in entry.items() if part != "name"} for entry in value}
     return [by_name(item) for item in value] if isinstance(value, list) else _plain(value)
 
 
-def as_lists(value):
+def as_lists(value, key=""):
+    if isinstance(value, dict) and key in ARGUMENTS:
+        return [{"name": name, "value": argument(value[name])} for name in sorted(value)]
+    if isinstance(value, dict) and key in NAMED:
+        return [{"name": name, **value[name]} for name in sorted(value)]
     if isinstance(value, dict):
-        return {
-            key: [{"name": name, "value": argument(item[name])} for name in sorted(item)] if key in ARGUMENTS and isinstance(item, dict) else as_lists(item)
-            for key, item in value.items()
-        }
+        return {name: as_lists(item, name) for name, item in value.items()}
     return [as_lists(item) for item in value] if isinstance(value, list) else value
 
 

@@ -29,16 +29,19 @@ STATIC_PODS = ('kube-apiserver', 'kube-controller-manager', 'kube-scheduler')
 #: As the subcommands of `kubeadm init phase control-plane` are called.
 PHASES = {'kube-apiserver': 'apiserver', 'kube-controller-manager': 'controller-manager', 'kube-scheduler': 'scheduler'}
 HEALTH_PORTS = {'kube-controller-manager': 10257, 'kube-scheduler': 10259}
-#: On a static pod: the files that its process was started with. On the ConfigMap kubeadm-config: the configuration that it was made from.
+#: On a static pod: the files that its process was started with. On the ConfigMap kubeadm-config, and on the pods of kube-proxy: the configuration
+#: that they were made from.
 INPUTS = 'hardway/inputs'
+PROXY = ('daemonset', 'kube-proxy', '--namespace=kube-system')
 BOOTSTRAP = f'{KUBERNETES}/bootstrap-kubelet.conf'
 CLIENT_CERTIFICATE = '/var/lib/kubelet/pki/kubelet-client-current.pem'
 POLL = 0.5
 
-# The first master gets what needs no API server. The rest is for `settle`, when kubeadm has rights there.
+# The first master gets what needs no API server. The rest is for `settle`, when kubeadm has rights there. kube-proxy comes after the nodes,
+# so that no node replaces it while it is itself emptied, or before it has the image: kube-proxy may be older than the API servers.
 INIT_LATER = ('wait-control-plane', 'upload-config', 'upload-certs', 'mark-control-plane', 'bootstrap-token', 'kubelet-finalize', 'addon', 'show-join-command')
 INIT_FIRST = ('preflight', 'certs', 'kubeconfig', 'etcd', 'control-plane', 'kubelet-start', 'wait-control-plane', 'upload-certs',
-              'mark-control-plane', 'show-join-command')
+              'mark-control-plane', 'addon', 'show-join-command')
 # A joining kubelet's requests are approved from the controller, for which kubeadm must not wait here.
 JOIN_LATER = ('kubelet-wait-bootstrap', 'control-plane-join', 'wait-control-plane')
 # What a run that died has left is no reason to stop.
@@ -64,7 +67,7 @@ class Wanted:
     join: str = ''
     #: static pod -> files that its process reads at its start alone
     inputs: dict = dataclasses.field(default_factory=dict)
-    #: digest of the configuration of the whole cluster
+    #: digest of the configuration of the whole cluster, or of kube-proxy
     digest: str = ''
     api_port: int = 6443
     ignore: tuple = ()
@@ -237,7 +240,8 @@ class Kubeadm:
     # what is to be done
 
     def plan(self, state):
-        return {'initialised': self.plan_initialised, 'joined': self.plan_joined, 'settled': self.plan_settled, 'configured': self.plan_configured}[state]()
+        return {'initialised': self.plan_initialised, 'joined': self.plan_joined, 'settled': self.plan_settled, 'configured': self.plan_configured,
+                'proxied': self.plan_proxied}[state]()
 
     def plan_initialised(self):
         """A master's static pods, whether kubeadm made them by init or by join."""
@@ -264,8 +268,8 @@ class Kubeadm:
         """One of the masters tells the cluster, the others follow it."""
         told = self.query('configmap', 'kubeadm-config', '--namespace=kube-system')
         first = f'kubernetesVersion: v{self.wanted.version}' not in ((told or {}).get('data') or {}).get('ClusterConfiguration', '')
-        # kubelets ask at the cluster's endpoint, which the phase `kubeconfig` would change; certificates are the controller's, CoreDNS the addons'.
-        common = ('--certificate-renewal=false', '--etcd-upgrade=false', f'--patches={PATCHES}', '--skip-phases=kubeconfig,addon/coredns')
+        # kubelets ask at the cluster's endpoint, which the phase `kubeconfig` would change; certificates are the controller's, CoreDNS the addons', kube-proxy's turn is later.
+        common = ('--certificate-renewal=false', '--etcd-upgrade=false', f'--patches={PATCHES}', '--skip-phases=kubeconfig,addon')
         argv = ('upgrade', 'apply', f'v{self.wanted.version}', '--yes', self.ignoring(), *common) if first else ('upgrade', 'node', self.ignoring(), *common)
         return Action('control plane', f'{running} -> {self.wanted.version} by kubeadm {argv[0]} {argv[1]}', argv, STATIC_PODS)
 
@@ -308,6 +312,15 @@ class Kubeadm:
         argv = ('init', f'--config={self.wanted.config}', '--skip-token-print', '--skip-phases=' + ','.join(INIT_FIRST))
         return [Action('cluster', f'settled, for {", ".join(missing)}', argv)]
 
+    def plan_proxied(self):
+        """kube-proxy, on all nodes."""
+        found = self.query(*PROXY)
+        template = (((found or {}).get('spec') or {}).get('template') or {}).get('metadata') or {}
+        if (template.get('annotations') or {}).get(INPUTS) == self.wanted.digest:
+            return []
+        why = 'its version or configuration changed' if found else 'it was not there'
+        return [Action('kube-proxy', f'rolled out, because {why}', ('init', 'phase', 'addon', 'kube-proxy', f'--config={self.wanted.config}'))]
+
     def settled(self):
         """What has to be there -> whether it is."""
         configuration = self.query('configmap', 'kubeadm-config', '--namespace=kube-system')
@@ -343,6 +356,8 @@ class Kubeadm:
             self.restart_kubelet()
         if action.what == 'cluster':
             self.mark_settled()
+        if action.what == 'kube-proxy':
+            self.roll_proxy()
         if action.restarts:
             self.wait(action.restarts, before)
 
@@ -371,10 +386,19 @@ class Kubeadm:
             time.sleep(POLL)
 
     def mark_settled(self):
-        status, _output, errors = self.system.run('kubectl', f'--kubeconfig={KUBERNETES}/admin.conf', '--namespace=kube-system', 'annotate', '--overwrite',
-                                                  'configmap', 'kubeadm-config', f'{INPUTS}={self.wanted.digest}')
+        self.kubectl('annotate', '--overwrite', 'configmap', 'kubeadm-config', f'{INPUTS}={self.wanted.digest}')
+
+    def roll_proxy(self):
+        """Its pods read their configuration at their start: the mark makes other pods of them."""
+        template = {'metadata': {'annotations': {INPUTS: self.wanted.digest}}}
+        self.kubectl('patch', *PROXY[:2], '--patch', json.dumps({'spec': {'template': template}}))
+        self.kubectl('rollout', 'status', *PROXY[:2], f'--timeout={self.wanted.timeout:g}s', timeout=self.wanted.timeout + 10)
+
+    def kubectl(self, *arguments, timeout=120):
+        status, output, errors = self.system.run('kubectl', f'--kubeconfig={KUBERNETES}/admin.conf', '--namespace=kube-system', *arguments, timeout=timeout)
         if status:
-            raise KubeadmError(f'ConfigMap kubeadm-config cannot be annotated: {errors.strip()}')
+            told = (errors.strip() or output.strip()).splitlines()[-5:]
+            raise KubeadmError(f'kubectl --namespace kube-system {" ".join(arguments[:4])} ended with {status}: ' + '; '.join(told))
 
     def wait(self, restarted=(), before=None):
         """Until every static pod serves; one that was to restart counts from the moment at which it is another one."""
@@ -426,6 +450,7 @@ def reconcile(wanted, state, check_mode=False, defer_restart=False, system=None)
     """Make the host be what kubeadm makes of it.
 
     :arg state: ``initialised`` (a master's static pods are as configured), ``settled`` (the cluster keeps its configuration),
+        ``proxied`` (every node runs kube-proxy as configured),
         ``joined`` (the host is a node), ``configured`` (its kubelet is as the cluster has it)
     :arg defer_restart: where a running control plane would have to restart, do nothing and say so (``deferred``)
     :raises KubeadmError: with what, where and what to do

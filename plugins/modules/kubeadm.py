@@ -22,10 +22,11 @@ options:
         another version are upgraded by C(kubeadm upgrade apply) on the first master and C(kubeadm upgrade node) on the others.
       - V(joined) - the host is a node, or a further master. Its requests for certificates are approved from elsewhere.
       - V(configured) - its kubelet is configured as the cluster has it, and what it joined with is gone.
-      - V(settled) - the cluster keeps its configuration, the RBAC of nodes, and kube-proxy, as O(config) has them.
+      - V(settled) - the cluster keeps its configuration, and the RBAC of nodes, as O(config) has them.
+      - V(proxied) - all nodes run kube-proxy as O(config) has it. It is rolled out when O(digest) is another one, and waited for.
     type: str
     required: true
-    choices: [initialised, settled, joined, configured]
+    choices: [initialised, settled, joined, configured, proxied]
   version:
     description: Version of Kubernetes, without a v.
     type: str
@@ -47,7 +48,7 @@ options:
     type: dict
     default: {}
   digest:
-    description: Text that stands for the configuration of the whole cluster, kept on the ConfigMap C(kubeadm-config).
+    description: Text that stands for the configuration of the whole cluster, kept on the ConfigMap C(kubeadm-config), or of kube-proxy, kept on its pods.
     type: str
     default: ""
   api_port:
@@ -110,7 +111,7 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.kubeadm import 
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "state": {"type": "str", "required": True, "choices": ["initialised", "settled", "joined", "configured"]},
+            "state": {"type": "str", "required": True, "choices": ["initialised", "settled", "joined", "configured", "proxied"]},
             "version": {"type": "str", "required": True},
             "control_plane": {"type": "bool", "default": False},
             "config": {"type": "path", "default": Wanted.config},

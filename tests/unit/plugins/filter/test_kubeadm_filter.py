@@ -37,6 +37,20 @@ def test_kubeadms_own_form_of_arguments_is_taken_too():
     assert {"name": "kept", "value": "c"} in documents(over)["ClusterConfiguration"]["apiServer"]["extraArgs"]
 
 
+def test_variables_and_volumes_are_merged_by_their_names():
+    text = """
+kind: ClusterConfiguration
+apiServer:
+  extraEnvs: [{name: HOST, valueFrom: {fieldRef: {fieldPath: status.hostIP}}}]
+  extraVolumes: [{name: settings, hostPath: /a, mountPath: /a}, {name: audit, hostPath: /b, mountPath: /b}]
+"""
+    over = {"extraEnvs": [{"name": "HTTPS_PROXY", "value": "http://proxy"}], "extraVolumes": {"audit": {"hostPath": "/c"}, "settings": None}}
+    assert yaml.safe_load(kubeadm_documents(text, {"ClusterConfiguration": {"apiServer": over}}))["apiServer"] == {
+        "extraEnvs": [{"name": "HOST", "valueFrom": {"fieldRef": {"fieldPath": "status.hostIP"}}}, {"name": "HTTPS_PROXY", "value": "http://proxy"}],
+        "extraVolumes": [{"name": "audit", "hostPath": "/c", "mountPath": "/b"}],
+    }
+
+
 def test_what_is_not_yaml_is_refused_with_a_hint():
     with pytest.raises(AnsibleFilterError, match="look at the settings"):
         kubeadm_documents("a: [")

@@ -146,7 +146,7 @@ def test_one_master_tells_the_cluster_of_an_upgrade_and_the_others_follow(told, 
     (action,) = kubeadm.Kubeadm(wanted(), FakeSystem(files, objects=objects)).plan('initialised')
     assert action.argv[:len(command)] == command
     assert str(action).startswith('control plane: 1.35.4 -> 1.36.3 by kubeadm upgrade')
-    assert '--skip-phases=kubeconfig,addon/coredns' in action.argv and '--certificate-renewal=false' in action.argv
+    assert '--skip-phases=kubeconfig,addon' in action.argv and '--certificate-renewal=false' in action.argv
 
 
 def test_the_token_is_on_the_host_only_while_it_joins():
@@ -205,6 +205,17 @@ def test_the_cluster_is_settled_until_it_keeps_this_configuration():
     system = FakeSystem(MASTER, objects=kept)
     assert kubeadm.reconcile(wanted(digest='d1'), 'settled', system=system)['changes'] == ['cluster: settled, for ConfigMap cluster-info is missing']
     assert 'annotate' in system.told[-1]
+
+
+def test_kube_proxy_is_rolled_out_until_its_pods_have_this_configuration():
+    proxy = {'spec': {'template': {'metadata': {'annotations': {kubeadm.INPUTS: 'd1'}}}}}
+    system = FakeSystem(MASTER, objects={'kube-proxy': proxy})
+    assert kubeadm.reconcile(wanted(digest='d1'), 'proxied', system=system)['changed'] is False
+    assert kubeadm.reconcile(wanted(digest='d2'), 'proxied', system=system)['changes'] == [
+        'kube-proxy: rolled out, because its version or configuration changed']
+    assert [next(word for word in ('addon', 'patch', 'rollout') if word in command) for command in system.told[-3:]] == ['addon', 'patch', 'rollout']
+    assert kubeadm.reconcile(wanted(digest='d1'), 'proxied', check_mode=True, system=FakeSystem(MASTER))['changes'] == [
+        'kube-proxy: rolled out, because it was not there']
 
 
 def test_what_is_wanted_is_never_changed_by_looking():
