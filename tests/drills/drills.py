@@ -27,6 +27,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 import typing as t
 import urllib.error
 import urllib.request
@@ -1004,6 +1005,8 @@ def main() -> int:
     if unknown:
         parser.error(f'no such drill: {", ".join(unknown)}; there are {", ".join(DRILLS)}')
     lab.INVENTORIES[:] = arguments.inventory or lab.INVENTORIES
+    lab.LOG.parent.mkdir(exist_ok=True)
+    lab.LOG.unlink(missing_ok=True)
     options = Options(arguments.short, arguments.seed, arguments.only)
     rows = [run_drill(name, options) for name in arguments.drills or [name for name in DRILLS if name not in ON_REQUEST]]
     print(table([row_of(row) for row in rows]))
@@ -1024,6 +1027,9 @@ def run_drill(name: str, options: Options) -> dict[str, t.Any]:
         figures, passed = DRILLS[name](options), True
     except DrillFailed as error:
         figures, passed = str(error), False
+    except Exception as error:  # pylint: disable=broad-exception-caught  # a drill's own mistake: those behind it run all the same
+        traceback.print_exc()
+        figures, passed = f'the drill died: {error!r}', False
     seconds = time.monotonic() - began
     print(f'    {"passed" if passed else "FAILED"} after {seconds:.0f} s: {figures}', flush=True)
     day = time.strftime('%Y-%m-%d') + ' short' * options.short

@@ -36,6 +36,8 @@ BALANCERS = ['lb1', 'lb2']
 VIRTUAL_ADDRESS = '10.33.0.100'
 SPARE = 'sandbox/spare.yml'
 ADDRESSES |= {name: host['ansible_host'] for name, host in yaml.safe_load((ROOT / SPARE).read_text(encoding='utf-8'))['all']['hosts'].items()}
+#: What playbooks print.
+LOG = ROOT / 'clusters' / 'drills.log'
 #: The cluster's, of which the drills' command line may name others.
 INVENTORIES = ['inventory']
 #: Through what playbooks and kubectl are run.
@@ -103,12 +105,17 @@ def environment() -> dict[str, str]:
 
 
 def play(*arguments: str, beside: tuple[str, ...] = ()) -> Run:
-    """Run a playbook as a user would, to its end; *beside* are inventories beside the cluster's."""
+    """Run a playbook as a user would, to its end; *beside* are inventories beside the cluster's.
+
+    What all of them print is in LOG: a failed request is told with its moment, and that file tells what ran then.
+    """
     began = time.monotonic()
     done = subprocess.run(
         command(*arguments, beside=beside), cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
     )
+    with open(LOG, 'a', encoding='utf-8') as log:
+        log.write(f'\n$ ansible-playbook {" ".join(arguments)}\n{done.stdout}')
     return Run(done.returncode, time.monotonic() - began, done.stdout)
 
 
@@ -122,7 +129,7 @@ def play_killed(after: float | t.Callable[[], t.Any], *arguments: str, beside: t
         with contextlib.suppress(OSError):
             if 'ansible-playbook' in (worker / 'cmdline').read_text():
                 os.kill(int(worker.name), signal.SIGKILL)
-    with open(ROOT / 'clusters' / 'killed.log', 'wb') as log:
+    with open(LOG, 'ab') as log:
         process = subprocess.Popen(
             command(*arguments, beside=beside), cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
