@@ -1005,7 +1005,6 @@ def main() -> int:
     if unknown:
         parser.error(f'no such drill: {", ".join(unknown)}; there are {", ".join(DRILLS)}')
     lab.INVENTORIES[:] = arguments.inventory or lab.INVENTORIES
-    lab.LOG.parent.mkdir(exist_ok=True)
     lab.LOG.unlink(missing_ok=True)
     options = Options(arguments.short, arguments.seed, arguments.only)
     rows = [run_drill(name, options) for name in arguments.drills or [name for name in DRILLS if name not in ON_REQUEST]]

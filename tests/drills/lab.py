@@ -114,6 +114,7 @@ def play(*arguments: str, beside: tuple[str, ...] = ()) -> Run:
         command(*arguments, beside=beside), cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
     )
+    LOG.parent.mkdir(exist_ok=True)
     with open(LOG, 'a', encoding='utf-8') as log:
         log.write(f'\n$ ansible-playbook {" ".join(arguments)}\n{done.stdout}')
     return Run(done.returncode, time.monotonic() - began, done.stdout)
