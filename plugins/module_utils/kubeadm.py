@@ -100,7 +100,8 @@ class System:
 
     def run(self, *argv, timeout=120, environment=None):
         """Exit status, standard output, standard error."""
-        found = {**os.environ, 'LC_ALL': 'C', 'PATH': f'{self.bin_dir}:{PATH}', **(environment or {})}
+        # kubectl has a cache, for which there is no place that a reset would know.
+        found = {**os.environ, 'LC_ALL': 'C', 'PATH': f'{self.bin_dir}:{PATH}', 'KUBECACHEDIR': '/dev/null', **(environment or {})}
         try:
             done = subprocess.run(argv, capture_output=True, text=True, errors='replace', timeout=timeout, env=found, check=False)
         except FileNotFoundError as error:
