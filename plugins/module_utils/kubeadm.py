@@ -215,6 +215,10 @@ class Kubeadm:
             items = []
         return {item['labels'].get('component', ''): item['annotations'].get('kubernetes.io/config.hash', '') for item in items}
 
+    def containers(self, name):
+        """IDs of the running containers of that name."""
+        return self.system.run('crictl', 'ps', '--quiet', '--name', f'^{name}$')[1].split()
+
     def running_version(self):
         """The version that kube-apiserver's manifest names; empty without one."""
         for line in self.system.read(self.manifest_path('kube-apiserver')).splitlines():
@@ -242,7 +246,7 @@ class Kubeadm:
 
     def plan(self, state):
         return {'initialised': self.plan_initialised, 'joined': self.plan_joined, 'settled': self.plan_settled, 'configured': self.plan_configured,
-                'proxied': self.plan_proxied}[state]()
+                'proxied': self.plan_proxied, 'left': self.plan_left}[state]()
 
     def plan_initialised(self):
         """A master's static pods, whether kubeadm made them by init or by join."""
@@ -269,7 +273,8 @@ class Kubeadm:
         """One of the masters tells the cluster, the others follow it."""
         told = self.query('configmap', 'kubeadm-config', '--namespace=kube-system')
         first = f'kubernetesVersion: v{self.wanted.version}' not in ((told or {}).get('data') or {}).get('ClusterConfiguration', '')
-        # kubelets ask at the cluster's endpoint, which the phase `kubeconfig` would change; certificates are the controller's, CoreDNS the addons', kube-proxy's turn is later.
+        # kubelets ask at the cluster's endpoint, which the phase `kubeconfig` would change; certificates are the controller's, CoreDNS the addons',
+        # and kube-proxy's turn is later.
         common = ('--certificate-renewal=false', '--etcd-upgrade=false', f'--patches={PATCHES}', '--skip-phases=kubeconfig,addon')
         argv = ('upgrade', 'apply', f'v{self.wanted.version}', '--yes', self.ignoring(), *common) if first else ('upgrade', 'node', self.ignoring(), *common)
         return Action('control plane', f'{running} -> {self.wanted.version} by kubeadm {argv[0]} {argv[1]}', argv, STATIC_PODS)
@@ -322,6 +327,14 @@ class Kubeadm:
         why = 'its version or configuration changed' if found else 'it was not there'
         return [Action('kube-proxy', f'rolled out, because {why}', ('init', 'phase', 'addon', 'kube-proxy', f'--config={self.wanted.config}'))]
 
+    def plan_left(self):
+        """A kubelet of another version takes static pods for others (their UID is a digest of the whole object, with the fields that it knows), and
+        gives those that it finds 2 seconds to end. An API server needs more, for whom it serves.
+        """
+        if not self.containers('kube-apiserver'):
+            return []
+        return [Action('kube-apiserver', 'left gently, for another kubelet makes its pod anew', ('leave',))]
+
     def settled(self):
         """What has to be there -> whether it is."""
         configuration = self.query('configmap', 'kubeadm-config', '--namespace=kube-system')
@@ -346,6 +359,8 @@ class Kubeadm:
                 self.system.write(f'{PATCHES}/{name}', text)
         if action.argv == ('join',):
             self.join(action)
+        elif action.argv == ('leave',):
+            self.leave()
         elif action.argv == ('remove',):
             self.system.remove(action.what)
         elif action.argv[:3] == ('init', 'phase', 'kubelet-finalize'):
@@ -373,10 +388,19 @@ class Kubeadm:
             # It has the token.
             self.system.remove(path)
 
-    def restart_kubelet(self):
-        status, _output, errors = self.system.run('systemctl', 'restart', 'kubelet')
+    def leave(self):
+        # It would start it again.
+        self.told('systemctl', 'stop', 'kubelet')
+        for container in self.containers('kube-apiserver'):
+            self.told('crictl', '--timeout=90s', 'stop', '--timeout=60', container)
+
+    def told(self, *argv):
+        status, output, errors = self.system.run(*argv)
         if status:
-            raise KubeadmError(f'kubelet.service does not restart: {errors.strip()}')
+            raise KubeadmError(f'{" ".join(argv)} ended with {status}: {(errors or output).strip()}')
+
+    def restart_kubelet(self):
+        self.told('systemctl', 'restart', 'kubelet')
         self.until(lambda: not self.system.probe(component.Health(url='http://127.0.0.1:10248/healthz')), 'kubelet is not healthy')
 
     def until(self, holds, trouble):
@@ -451,7 +475,7 @@ def reconcile(wanted, state, check_mode=False, defer_restart=False, system=None)
     """Make the host be what kubeadm makes of it.
 
     :arg state: ``initialised`` (a master's static pods are as configured), ``settled`` (the cluster keeps its configuration),
-        ``proxied`` (every node runs kube-proxy as configured),
+        ``proxied`` (every node runs kube-proxy as configured), ``left`` (kubelet and the API server are stopped, for another kubelet),
         ``joined`` (the host is a node), ``configured`` (its kubelet is as the cluster has it)
     :arg defer_restart: where a running control plane would have to restart, do nothing and say so (``deferred``)
     :raises KubeadmError: with what, where and what to do
@@ -470,7 +494,7 @@ def reconcile(wanted, state, check_mode=False, defer_restart=False, system=None)
         return {**result, 'deferred': True}
     for action in planned:
         host.do(action)
-    if not planned and state == 'initialised':
+    if state == 'configured' or (state == 'initialised' and not planned):
         host.wait()
     if planned and state == 'initialised':
         # An upgrade starts from the cluster's configuration: what this host's own says besides comes after it.

@@ -22,11 +22,13 @@ options:
         another version are upgraded by C(kubeadm upgrade apply) on the first master and C(kubeadm upgrade node) on the others.
       - V(joined) - the host is a node, or a further master. Its requests for certificates are approved from elsewhere.
       - V(configured) - its kubelet is configured as the cluster has it, and what it joined with is gone.
+      - V(left) - a master whose kubelet is about to be of another version. kubelet is stopped, and the API server has left gently, for such a kubelet
+        makes static pods anew and kills in 2 seconds what it finds. Both are started by kubelet's start.
       - V(settled) - the cluster keeps its configuration, and the RBAC of nodes, as O(config) has them.
       - V(proxied) - all nodes run kube-proxy as O(config) has it. It is rolled out when O(digest) is another one, and waited for.
     type: str
     required: true
-    choices: [initialised, settled, joined, configured, proxied]
+    choices: [initialised, settled, joined, configured, left, proxied]
   version:
     description: Version of Kubernetes, without a v.
     type: str
@@ -111,7 +113,7 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.kubeadm import 
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "state": {"type": "str", "required": True, "choices": ["initialised", "settled", "joined", "configured", "proxied"]},
+            "state": {"type": "str", "required": True, "choices": ["initialised", "settled", "joined", "configured", "left", "proxied"]},
             "version": {"type": "str", "required": True},
             "control_plane": {"type": "bool", "default": False},
             "config": {"type": "path", "default": Wanted.config},

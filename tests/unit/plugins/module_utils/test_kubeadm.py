@@ -29,6 +29,7 @@ class FakeSystem:
         self.commands = []
         self.kubelet_config = 'a: 1\n'
         self.times = {}
+        self.containers = []
 
     def manifest(self, name):
         return f'image: registry.k8s.io/{name}:v{self.version}\n{self.wanted}'
@@ -39,6 +40,10 @@ class FakeSystem:
             items = [{'labels': {'component': name}, 'annotations': {'kubernetes.io/config.hash': self.files[path]}}
                      for name in kubeadm.STATIC_PODS if (path := f'/etc/kubernetes/manifests/{name}.yaml') in self.files]
             return 0, json.dumps({'items': items}), ''
+        if argv[:2] == ('crictl', 'ps'):
+            return 0, ' '.join(self.containers), ''
+        if argv[0] == 'crictl' and 'stop' in argv:
+            self.containers.remove(argv[-1])
         if argv[0] == 'kubectl' and 'get' in argv:
             found = self.objects.get(argv[argv.index('get') + 2])
             return (0, json.dumps(found), '') if found else (1, '', 'not found')
@@ -216,6 +221,16 @@ def test_kube_proxy_is_rolled_out_until_its_pods_have_this_configuration():
     assert [next(word for word in ('addon', 'patch', 'rollout') if word in command) for command in system.told[-3:]] == ['addon', 'patch', 'rollout']
     assert kubeadm.reconcile(wanted(digest='d1'), 'proxied', check_mode=True, system=FakeSystem(MASTER))['changes'] == [
         'kube-proxy: rolled out, because it was not there']
+
+
+def test_an_api_server_leaves_before_another_kubelet_and_after_the_old_one():
+    system = FakeSystem(MASTER)
+    system.containers = ['id1']
+    assert kubeadm.reconcile(wanted(), 'left', check_mode=True, system=system)['changed'] and system.told == []
+    kubeadm.reconcile(wanted(), 'left', system=system)
+    done = [argv for argv in system.commands if 'stop' in argv]
+    assert done == [('systemctl', 'stop', 'kubelet'), ('crictl', '--timeout=90s', 'stop', '--timeout=60', 'id1')]
+    assert kubeadm.reconcile(wanted(), 'left', system=system)['changed'] is False
 
 
 def test_what_is_wanted_is_never_changed_by_looking():
