@@ -66,7 +66,7 @@ class Host:
             "cluster_kubernetes_version": SETTINGS["cluster_kubernetes_version"], "cluster_endpoint": cluster.url, "cluster_dns_domain": "cluster.local",
             "cluster_pod_network": "10.244.0.0/16", "cluster_service_network": "10.96.0.0/16", "cluster_dns_address": "10.96.0.10",
             "kubeadm_apiserver_dir": "/etc/kubernetes/apiserver", "cluster_has": {"anonymous_conditions": True}, "cluster_etcd_port": cluster.etcd_port,
-            "cluster_etcd_members": [{"address": "127.0.0.1"}], "group_names": [],
+            "kubeadm_etcd_endpoints": [f"https://127.0.0.1:{cluster.etcd_port}"], "group_names": [],
         }
         both = render("init.yaml.j2", **self.variables) + "---\n" + render("cluster.yaml.j2", **self.variables)
         self.write("/etc/kubernetes/kubeadm.yaml", kubeadm_documents(both, {"KubeletConfiguration": {"maxPods": 42}}))
