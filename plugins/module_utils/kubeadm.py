@@ -198,12 +198,19 @@ class Kubeadm:
     def as_itself(self):
         return f'--kubeconfig={KUBERNETES}/{"admin" if self.wanted.control_plane else "kubelet"}.conf'
 
-    def kubeadm(self, *arguments, environment=None, timeout=None):
-        status, output, errors = self.system.run('kubeadm', *arguments, environment=environment, timeout=timeout or self.wanted.timeout)
+    def told(self, *argv, environment=None, timeout=120):
+        """What a command prints; with its last words where it fails."""
+        status, output, errors = self.system.run(*argv, environment=environment, timeout=timeout)
         if status:
-            told = [line for line in f'{output}\n{errors}'.splitlines() if line.strip()][-25:]
-            raise KubeadmError(f'kubeadm {" ".join(arguments[:4])} ended with {status}:\n' + '\n'.join(told))
+            last = [line for line in f'{output}\n{errors}'.splitlines() if line.strip()][-25:]
+            raise KubeadmError(f'{" ".join(argv[:5])} ended with {status}:\n' + '\n'.join(last))
         return output
+
+    def kubeadm(self, *arguments, environment=None, timeout=None):
+        return self.told('kubeadm', *arguments, environment=environment, timeout=timeout or self.wanted.timeout)
+
+    def kubectl(self, *arguments, timeout=120):
+        return self.told('kubectl', f'--kubeconfig={KUBERNETES}/admin.conf', '--namespace=kube-system', *arguments, timeout=timeout)
 
     def sandboxes(self):
         """By static pod what the runtime runs of it: the hash of the manifest that it was started from."""
@@ -394,11 +401,6 @@ class Kubeadm:
         for container in self.containers('kube-apiserver'):
             self.told('crictl', '--timeout=90s', 'stop', '--timeout=60', container)
 
-    def told(self, *argv):
-        status, output, errors = self.system.run(*argv)
-        if status:
-            raise KubeadmError(f'{" ".join(argv)} ended with {status}: {(errors or output).strip()}')
-
     def restart_kubelet(self):
         self.told('systemctl', 'restart', 'kubelet')
         self.until(lambda: not self.system.probe(component.Health(url='http://127.0.0.1:10248/healthz')), 'kubelet is not healthy')
@@ -418,12 +420,6 @@ class Kubeadm:
         template = {'metadata': {'annotations': {INPUTS: self.wanted.digest}}}
         self.kubectl('patch', *PROXY[:2], '--patch', json.dumps({'spec': {'template': template}}))
         self.kubectl('rollout', 'status', *PROXY[:2], f'--timeout={self.wanted.timeout:g}s', timeout=self.wanted.timeout + 10)
-
-    def kubectl(self, *arguments, timeout=120):
-        status, output, errors = self.system.run('kubectl', f'--kubeconfig={KUBERNETES}/admin.conf', '--namespace=kube-system', *arguments, timeout=timeout)
-        if status:
-            told = (errors.strip() or output.strip()).splitlines()[-5:]
-            raise KubeadmError(f'kubectl --namespace kube-system {" ".join(arguments[:4])} ended with {status}: ' + '; '.join(told))
 
     def wait(self, restarted=(), before=None):
         """Until every static pod serves; one that was to restart counts from the moment at which it is another one."""
