@@ -12,11 +12,11 @@ from types import FrameType
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from machinery import host, image, inventory, machine, mirror, units  # noqa: E402
-from machinery.errors import Interrupted, SandboxError  # noqa: E402
-from machinery.fleet import Fleet, lock  # noqa: E402
-from machinery.inventory import Machine  # noqa: E402
-from machinery.progress import Progress  # noqa: E402
+from machinery import host, image, inventory, machine, mirror, units
+from machinery.errors import Interrupted, SandboxError
+from machinery.fleet import Fleet, lock
+from machinery.inventory import Machine
+from machinery.progress import Progress
 
 COMMANDS = {
     "setup": "install the packages that the sandbox needs on this computer",
@@ -62,7 +62,9 @@ def _run(arguments: argparse.Namespace, progress: Progress) -> int:
     elif arguments.command == "mirror" and arguments.path:
         print(mirror.directory())
     elif arguments.command == "mirror":
-        print(f"{mirror.address()} serves {mirror.directory()}: {'running' if units.unit(mirror.UNIT).pids() else 'stopped'}")
+        print(
+            f"{mirror.address()} serves {mirror.directory()}: {'running' if units.unit(mirror.UNIT).pids() else 'stopped'}"
+        )
     else:
         host.require_root()
         with lock(progress):
@@ -95,12 +97,16 @@ def _change(arguments: argparse.Namespace, fleet: Fleet, progress: Progress) -> 
 def _list(machines: dict[str, Machine]) -> None:
     print(f"{'NAME':<14}{'ADDRESS':<17}{'STATE':<10}{'PROCESS'}")
     for each in machines.values():
-        print(f"{each.name:<14}{each.address!s:<17}{machine.state(each.name):<10}{units.unit(each.name).leader() or '-'}")
+        print(
+            f"{each.name:<14}{each.address!s:<17}{machine.state(each.name):<10}{units.unit(each.name).leader() or '-'}"
+        )
 
 
 def _login(one: Machine, words: list[str]) -> None:
     if machine.state(one.name) != "running":
-        raise SandboxError(f"{one.name} does not run ({machine.state(one.name)}). Boot it: sandbox/machines.py up {one.name}")
+        raise SandboxError(
+            f"{one.name} does not run ({machine.state(one.name)}). Boot it: sandbox/machines.py up {one.name}"
+        )
     os.execvp("ssh", machine.ssh(one, *words))
 
 

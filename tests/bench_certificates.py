@@ -7,6 +7,7 @@ The two of Ansible are run by ansible-playbook, as their users do, so the time i
 loop is run over fewer certificates, for the sake of patience, and its time is scaled; each of its rounds costs the same.
 A benchmark, not a test: it judges nothing.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -78,7 +79,13 @@ def arguments(path: str, number: int, kind: str) -> dict:
 def timed(command: list[object], directory: Path, text: str = "", **environment: str) -> tuple[float, str]:
     began = time.monotonic()
     done = subprocess.run(
-        [str(word) for word in command], cwd=directory, input=text, capture_output=True, text=True, check=False, env={**os.environ, **environment}
+        [str(word) for word in command],
+        cwd=directory,
+        input=text,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **environment},
     )
     if done.returncode:
         sys.exit(f"{command[0]} failed:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
@@ -88,7 +95,11 @@ def timed(command: list[object], directory: Path, text: str = "", **environment:
 def play(directory: Path, tasks: list[dict], *options: str) -> tuple[float, str]:
     playbook = directory / "playbook.yml"
     playbook.write_text(yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]))
-    settings = {"ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".collections"), "ANSIBLE_PIPELINING": "1", "ANSIBLE_FORCE_COLOR": "0"}
+    settings = {
+        "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".collections"),
+        "ANSIBLE_PIPELINING": "1",
+        "ANSIBLE_FORCE_COLOR": "0",
+    }
     # A loop's output is no small part of its time; a user would see it, so it stays.
     return timed([Path(sys.executable).with_name("ansible-playbook"), playbook, *options], directory, **settings)
 
@@ -132,7 +143,13 @@ def by_module_alone(directory: Path, number: int, kind: str) -> Row:
     compared = processor_time()
     assert planned and made and not any(changed for _taken, changed in idle)
     note = f"{kind} {SIZES[kind]}: {issued - started:.1f} s to issue, {(compared - issued) / IDLE:.1f} s to find nothing to do"
-    return Row(f"the module alone, {number}", seconds(first), seconds(statistics.median(taken for taken, _changed in idle)), seconds(check), note)
+    return Row(
+        f"the module alone, {number}",
+        seconds(first),
+        seconds(statistics.median(taken for taken, _changed in idle)),
+        seconds(check),
+        note,
+    )
 
 
 # --- community.crypto
@@ -141,17 +158,39 @@ def by_module_alone(directory: Path, number: int, kind: str) -> Row:
 def loop_tasks(directory: Path, settings: dict, kind: str) -> list[dict]:
     """As its documentation does it: a key, a request that is not kept, a certificate; first for the authority, then for each name."""
     key = {"type": "ECC", "curve": "secp256r1"} if kind == "ecdsa" else {"type": "RSA", "size": SIZES[kind]}
-    usages = {"key_usage": ["digitalSignature", "keyEncipherment"], "extended_key_usage": ["serverAuth", "clientAuth"], "key_usage_critical": True}
+    usages = {
+        "key_usage": ["digitalSignature", "keyEncipherment"],
+        "extended_key_usage": ["serverAuth", "clientAuth"],
+        "key_usage_critical": True,
+    }
     names = [
-        {"name": entry["name"], "cn": entry["subject"]["CN"], "san": [f"DNS:{entry['hosts'][0]}", *(f"IP:{host}" for host in entry["hosts"][1:])]}
+        {
+            "name": entry["name"],
+            "cn": entry["subject"]["CN"],
+            "san": [f"DNS:{entry['hosts'][0]}", *(f"IP:{host}" for host in entry["hosts"][1:])],
+        }
         for entry in settings["certificates"]
     ]
-    authority = {"common_name": "ca", "basic_constraints": ["CA:TRUE"], "basic_constraints_critical": True, "key_usage": ["keyCertSign", "cRLSign"]}
-    ca = {"path": f"{directory}/ca.pem", "privatekey_path": f"{directory}/ca-key.pem", "provider": "selfsigned", "selfsigned_not_after": "+3650d"}
+    authority = {
+        "common_name": "ca",
+        "basic_constraints": ["CA:TRUE"],
+        "basic_constraints_critical": True,
+        "key_usage": ["keyCertSign", "cRLSign"],
+    }
+    ca = {
+        "path": f"{directory}/ca.pem",
+        "privatekey_path": f"{directory}/ca-key.pem",
+        "provider": "selfsigned",
+        "selfsigned_not_after": "+3650d",
+    }
     each = "{{ item.name }}"
     return [
         {"community.crypto.openssl_privatekey": {"path": f"{directory}/ca-key.pem", **key}},
-        {"community.crypto.openssl_csr_pipe": {"privatekey_path": f"{directory}/ca-key.pem", **authority}, "register": "ca", "changed_when": False},
+        {
+            "community.crypto.openssl_csr_pipe": {"privatekey_path": f"{directory}/ca-key.pem", **authority},
+            "register": "ca",
+            "changed_when": False,
+        },
         {"community.crypto.x509_certificate": {**ca, "csr_content": "{{ ca.csr }}"}},
         {"community.crypto.openssl_privatekey": {"path": f"{directory}/{each}-key.pem", **key}, "loop": names},
         {
@@ -191,7 +230,9 @@ def by_loop(directory: Path, number: int, kind: str) -> Row:
     assert "changed=2" in made and "changed=0" in idle
 
     def scaled(taken: float) -> str:
-        return seconds(empty + (taken - empty) * number / few) + (f" (scaled from {few}: {seconds(taken)})" if few < number else "")
+        return seconds(empty + (taken - empty) * number / few) + (
+            f" (scaled from {few}: {seconds(taken)})" if few < number else ""
+        )
 
     return Row("community.crypto, three modules in a loop", scaled(first), scaled(again), "fails: no key to read")
 
@@ -203,7 +244,9 @@ def by_cfssl(directory: Path, number: int, kind: str) -> Row:
     """The documents' command for each request."""
     settings = arguments("", number, kind)
     key = {"algo": kind, "size": SIZES[kind]}
-    (directory / "ca-config.json").write_text(json.dumps({"signing": {"profiles": {"peer": {"expiry": "87600h", "usages": USAGES}}}}))
+    (directory / "ca-config.json").write_text(
+        json.dumps({"signing": {"profiles": {"peer": {"expiry": "87600h", "usages": USAGES}}}})
+    )
     (directory / "ca-csr.json").write_text(json.dumps({"CN": "ca", "key": key, "ca": {"expiry": "87600h"}}))
     for entry in settings["certificates"]:
         request = {"CN": entry["subject"]["CN"], "names": [{"O": "system:nodes"}], "hosts": entry["hosts"], "key": key}
@@ -214,7 +257,9 @@ def by_cfssl(directory: Path, number: int, kind: str) -> Row:
           cfssl gencert -loglevel=3 -ca=ca.pem -ca-key=ca-key.pem -config=ca-config.json -profile=peer "$csr" | cfssljson -bare "${csr%-csr.json}"
         done
     """
-    first, _output = timed(["bash", "-euo", "pipefail", "-c", script], directory, PATH=f"{tools.cfssl()}:{os.environ['PATH']}")
+    first, _output = timed(
+        ["bash", "-euo", "pipefail", "-c", script], directory, PATH=f"{tools.cfssl()}:{os.environ['PATH']}"
+    )
     assert len(list(directory.glob("node*-key.pem"))) == number
     return Row(f"cfssl {tools.CFSSL_VERSION}, {number} times gencert", seconds(first), "issues all anew", "has none")
 

@@ -1,5 +1,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Pages of the documentation that several programs write: each owns the chapters under its headings, and leaves the others'."""
+
 from __future__ import annotations
 
 import re

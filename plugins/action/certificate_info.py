@@ -10,8 +10,8 @@ from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleE
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.hardway.kubernetes.plugins.action.host_facts import error_text
-from ansible_collections.hardway.kubernetes.plugins.module_utils.certificate_report import described
-from ansible_collections.hardway.kubernetes.plugins.module_utils.pki_x509 import CRYPTOGRAPHY_IMPORT_ERROR
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.x509 import CRYPTOGRAPHY_IMPORT_ERROR
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.certificates.report import described
 
 
 class ActionModule(ActionBase):
@@ -31,7 +31,12 @@ class ActionModule(ActionBase):
             return result | unread(not isinstance(error, AnsibleConnectionFailure), str(error))
         if "found" in outcome:
             found = outcome.pop("found")
-            return result | outcome | {"reachable": True, "readable": True, "error": ""} | described(found, datetime.now(timezone.utc))
+            return (
+                result
+                | outcome
+                | {"reachable": True, "readable": True, "error": ""}
+                | described(found, datetime.now(timezone.utc))
+            )
         if self._task.args.get("on_failure") == "report":
             return result | unread(not outcome.get("unreachable"), error_text(outcome))
         return result | outcome

@@ -14,7 +14,7 @@ from ansible.plugins.action import ActionBase
 
 from ansible_collections.hardway.kubernetes.plugins.action import component
 from ansible_collections.hardway.kubernetes.plugins.action.host_facts import error_text
-from ansible_collections.hardway.kubernetes.plugins.module_utils import steps
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.rollout import site_tasks as steps
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 COMPONENT = "hardway.kubernetes.component"
@@ -30,7 +30,10 @@ class ActionModule(ActionBase):
         result = super().run(tmp, task_vars)
         del tmp
         validation, arguments = self.validate_argument_spec(
-            {"part": {"type": "str", "choices": ["host", "controller"], "default": "host"}, "variables": {"type": "dict", "default": {}}}
+            {
+                "part": {"type": "str", "choices": ["host", "controller"], "default": "host"},
+                "variables": {"type": "dict", "default": {}},
+            }
         )
         del validation
         self._task.check_mode = True
@@ -39,7 +42,9 @@ class ActionModule(ActionBase):
         planned = {"changed": False, "components": [], "registered": {}, "error": ""}
         try:
             on_controller = arguments["part"] == "controller"
-            wanted = steps.steps_of(self._load, ROOT, task_vars["group_names"], ON_CONTROLLER if on_controller else (COMPONENT,))
+            wanted = steps.steps_of(
+                self._load, ROOT, task_vars["group_names"], ON_CONTROLLER if on_controller else (COMPONENT,)
+            )
             planned.update(self._on_controller(wanted) if on_controller else self._on_host(wanted))
         except (AnsibleError, steps.Unreadable, OSError) as error:
             planned["error"] = _words(error)
@@ -67,7 +72,13 @@ class ActionModule(ActionBase):
     def _on_host(self, wanted):
         components, payloads, planned = [], [], set()
         for step in wanted:
-            entry = {"component": str(step.arguments.get("name", step.name)), "role": step.role, "changes": [], "restart": None, "error": ""}
+            entry = {
+                "component": str(step.arguments.get("name", step.name)),
+                "role": step.role,
+                "changes": [],
+                "restart": None,
+                "error": "",
+            }
             try:
                 templar, variables = self._templar_of(step)
                 # One task may be reached by two ways: masters and nodes share the runtime.
@@ -82,7 +93,9 @@ class ActionModule(ActionBase):
             payloads.append((entry, payload))
         if not payloads:
             return {"components": components}
-        outcome = self._execute_module(module_args={"payloads": [payload for entry, payload in payloads]}, task_vars=self._variables)
+        outcome = self._execute_module(
+            module_args={"payloads": [payload for entry, payload in payloads]}, task_vars=self._variables
+        )
         if "planned" not in outcome:
             return {"components": [], "error": " ".join(error_text(outcome).split())}
         for (entry, payload), told in zip(payloads, outcome["planned"]):
@@ -109,11 +122,19 @@ class ActionModule(ActionBase):
     def _on_controller(self, wanted):
         components, registered = [], {}
         for step in wanted:
-            entry = {"component": step.action.rpartition(".")[2], "role": step.role, "changes": [], "restart": None, "error": ""}
+            entry = {
+                "component": step.action.rpartition(".")[2],
+                "role": step.role,
+                "changes": [],
+                "restart": None,
+                "error": "",
+            }
             components.append(entry)
             try:
                 templar, variables = self._templar_of(step)
-                outcome = self._execute_module(module_name=step.action, module_args=templar.template(step.arguments), task_vars=variables)
+                outcome = self._execute_module(
+                    module_name=step.action, module_args=templar.template(step.arguments), task_vars=variables
+                )
             except AnsibleError as error:
                 entry["error"] = _words(error)
                 continue
@@ -122,7 +143,9 @@ class ActionModule(ActionBase):
                 continue
             entry["changes"] = _differences(entry["component"], outcome)
             if step.register:
-                registered[step.register] = {key: value for key, value in outcome.items() if key not in ("invocation", "diff")}
+                registered[step.register] = {
+                    key: value for key, value in outcome.items() if key not in ("invocation", "diff")
+                }
         return {"components": components, "registered": registered}
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from ansible import constants as C
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.hardway.kubernetes.plugins.module_utils.rolling import Turn, TurnRefused
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.rollout.lock import Turn, TurnRefused
 
 
 class ActionModule(ActionBase):
@@ -17,27 +17,29 @@ class ActionModule(ActionBase):
 
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
-        host = task_vars['inventory_hostname']
+        host = task_vars["inventory_hostname"]
         result.update(self._reconcile(host, task_vars))
-        if result.get('failed'):
-            result['msg'] = f'kubeadm on {host}: {result.get("msg", "failed")}'
+        if result.get("failed"):
+            result["msg"] = f"kubeadm on {host}: {result.get('msg', 'failed')}"
         return result
 
     def _reconcile(self, host, task_vars):
         result = self._call(task_vars, defer_restart=True)
-        if not result.get('deferred'):
+        if not result.get("deferred"):
             return result
-        cluster_dir = self._templar.template(task_vars.get('cluster_dir'))
+        cluster_dir = self._templar.template(task_vars.get("cluster_dir"))
         try:
-            with Turn(cluster_dir, 'kubeadm', host, C.DEFAULT_LOCAL_TMP) as turn:
+            with Turn(cluster_dir, "kubeadm", host, C.DEFAULT_LOCAL_TMP) as turn:
                 result = self._call(task_vars, defer_restart=False)
-                if result.get('failed') or result.get('unreachable'):
+                if result.get("failed") or result.get("unreachable"):
                     turn.failed()
         except TurnRefused as error:
-            return {'failed': True, 'msg': str(error)}
+            return {"failed": True, "msg": str(error)}
         return result
 
     def _call(self, task_vars, defer_restart):
         return self._execute_module(
-            module_name='hardway.kubernetes.kubeadm', module_args={**self._task.args, 'defer_restart': defer_restart}, task_vars=task_vars
+            module_name="hardway.kubernetes.kubeadm",
+            module_args={**self._task.args, "defer_restart": defer_restart},
+            task_vars=task_vars,
         )

@@ -40,12 +40,18 @@ class ActionModule(ActionBase):
         if status:
             return {**result, "failed": True, "msg": trouble or f"{SCRIPT} ended with {status}"}
         # A job says either that it is kept, or that it is (in check mode: would be) built.
-        return {**result, "changed": any("built from" in line or "building from" in line for line in lines), "progress": lines}
+        return {
+            **result,
+            "changed": any("built from" in line or "building from" in line for line in lines),
+            "progress": lines,
+        }
 
     def _follow(self, command):
         lines = []
         with tempfile.TemporaryFile("w+") as errors:
-            with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True) as process:
+            with subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True
+            ) as process:
                 for line in process.stdout:
                     lines.append(line.rstrip())
                     self._display.display(lines[-1])

@@ -21,9 +21,15 @@ from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.vars.plugins import get_vars_from_inventory_sources, get_vars_from_path
 
-from ansible_collections.hardway.kubernetes.plugins.module_utils.host_facts import fingerprints, read_text
-from ansible_collections.hardway.kubernetes.plugins.module_utils.preflight_host import Host, Needs, Probe, Site, check_hosts
-from ansible_collections.hardway.kubernetes.plugins.module_utils.preflight_inventory import (
+from ansible_collections.hardway.kubernetes.plugins.module_utils.host.facts import fingerprints, read_text
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight.hosts import (
+    Host,
+    Needs,
+    Probe,
+    Site,
+    check_hosts,
+)
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight.inventory import (
     CLUSTER_GROUPS,
     UNRESOLVED,
     Controller,
@@ -36,7 +42,7 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.preflight_inven
     port_of,
     supported_versions,
 )
-from ansible_collections.hardway.kubernetes.plugins.module_utils.preflight_problem import errors, report, settle
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight.problem import errors, report, settle
 
 try:
     from ansible._internal._datatag._tags import Origin
@@ -195,7 +201,9 @@ class ActionModule(ActionBase):
             result.update(failed=True, msg=report(problems))
         else:
             result.update(msg=report(problems))
-            result["warnings"] = [f"{problem.place}: {problem.message} {problem.mend} [{problem.kind}]" for problem in problems]
+            result["warnings"] = [
+                f"{problem.place}: {problem.message} {problem.mend} [{problem.kind}]" for problem in problems
+            ]
         return result
 
     def _arguments(self) -> dict:
@@ -224,7 +232,9 @@ class ActionModule(ActionBase):
         The role preflight does not depend on the role cluster: Ansible would check the settings against that role's argument_specs
         first, and end the run with the first wrong one.
         """
-        paths = sorted(glob.glob(os.path.join(ROLES, "*", "defaults", "main.yml"))) + sorted(glob.glob(os.path.join(ROLES, "cluster", "vars", "main", "*.yml")))
+        paths = sorted(glob.glob(os.path.join(ROLES, "*", "defaults", "main.yml"))) + sorted(
+            glob.glob(os.path.join(ROLES, "cluster", "vars", "main", "*.yml"))
+        )
         variables: dict = {}
         for path in paths:
             variables.update(self._loader.load_from_file(path, cache="all", trusted_as_template=True) or {})
@@ -245,7 +255,11 @@ class ActionModule(ActionBase):
         """Effective values of the cluster's settings and of all ports; and why those that have none could not be evaluated."""
         values, unresolved = {}, {}
         for name in specs:
-            wanted = name.startswith(("cluster_", "cni_")) or name.endswith("_port") or name in ("kube_master_node_cidr_mask_size", "lb_keepalived")
+            wanted = (
+                name.startswith(("cluster_", "cni_"))
+                or name.endswith("_port")
+                or name in ("kube_master_node_cidr_mask_size", "lb_keepalived")
+            )
             raw = task_vars.get(name, self._defaults.get(name))
             if not wanted or name == "cluster_host_address" or raw is None:
                 continue
@@ -263,7 +277,10 @@ class ActionModule(ActionBase):
         for group in CLUSTER_GROUPS:
             for name in groups.get(group, []):
                 groups_of.setdefault(name, []).append(group)
-        machines = {name: Machine(name, inventory.address(inventory.manager.hosts[name]), tuple(own)) for name, own in groups_of.items()}
+        machines = {
+            name: Machine(name, inventory.address(inventory.manager.hosts[name]), tuple(own))
+            for name, own in groups_of.items()
+        }
         return Plan(
             settings=settings,
             groups=groups,
@@ -271,7 +288,9 @@ class ActionModule(ActionBase):
             definitions=inventory.definitions(self._resolve),
             specs=specs,
             prefixes=tuple(f"{os.path.basename(path)}_" for path in glob.glob(os.path.join(ROLES, "*"))),
-            supported=supported_versions(arguments["versions"] or self._defaults.get("cluster_version_table"), arguments["etcd_versions"]),
+            supported=supported_versions(
+                arguments["versions"] or self._defaults.get("cluster_version_table"), arguments["etcd_versions"]
+            ),
             ports=[port_use(port, settings) for port in arguments["ports"] if is_used(port, settings)],
             unresolved=unresolved,
             run=list(task_vars["ansible_play_hosts_all"]),
@@ -285,12 +304,16 @@ class ActionModule(ActionBase):
         return Controller(
             ansible=release.__version__,
             ansible_minimum=arguments["ansible_version"],
-            missing_packages=tuple(name for name in arguments["controller_packages"] if importlib.util.find_spec(name) is None),
+            missing_packages=tuple(
+                name for name in arguments["controller_packages"] if importlib.util.find_spec(name) is None
+            ),
             missing_collections=tuple(name for name in arguments["controller_collections"] if not has_collection(name)),
             cluster_dir=cluster_dir,
             cluster_dir_mode=os.stat(cluster_dir).st_mode if exists else None,
             cluster_dir_writable=not exists or os.access(cluster_dir, os.W_OK),
-            inventory_dirs=tuple(os.path.abspath(source) for source in inventory.manager._sources if os.path.isdir(source)),
+            inventory_dirs=tuple(
+                os.path.abspath(source) for source in inventory.manager._sources if os.path.isdir(source)
+            ),
         )
 
     def _site(self, arguments: dict, plan: Plan, inventory: Inventory) -> Site:
@@ -304,7 +327,9 @@ class ActionModule(ActionBase):
         )
         if truth(arguments["probe_endpoint"]) and plan.setting("cluster_lb") != "external":
             authority = os.path.join(plan.controller.cluster_dir, "pki", "ca-bundle.pem")
-            site.probe = probe(plan.setting("cluster_endpoint_address"), plan.settings.get("cluster_endpoint_port"), authority)
+            site.probe = probe(
+                plan.setting("cluster_endpoint_address"), plan.settings.get("cluster_endpoint_port"), authority
+            )
         return site
 
     def _host(self, name: str, machine: Machine) -> Host:
@@ -342,7 +367,9 @@ def port_use(entry: dict, settings: dict) -> PortUse:
 
 def is_used(entry: dict, settings: dict) -> bool:
     """Whether all settings are as an entry's `where` wants them."""
-    return all(str(settings.get(name)).lower() == str(value).lower() for name, value in (entry.get("where") or {}).items())
+    return all(
+        str(settings.get(name)).lower() == str(value).lower() for name, value in (entry.get("where") or {}).items()
+    )
 
 
 def words(value) -> list[str]:

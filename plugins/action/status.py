@@ -11,9 +11,17 @@ import jinja2
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.hardway.kubernetes.plugins.action.certificate_info import need_cryptography
-from ansible_collections.hardway.kubernetes.plugins.module_utils import private_files, status, status_api
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common import files as private_files
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.status import api as status_api
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.status import evaluate as status
 
-TEMPLATE = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "roles", "status", "templates", "status.html.j2")
+TEMPLATE = os.path.join(
+    os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))),
+    "roles",
+    "status",
+    "templates",
+    "status.html.j2",
+)
 MODE = 0o600
 NUMBERS = {"type": "int"}
 
@@ -31,13 +39,19 @@ class ActionModule(ActionBase):
         del validation
         facts = {name: arguments[name] for name in ("cluster", "groups", "hosts", "plans", "controller")}
         facts["api"] = status_api.look(arguments["kubeconfig"], arguments["servers"], arguments["timeout"])
-        limits = {field.name: arguments[field.name] for field in fields(status.Settings) if arguments[field.name] is not None}
+        limits = {
+            field.name: arguments[field.name] for field in fields(status.Settings) if arguments[field.name] is not None
+        }
         page = status.judge(facts, status.Settings(**limits))
         path = arguments["path"]
         if path and not self._task.check_mode:
             trouble = write(path, as_html(page))
             if trouble:
-                page.findings.append(status.Finding(status.WARNING, path, trouble, "name a file in a directory that is there (status_path), or none"))
+                page.findings.append(
+                    status.Finding(
+                        status.WARNING, path, trouble, "name a file in a directory that is there (status_path), or none"
+                    )
+                )
                 path = ""
         return result | {
             "changed": False,
@@ -53,7 +67,9 @@ def as_html(page: status.Page) -> str:
     """One file without anything from elsewhere, and without a script. Every text is escaped."""
     with open(TEMPLATE, encoding="utf-8") as stream:
         text = stream.read()
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     return environment.from_string(text).render(page=page)
 
 

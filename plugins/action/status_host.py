@@ -12,7 +12,7 @@ from ansible.plugins.action import ActionBase
 
 from ansible_collections.hardway.kubernetes.plugins.action.certificate_info import need_cryptography, unread
 from ansible_collections.hardway.kubernetes.plugins.action.host_facts import clock_offset, error_text, failed_facts
-from ansible_collections.hardway.kubernetes.plugins.module_utils.certificate_report import described
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.certificates.report import described
 
 
 class ActionModule(ActionBase):
@@ -35,7 +35,12 @@ class ActionModule(ActionBase):
         facts = outcome.pop("facts") | {"reachable": True, "readable": True, "error": ""}
         facts["clock_offset"] = clock_offset(facts["time"], before, after)
         found = described(outcome.pop("found"), datetime.now(timezone.utc))
-        return result | outcome | {"reachable": True, "readable": True, "error": "", "ansible_facts": {"hardway_host": facts}} | found
+        return (
+            result
+            | outcome
+            | {"reachable": True, "readable": True, "error": "", "ansible_facts": {"hardway_host": facts}}
+            | found
+        )
 
 
 def failed(reachable: bool, error: str) -> dict:

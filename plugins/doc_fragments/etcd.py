@@ -1,6 +1,6 @@
 # Copyright: (c) the hardway.kubernetes contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The options of modules that speak to etcd; in code C(module_utils.etcd.argument_spec)."""
+"""The options of modules that speak to etcd; in code C(module_utils.etcd.client.argument_spec)."""
 
 from __future__ import annotations
 

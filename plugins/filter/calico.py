@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.hardway.kubernetes.plugins.module_utils.merging import merged
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.merge import merged
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 KIND = "CustomResourceDefinition"
@@ -43,7 +43,9 @@ def calico_objects(text: str, settings: Mapping) -> list[dict]:
     documents = [document for document in _documents(text) if document["kind"] not in (KIND, "Secret")]
     for document in documents:
         for container in _containers(document):
-            container["image"] = image(container["image"], str(settings.get("registry") or ""), str(settings.get("image_path") or ""))
+            container["image"] = image(
+                container["image"], str(settings.get("registry") or ""), str(settings.get("image_path") or "")
+            )
     if any(document["kind"] == "DaemonSet" for document in documents):
         _configure(documents, settings)
     return documents
@@ -53,7 +55,15 @@ def calico_keys(authority: str, certificate: str, key: str) -> list[dict]:
     """The Secret with which Calico's pods ask etcd."""
     values = {"ca": authority, "certificate": certificate, "key": key}
     data = {SECRET_KEYS[name]: base64.b64encode(str(value).encode()).decode() for name, value in values.items()}
-    return [{"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": {"name": SECRET, "namespace": "kube-system"}, "data": data}]
+    return [
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "type": "Opaque",
+            "metadata": {"name": SECRET, "namespace": "kube-system"},
+            "data": data,
+        }
+    ]
 
 
 def calico_resources(settings: Mapping, over: Mapping | None = None) -> list[dict]:
@@ -82,7 +92,12 @@ def calico_resources(settings: Mapping, over: Mapping | None = None) -> list[dic
     }
     spec = {
         "variant": "Calico",
-        "cni": {"type": "Calico", "ipam": {"type": "Calico"}, "binDir": str(settings["bin_dir"]), "confDir": "/etc/cni/net.d"},
+        "cni": {
+            "type": "Calico",
+            "ipam": {"type": "Calico"},
+            "binDir": str(settings["bin_dir"]),
+            "confDir": "/etc/cni/net.d",
+        },
         "calicoNetwork": network,
         # Both serve policies of the application layer alone, and are an image and a DaemonSet more.
         "flexVolumePath": "None",
@@ -91,7 +106,14 @@ def calico_resources(settings: Mapping, over: Mapping | None = None) -> list[dic
         **({"imagePath": str(settings["image_path"]).strip("/")} if settings.get("image_path") else {}),
     }
     group = "operator.tigera.io/v1"
-    found = [{"apiVersion": group, "kind": "Installation", "metadata": {"name": "default"}, "spec": merged(spec, _plain(over or {}))}]
+    found = [
+        {
+            "apiVersion": group,
+            "kind": "Installation",
+            "metadata": {"name": "default"},
+            "spec": merged(spec, _plain(over or {})),
+        }
+    ]
     if settings.get("apiserver"):
         found.append({"apiVersion": group, "kind": "APIServer", "metadata": {"name": "default"}, "spec": {}})
     return found
@@ -106,11 +128,13 @@ def image(reference: str, registry: str = "", path: str = "") -> str:
 
 def _documents(text: str) -> list[dict]:
     try:
-        documents = [document for document in yaml.load_all(str(text), LOADER) if document]  # noqa: S506 - a safe loader
+        documents = [document for document in yaml.load_all(str(text), LOADER) if document]
         if documents and all(document["kind"] and document["metadata"]["name"] for document in documents):
             return documents
     except (yaml.YAMLError, KeyError, TypeError) as error:
-        raise AnsibleFilterError(f"Calico's manifest is not a list of objects in YAML ({error}): look at what the mirror has under its address") from error
+        raise AnsibleFilterError(
+            f"Calico's manifest is not a list of objects in YAML ({error}): look at what the mirror has under its address"
+        ) from error
     raise AnsibleFilterError("Calico's manifest is empty: look at what the mirror has under its address")
 
 
@@ -118,7 +142,9 @@ def _encapsulation(settings: Mapping) -> tuple[str, str, str]:
     try:
         return ENCAPSULATIONS[settings["encapsulation"]]
     except KeyError as error:
-        raise AnsibleFilterError(f"cni_calico_encapsulation has no choice {error}; it has {', '.join(ENCAPSULATIONS)}") from error
+        raise AnsibleFilterError(
+            f"cni_calico_encapsulation has no choice {error}; it has {', '.join(ENCAPSULATIONS)}"
+        ) from error
 
 
 def _template(document: Mapping) -> dict:
@@ -137,7 +163,9 @@ def _one(items: list[dict], what: str, **wanted: str) -> dict:
         if all(values.get(key) == value for key, value in wanted.items()):
             return item
     described = " ".join(f"{value}" for value in wanted.values())
-    raise AnsibleFilterError(f"Calico's manifest has no {what} {described}: it is of a release that this collection does not know, see cluster_calico_version")
+    raise AnsibleFilterError(
+        f"Calico's manifest has no {what} {described}: it is of a release that this collection does not know, see cluster_calico_version"
+    )
 
 
 def _configure(documents: list[dict], settings: Mapping) -> None:
@@ -172,9 +200,13 @@ def _configure(documents: list[dict], settings: Mapping) -> None:
         for probe in ("livenessProbe", "readinessProbe"):
             command = container[probe]["exec"]["command"]
             command[:] = [word for word in command if not word.startswith("-bird-")]
-    _one(_template(node)["spec"]["volumes"], "volume", name="cni-bin-dir")["hostPath"]["path"] = str(settings["bin_dir"])
+    _one(_template(node)["spec"]["volumes"], "volume", name="cni-bin-dir")["hostPath"]["path"] = str(
+        settings["bin_dir"]
+    )
     # Read once, at the start of the pods: the configuration, and the certificate that they ask etcd with.
-    digest = hashlib.sha256(json.dumps([config["data"], str(settings.get("certificate") or "")], sort_keys=True).encode()).hexdigest()
+    digest = hashlib.sha256(
+        json.dumps([config["data"], str(settings.get("certificate") or "")], sort_keys=True).encode()
+    ).hexdigest()
     for document in (node, controllers):
         _template(document)["metadata"].setdefault("annotations", {})[CONFIGURATION] = digest
 
@@ -183,7 +215,11 @@ def _set_environment(container: dict, values: Mapping) -> None:
     """A value replaces what upstream has under its name; a null removes it."""
     environment = container.setdefault("env", [])
     for name, value in values.items():
-        wanted = [] if value is None else [{"name": str(name), "value": str(value).lower() if isinstance(value, bool) else str(value)}]
+        wanted = (
+            []
+            if value is None
+            else [{"name": str(name), "value": str(value).lower() if isinstance(value, bool) else str(value)}]
+        )
         places = [index for index, entry in enumerate(environment) if entry["name"] == name] or [len(environment)]
         environment[places[0] : places[0] + 1] = wanted
 
@@ -202,4 +238,9 @@ def _plain(value: Any) -> Any:
 
 class FilterModule:
     def filters(self) -> dict:
-        return {"calico_keys": calico_keys, "calico_kinds": calico_kinds, "calico_objects": calico_objects, "calico_resources": calico_resources}
+        return {
+            "calico_keys": calico_keys,
+            "calico_kinds": calico_kinds,
+            "calico_objects": calico_objects,
+            "calico_resources": calico_resources,
+        }

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.hardway.kubernetes.plugins.module_utils.certificate_report import report
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.certificates.report import report
 
 
-def certificate_report(hosts: Mapping, controller: Mapping | None = None, warn_days: int = 30, fail_days: int = 0) -> dict:
+def certificate_report(
+    hosts: Mapping, controller: Mapping | None = None, warn_days: int = 30, fail_days: int = 0
+) -> dict:
     return report(hosts, controller, days("warn_days", warn_days), days("fail_days", fail_days))
 
 

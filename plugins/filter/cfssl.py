@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """From cfssl's JSON files to the arguments of the module ``certificates``: documented in cfssl.yml."""
+
 from __future__ import annotations
 
 import difflib
@@ -12,7 +13,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.hardway.kubernetes.plugins.module_utils.pki_request import DEFAULT_PROFILES, InvalidRequest, parse_request
+
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.spec import (
+    DEFAULT_PROFILES,
+    InvalidRequest,
+    parse_request,
+)
 
 CONFIG = "ca-config.json"
 REQUEST_SUFFIX = "-csr.json"
@@ -33,7 +39,14 @@ REQUEST_SHAPE = {
     "names": [{"C": str, "ST": str, "L": str, "O": str, "OU": str}],
     "ca": {"expiry": str, "pathlen": int, "pathlenzero": bool},
 }
-TYPE_WORDS = {bool: "true or false", str: "a text", int: "a number", float: "a fraction", list: "a list", Mapping: "an object"}
+TYPE_WORDS = {
+    bool: "true or false",
+    str: "a text",
+    int: "a number",
+    float: "a fraction",
+    list: "a list",
+    Mapping: "an object",
+}
 # The module's arguments and the fields of the files that they come from.
 FIELDS = {
     "subject": "CN",
@@ -109,7 +122,11 @@ def _chosen(certificates: Mapping, problems: _Problems) -> dict[str, dict]:
     for name, entry in certificates.items():
         settings = {"file": entry} if isinstance(entry, str) else entry
         if not isinstance(settings, Mapping) or not settings.get("file") or set(settings) - {"file", "profile"}:
-            problems.add("certificates", str(name), "is neither a file's name nor a dictionary with file and profile; write {server: config.json}")
+            problems.add(
+                "certificates",
+                str(name),
+                "is neither a file's name nor a dictionary with file and profile; write {server: config.json}",
+            )
         else:
             chosen[str(name)] = {key: str(value) for key, value in settings.items()}
     problems.end()
@@ -134,9 +151,17 @@ def _paths(source: object, named: list[str], problems: _Problems) -> list[str]:
     for path in [source] if isinstance(source, str) else list(source):
         absolute = os.path.abspath(os.path.expanduser(str(path)))
         if os.path.isdir(absolute):
-            names = sorted(name for name in os.listdir(absolute) if name == CONFIG or name.endswith(REQUEST_SUFFIX) or name in named)
+            names = sorted(
+                name
+                for name in os.listdir(absolute)
+                if name == CONFIG or name.endswith(REQUEST_SUFFIX) or name in named
+            )
             if not names:
-                problems.add(absolute, "", f"holds neither {CONFIG} nor any *{REQUEST_SUFFIX}; name the directory that does, or the files themselves")
+                problems.add(
+                    absolute,
+                    "",
+                    f"holds neither {CONFIG} nor any *{REQUEST_SUFFIX}; name the directory that does, or the files themselves",
+                )
             paths.update(dict.fromkeys(os.path.join(absolute, name) for name in names))
         else:
             paths[absolute] = None
@@ -152,7 +177,9 @@ def _text(path: str, problems: _Problems) -> str | None:
     except UnicodeDecodeError as error:
         problems.add(path, "", f"is not UTF-8 (byte {error.start}); save it as such")
     except OSError as error:
-        problems.add(path, "", f"{error.strerror}; name a file of cfssl, or a directory with such files, on the controller")
+        problems.add(
+            path, "", f"{error.strerror}; name a file of cfssl, or a directory with such files, on the controller"
+        )
     return None
 
 
@@ -162,7 +189,11 @@ def _parsed(place: str, text: object, problems: _Problems) -> dict | None:
     try:
         data = json.loads(text) if isinstance(text, str) else text
     except json.JSONDecodeError as error:
-        problems.add(place, f"line {error.lineno}, column {error.colno}", f"is not JSON ({error.msg}); look for a comma or a bracket too many or too few")
+        problems.add(
+            place,
+            f"line {error.lineno}, column {error.colno}",
+            f"is not JSON ({error.msg}); look for a comma or a bracket too many or too few",
+        )
         return None
     if not isinstance(data, Mapping):
         problems.add(place, "", f"holds {_type_word(data)}, not an object in braces")
@@ -194,7 +225,13 @@ def _shaped(value: object, shape: object, place: str, where: str, problems: _Pro
             return []
         return [_shaped(item, shape[0], place, f"{where}[{number}]", problems) for number, item in enumerate(value)]
     if not isinstance(value, shape) or isinstance(value, bool) != (shape is bool):
-        mend = "; write it without quotes" if shape in (int, bool) and isinstance(value, str) else "; write it in quotes" if shape is str else ""
+        mend = (
+            "; write it without quotes"
+            if shape in (int, bool) and isinstance(value, str)
+            else "; write it in quotes"
+            if shape is str
+            else ""
+        )
         problems.add(place, where, f"is {_type_word(value)}, not {TYPE_WORDS[shape]}{mend}")
     return value
 
@@ -210,7 +247,9 @@ def _shaped_object(value: Mapping, shape: dict, place: str, where: str, problems
             # cfssl passes over what it does not know; a misspelt `hosts` then makes a certificate without names.
             near = difflib.get_close_matches(str(key).lower(), list(known), 1)
             mend = f"'{known[near[0]]}' is near" if near else "remove it"
-            problems.add(place, inner, f"is not a field that the module certificates has; there are {', '.join(shape)}: {mend}")
+            problems.add(
+                place, inner, f"is not a field that the module certificates has; there are {', '.join(shape)}: {mend}"
+            )
         elif item is not None:
             found[name] = _shaped(item, shape.get(ANY) or shape[name], place, inner, problems)
     return found
@@ -222,7 +261,15 @@ def _shaped_object(value: Mapping, shape: dict, place: str, where: str, problems
 class _Request:
     """The files as arguments of the module, and where in the files each of them comes from."""
 
-    def __init__(self, files: list[_File], authority: str, profile: str, chosen: dict[str, dict], adopt: Mapping | None, problems: _Problems) -> None:
+    def __init__(
+        self,
+        files: list[_File],
+        authority: str,
+        profile: str,
+        chosen: dict[str, dict],
+        adopt: Mapping | None,
+        problems: _Problems,
+    ) -> None:
         self.authority = authority
         self.profile = profile
         self.chosen = chosen
@@ -236,7 +283,9 @@ class _Request:
     def _one(self, files: list[_File], what: str, mend: str = "") -> _File | None:
         if len(files) > 1:
             places = _listed([file.place for file in files])
-            self.problems.add(places, "", f"each is {what}, and one is what counts; {mend}call the filter once for each authority")
+            self.problems.add(
+                places, "", f"each is {what}, and one is what counts; {mend}call the filter once for each authority"
+            )
         return files[0] if files else None
 
     def arguments(self) -> dict:
@@ -249,7 +298,11 @@ class _Request:
 
     def _authorities(self) -> list[dict]:
         requests = [file for file in self.requests if file.is_authority]
-        file = self._one(requests, f"an authority's (by a section 'ca', or by the name {AUTHORITY_REQUEST})", "remove the section, or ")
+        file = self._one(
+            requests,
+            f"an authority's (by a section 'ca', or by the name {AUTHORITY_REQUEST})",
+            "remove the section, or ",
+        )
         if self.adopt:
             return [{"name": self.authority, "adopt": dict(self.adopt)}]
         if file is None:
@@ -273,8 +326,14 @@ class _Request:
         for name, entry in self.chosen.items():
             matching = [file for file in leaves if entry["file"] in (file.name, file.place)]
             if len(matching) != 1:
-                problem = "is not among the files" if not matching else "is the name of several files; write its whole path"
-                self.problems.add("certificates", f"{name}.file", f"'{entry['file']}' {problem}; there are {_listed([file.place for file in leaves])}")
+                problem = (
+                    "is not among the files" if not matching else "is the name of several files; write its whole path"
+                )
+                self.problems.add(
+                    "certificates",
+                    f"{name}.file",
+                    f"'{entry['file']}' {problem}; there are {_listed([file.place for file in leaves])}",
+                )
                 continue
             used.add(matching[0].place)
             found.append((name, matching[0], entry.get("profile", "")))
@@ -299,7 +358,9 @@ class _Request:
         if asked or not self.config:
             asked = asked or "kubernetes"
             if asked not in known:
-                self.problems.add(file.place, "profile", f"'{asked}' is not a profile of {place}; there are {_listed(known)}")
+                self.problems.add(
+                    file.place, "profile", f"'{asked}' is not a profile of {place}; there are {_listed(known)}"
+                )
             return asked
         if len(known) == 1:
             return next(iter(known))

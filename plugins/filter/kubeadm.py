@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import yaml
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.hardway.kubernetes.plugins.module_utils.merging import argument, merged
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.merge import argument, merged
 
 try:
     from cryptography import x509
@@ -28,10 +28,16 @@ def kubeadm_documents(text: str, over: Mapping | None = None) -> str:
     try:
         documents = [document for document in yaml.safe_load_all(text) if document]
     except yaml.YAMLError as error:
-        raise AnsibleFilterError(f"kubeadm_documents: not YAML once rendered, look at the settings that it uses: {error}") from error
+        raise AnsibleFilterError(
+            f"kubeadm_documents: not YAML once rendered, look at the settings that it uses: {error}"
+        ) from error
     kinds = [document["kind"] for document in documents]
     given = {kind: by_name(document) for kind, document in (over or {}).items() if kind in kinds}
-    return yaml.safe_dump_all([as_lists(merged(by_name(document), given.get(document["kind"], {}))) for document in documents], sort_keys=False, width=1000)
+    return yaml.safe_dump_all(
+        [as_lists(merged(by_name(document), given.get(document["kind"], {}))) for document in documents],
+        sort_keys=False,
+        width=1000,
+    )
 
 
 def by_name(value, key=""):
@@ -41,7 +47,10 @@ def by_name(value, key=""):
     if isinstance(value, list) and key in ARGUMENTS:
         return {str(entry["name"]): by_name(entry.get("value", "")) for entry in value}
     if isinstance(value, list) and key in NAMED:
-        return {str(entry["name"]): {part: by_name(item) for part, item in entry.items() if part != "name"} for entry in value}
+        return {
+            str(entry["name"]): {part: by_name(item) for part, item in entry.items() if part != "name"}
+            for entry in value
+        }
     return [by_name(item) for item in value] if isinstance(value, list) else _plain(value)
 
 
@@ -68,7 +77,10 @@ def ca_hashes(bundle: str) -> list[str]:
     if x509 is None:
         raise AnsibleFilterError("ca_hashes: needs the Python library cryptography on the controller")
     return [
-        "sha256:" + hashlib.sha256(certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
+        "sha256:"
+        + hashlib.sha256(
+            certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        ).hexdigest()
         for certificate in x509.load_pem_x509_certificates(bundle.encode())
     ]
 

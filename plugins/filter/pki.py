@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """From the inventory to the arguments of the module ``certificates``: documented in the files beside this one."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -48,7 +49,9 @@ def nth_address(network: str, n: int) -> str:
         block = netaddr.IPNetwork(str(network))
         return str(block[int(n)])
     except (netaddr.AddrFormatError, ValueError) as error:
-        raise AnsibleFilterError(f"nth_address: '{network}' is not a network such as 10.96.0.0/16, or {n} no number ({error})") from error
+        raise AnsibleFilterError(
+            f"nth_address: '{network}' is not a network such as 10.96.0.0/16, or {n} no number ({error})"
+        ) from error
     except IndexError as error:
         raise AnsibleFilterError(f"nth_address: {network} has no address number {n}") from error
 
@@ -91,20 +94,38 @@ def pki(
     common = {name: value for name, value in (subject or {}).items() if name in ("C", "ST", "L", "OU")}
     defaults = {"validity": certificate_validity, "key": dict(key or {})}
     lasting_key = dict(authority_key or key or {})
-    described = [
-        {**defaults, **leaf, "subject": {**common, **leaf["subject"]}} for leaf in leaves
-    ] + [{**defaults, **extra} for extra in certificates]
+    described = [{**defaults, **leaf, "subject": {**common, **leaf["subject"]}} for leaf in leaves] + [
+        {**defaults, **extra} for extra in certificates
+    ]
     return {
         "authorities": [
-            _authority(line, generation, cluster_name, dict(subject or {}), lasting_key, authority_validity, single, adopt or {})
+            _authority(
+                line,
+                generation,
+                cluster_name,
+                dict(subject or {}),
+                lasting_key,
+                authority_validity,
+                single,
+                adopt or {},
+            )
             for line in map(lines.get, AUTHORITIES)
             for generation in line.trusted
         ],
         "certificates": [
-            {**leaf, "authority": lines[leaf["authority"]].active_file if leaf["authority"] in lines else leaf["authority"]} for leaf in described
+            {
+                **leaf,
+                "authority": lines[leaf["authority"]].active_file if leaf["authority"] in lines else leaf["authority"],
+            }
+            for leaf in described
         ],
-        "keys": [_key(lines["service-account"], generation, lasting_key) for generation in lines["service-account"].trusted]
-        + [_key(lines["encryption"], generation, {"type": "random", "size": 32}) for generation in lines["encryption"].trusted],
+        "keys": [
+            _key(lines["service-account"], generation, lasting_key) for generation in lines["service-account"].trusted
+        ]
+        + [
+            _key(lines["encryption"], generation, {"type": "random", "size": 32})
+            for generation in lines["encryption"].trusted
+        ],
         "bundles": [
             *({"name": f"{name}-bundle", "authorities": lines[name].files} for name in AUTHORITIES),
             {"name": "client-ca", "authorities": lines["ca"].files + lines["kubelet-ca"].files},
@@ -123,7 +144,10 @@ class Line:
 
     @classmethod
     def of(cls, name: str, generations: Mapping | None, single: bool = False) -> Line:
-        known = (generations or {}).get("ca" if single and name in AUTHORITIES else name) or {"trusted": [1], "active": 1}
+        known = (generations or {}).get("ca" if single and name in AUTHORITIES else name) or {
+            "trusted": [1],
+            "active": 1,
+        }
         return cls(name, tuple(known["trusted"]), known["active"])
 
     def file(self, generation: int) -> str:
@@ -145,7 +169,16 @@ def generation_names(generations: Mapping, single: bool = False) -> dict:
     return {line.name: {"active": line.active_file, "trusted": line.files} for line in lines}
 
 
-def _authority(line: Line, generation: int, cluster_name: str, subject: dict, key: dict, validity: str, single: bool, adopt: Mapping) -> dict:
+def _authority(
+    line: Line,
+    generation: int,
+    cluster_name: str,
+    subject: dict,
+    key: dict,
+    validity: str,
+    single: bool,
+    adopt: Mapping,
+) -> dict:
     name = line.file(generation)
     if generation != line.trusted[-1]:
         # The settings tell what the newest is; an older one is what it is.
@@ -165,7 +198,9 @@ def _key(line: Line, generation: int, settings: dict) -> dict:
     return {"name": line.file(generation), **settings, **({} if generation == line.trusted[-1] else {"existing": True})}
 
 
-def _apiserver_names(endpoint_address: str, endpoint_name: str, service_network: str, dns_domain: str, extra: Iterable[str]) -> list[str]:
+def _apiserver_names(
+    endpoint_address: str, endpoint_name: str, service_network: str, dns_domain: str, extra: Iterable[str]
+) -> list[str]:
     networks = [network.strip() for network in str(service_network).split(",") if network.strip()]
     return [
         str(endpoint_address),
@@ -180,20 +215,43 @@ def _apiserver_names(endpoint_address: str, endpoint_name: str, service_network:
     ]
 
 
-def _leaf(name: str, authority: str, profile: str, common_name: str = "", organization: str = "", hosts: Iterable[str] = ()) -> dict:
+def _leaf(
+    name: str, authority: str, profile: str, common_name: str = "", organization: str = "", hosts: Iterable[str] = ()
+) -> dict:
     subject = {"O": organization, "CN": common_name or name} if organization else {"CN": common_name or name}
-    return {"name": name, "authority": authority, "profile": profile, "subject": subject, "hosts": list(dict.fromkeys(hosts))}
+    return {
+        "name": name,
+        "authority": authority,
+        "profile": profile,
+        "subject": subject,
+        "hosts": list(dict.fromkeys(hosts)),
+    }
 
 
 def _etcd(hosts: Iterable[Mapping], extra: Iterable[str]) -> list[dict]:
     return [
-        _leaf(f"etcd-{host['name']}", "etcd-ca", "peer", host["name"], hosts=[host["name"], host["address"], *LOOPBACK, *(str(name) for name in extra)])
+        _leaf(
+            f"etcd-{host['name']}",
+            "etcd-ca",
+            "peer",
+            host["name"],
+            hosts=[host["name"], host["address"], *LOOPBACK, *(str(name) for name in extra)],
+        )
         for host in hosts
     ]
 
 
 def _apiserver(hosts: Iterable[Mapping], names: list[str]) -> list[dict]:
-    return [_leaf(f"kube-apiserver-{host['name']}", "ca", "server", "kube-apiserver", hosts=[host["name"], host["address"], *names]) for host in hosts]
+    return [
+        _leaf(
+            f"kube-apiserver-{host['name']}",
+            "ca",
+            "server",
+            "kube-apiserver",
+            hosts=[host["name"], host["address"], *names],
+        )
+        for host in hosts
+    ]
 
 
 def _clients() -> list[dict]:
@@ -213,10 +271,21 @@ def _kubeadm(masters: Iterable[Mapping]) -> list[dict]:
     """Without the authorities' keys kubeadm wants kubeconfigs that are there: of itself, and of each master's kubelet, which renews it at once."""
     return [
         _leaf("kubeadm-admin", "ca", "client", "kubernetes-admin", "kubeadm:cluster-admins"),
-        *(_leaf(f"kubelet-client-{host['name']}", "kubelet-ca", "client", f"system:node:{host['name']}", "system:nodes") for host in masters),
+        *(
+            _leaf(
+                f"kubelet-client-{host['name']}", "kubelet-ca", "client", f"system:node:{host['name']}", "system:nodes"
+            )
+            for host in masters
+        ),
     ]
 
 
 class FilterModule:
     def filters(self) -> dict:
-        return {"generation_names": generation_names, "members": members, "nth_address": nth_address, "pki": pki, "urls": urls}
+        return {
+            "generation_names": generation_names,
+            "members": members,
+            "nth_address": nth_address,
+            "pki": pki,
+            "urls": urls,
+        }

@@ -98,8 +98,9 @@ locked:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hardway.kubernetes.plugins.module_utils import artifact_lock
-from ansible_collections.hardway.kubernetes.plugins.module_utils.private_files import FileRefused
+
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.files import FileRefused
+from ansible_collections.hardway.kubernetes.plugins.module_utils.component import artifact_lock
 
 
 def main():
@@ -116,7 +117,9 @@ def main():
     parameters = module.params
     try:
         wanted = [artifact_lock.Wanted.from_entry(name, entry) for name, entry in parameters["artifacts"].items()]
-        resolution = artifact_lock.resolve(wanted, parameters["mirror"], parameters["lock"], parameters["timeout"], parameters["verify"])
+        resolution = artifact_lock.resolve(
+            wanted, parameters["mirror"], parameters["lock"], parameters["timeout"], parameters["verify"]
+        )
         if resolution.learnt and not module.check_mode:
             artifact_lock.write(parameters["lock"], resolution.after)
     except (artifact_lock.ArtifactError, FileRefused, OSError) as error:

@@ -200,7 +200,9 @@ import os
 from datetime import datetime, timezone
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.hardway.kubernetes.plugins.module_utils import backup, private_files
+
+from ansible_collections.hardway.kubernetes.plugins.module_utils.backup import archive as backup
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common import files as private_files
 
 
 def make(module: AnsibleModule) -> dict:
@@ -219,7 +221,9 @@ def make(module: AnsibleModule) -> dict:
     before = [archive.name for archive in backup.archives(order.directory, order.cluster)]
     made = backup.make(order, module.check_mode)
     for archive in made.damaged:
-        module.warn(f"{archive.path} is damaged or cannot be judged. It does not count as a backup; look at its disk, and remove it")
+        module.warn(
+            f"{archive.path} is damaged or cannot be judged. It does not count as a backup; look at its disk, and remove it"
+        )
     gone = [archive.name for archive in made.removed]
     after = [made.archive.name, *(name for name in before if name not in gone)]
     return {
@@ -245,7 +249,9 @@ def verify(module: AnsibleModule) -> dict:
     if not path:
         found = backup.archives(params["path"], params["cluster"])
         if not found:
-            raise backup.BackupError(f"{params['path']} has no archive of {params['cluster']}. Make one with state: present, or name it (archive)")
+            raise backup.BackupError(
+                f"{params['path']} has no archive of {params['cluster']}. Make one with state: present, or name it (archive)"
+            )
         path = found[0].path
     manifest = backup.verify(path, backup.read_identities(params["identity"]) if params["identity"] else ())
     return {
@@ -268,7 +274,11 @@ def main() -> None:
                 "type": "list",
                 "elements": "dict",
                 "default": [],
-                "options": {"src": {"type": "path", "required": True}, "dest": {"type": "str", "required": True}, "sha256": {"type": "str"}},
+                "options": {
+                    "src": {"type": "path", "required": True},
+                    "dest": {"type": "str", "required": True},
+                    "sha256": {"type": "str"},
+                },
             },
             "settings": {"type": "json", "no_log": True},
             "versions": {"type": "dict", "default": {}},
@@ -283,11 +293,16 @@ def main() -> None:
     )
     params = module.params
     if backup.PYRAGE_IMPORT_ERROR and (params["recipients"] or params["identity"]):
-        module.fail_json(msg=missing_required_lib("pyrage", reason="for encrypted archives"), exception=backup.PYRAGE_IMPORT_ERROR)
+        module.fail_json(
+            msg=missing_required_lib("pyrage", reason="for encrypted archives"), exception=backup.PYRAGE_IMPORT_ERROR
+        )
     try:
         if params["state"] == "listed":
             now = datetime.now(timezone.utc)
-            result = {"changed": False, "archives": [archive.report(now) for archive in backup.archives(params["path"], params["cluster"])]}
+            result = {
+                "changed": False,
+                "archives": [archive.report(now) for archive in backup.archives(params["path"], params["cluster"])],
+            }
         else:
             result = make(module) if params["state"] == "present" else verify(module)
     except backup.Refused as error:

@@ -75,7 +75,9 @@ manifest:
 """
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.hardway.kubernetes.plugins.module_utils import backup, private_files
+
+from ansible_collections.hardway.kubernetes.plugins.module_utils.backup import archive as backup
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common import files as private_files
 
 
 def main() -> None:
@@ -89,7 +91,9 @@ def main() -> None:
     )
     params = module.params
     if backup.PYRAGE_IMPORT_ERROR and params["identity"]:
-        module.fail_json(msg=missing_required_lib("pyrage", reason="for encrypted archives"), exception=backup.PYRAGE_IMPORT_ERROR)
+        module.fail_json(
+            msg=missing_required_lib("pyrage", reason="for encrypted archives"), exception=backup.PYRAGE_IMPORT_ERROR
+        )
     try:
         identities = backup.read_identities(params["identity"]) if params["identity"] else ()
         manifest, changed = backup.extract(params["archive"], params["path"], identities, module.check_mode)

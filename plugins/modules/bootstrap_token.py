@@ -144,15 +144,8 @@ import datetime
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.hardway.kubernetes.plugins.module_utils.api import (
-    YAML_IMPORT_ERROR,
-    Api,
-    ApiError,
-    ApiUnreachable,
-    KubeconfigError,
-    argument_spec,
-)
-from ansible_collections.hardway.kubernetes.plugins.module_utils.bootstrap_token import (
+
+from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.bootstrap_token import (
     USAGES,
     Token,
     TokenError,
@@ -161,6 +154,14 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.bootstrap_token
     random_word,
     read_duration,
     reconcile,
+)
+from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import (
+    YAML_IMPORT_ERROR,
+    Api,
+    ApiError,
+    ApiUnreachable,
+    KubeconfigError,
+    argument_spec,
 )
 
 

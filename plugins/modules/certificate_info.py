@@ -168,7 +168,7 @@ error:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.hardway.kubernetes.plugins.module_utils.certificate_info import gather
+from ansible_collections.hardway.kubernetes.plugins.module_utils.host.certificates import gather
 
 
 def main() -> None:

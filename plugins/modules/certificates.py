@@ -336,10 +336,11 @@ problems:
 from typing import NoReturn
 
 from ansible.module_utils.basic import AnsibleModule, _load_params, missing_required_lib
-from ansible_collections.hardway.kubernetes.plugins.module_utils import pki
-from ansible_collections.hardway.kubernetes.plugins.module_utils.pki_request import InvalidRequest, parse_request
-from ansible_collections.hardway.kubernetes.plugins.module_utils.pki_x509 import CRYPTOGRAPHY_IMPORT_ERROR
-from ansible_collections.hardway.kubernetes.plugins.module_utils.private_files import FileRefused
+
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.files import FileRefused
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki import plan as pki
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.spec import InvalidRequest, parse_request
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.x509 import CRYPTOGRAPHY_IMPORT_ERROR
 
 
 def argument_spec() -> dict:
@@ -456,7 +457,9 @@ def main() -> None:
     except InvalidRequest as error:
         module.fail_json(msg=_invalid(error.problems), problems=error.problems, path=path)
     except pki.Refused as error:
-        module.fail_json(msg=f"{path} stands against the request, nothing was written:\n{error}", problems=error.problems, path=path)
+        module.fail_json(
+            msg=f"{path} stands against the request, nothing was written:\n{error}", problems=error.problems, path=path
+        )
     except FileRefused as error:
         module.fail_json(msg=str(error), problems=[str(error)], path=path)
     except OSError as error:

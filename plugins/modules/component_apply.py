@@ -58,25 +58,26 @@ import base64
 import zlib
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hardway.kubernetes.plugins.module_utils import component
+
+from ansible_collections.hardway.kubernetes.plugins.module_utils.component import reconcile as component
 
 
 def main():
     module = AnsibleModule(
         argument_spec={
-            'payload': {'type': 'str', 'required': True, 'no_log': True},
-            'defer_restart': {'type': 'bool', 'default': False},
+            "payload": {"type": "str", "required": True, "no_log": True},
+            "defer_restart": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
-    payload = zlib.decompress(base64.b64decode(module.params['payload'])).decode()
+    payload = zlib.decompress(base64.b64decode(module.params["payload"])).decode()
     try:
-        result = component.reconcile(component.from_payload(payload), module.check_mode, module.params['defer_restart'])
+        result = component.reconcile(component.from_payload(payload), module.check_mode, module.params["defer_restart"])
     except (component.ComponentError, OSError) as error:
         module.fail_json(msg=str(error))
     # The payload holds keys: neither it nor what it was made from goes back.
-    module.exit_json(invocation={'module_args': {}}, **result)
+    module.exit_json(invocation={"module_args": {}}, **result)
 
 
-if __name__ == '__main__':
+if __name__ == "__main__":
     main()

@@ -93,7 +93,7 @@ import zlib
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.hardway.kubernetes.plugins.module_utils import component
+from ansible_collections.hardway.kubernetes.plugins.module_utils.component import reconcile as component
 
 
 def plan(payload: str) -> dict:
@@ -115,7 +115,9 @@ def main() -> None:
         supports_check_mode=True,
     )
     # The payloads hold keys: nothing of them goes back.
-    module.exit_json(changed=False, planned=[plan(payload) for payload in module.params["payloads"]], invocation={"module_args": {}})
+    module.exit_json(
+        changed=False, planned=[plan(payload) for payload in module.params["payloads"]], invocation={"module_args": {}}
+    )
 
 
 if __name__ == "__main__":

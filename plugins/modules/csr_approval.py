@@ -137,7 +137,8 @@ import time
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.hardway.kubernetes.plugins.module_utils.api import (
+
+from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import (
     YAML_IMPORT_ERROR,
     Api,
     ApiError,
@@ -146,7 +147,13 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.api import (
     argument_spec,
     is_temporary,
 )
-from ansible_collections.hardway.kubernetes.plugins.module_utils.csr import CRYPTOGRAPHY_IMPORT_ERROR, Approver, InventoryError, Verdict, read_nodes
+from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.csr import (
+    CRYPTOGRAPHY_IMPORT_ERROR,
+    Approver,
+    InventoryError,
+    Verdict,
+    read_nodes,
+)
 
 INTERVAL = 0.4
 
@@ -171,10 +178,15 @@ def wait(approver: Approver, timeout: float) -> str:
 
 
 def result_of(approver: Approver, approved: list[Verdict], denied: list[Verdict], started: float) -> dict[str, t.Any]:
-    decided = [(verdict, "approved") for verdict in approved] + [(verdict, "denied") for verdict in denied if approver.deny]
+    decided = [(verdict, "approved") for verdict in approved] + [
+        (verdict, "denied") for verdict in denied if approver.deny
+    ]
 
     def lines(states: t.Iterable[tuple[Verdict, str]]) -> str:
-        return "".join(f"{verdict.request.name} ({verdict.node}, {verdict.report()['certificate']}): {state}\n" for verdict, state in states)
+        return "".join(
+            f"{verdict.request.name} ({verdict.node}, {verdict.report()['certificate']}): {state}\n"
+            for verdict, state in states
+        )
 
     return {
         "changed": bool(decided),
@@ -199,7 +211,10 @@ def main() -> None:
                 "type": "list",
                 "elements": "dict",
                 "required": True,
-                "options": {"name": {"type": "str", "required": True}, "addresses": {"type": "list", "elements": "str", "default": []}},
+                "options": {
+                    "name": {"type": "str", "required": True},
+                    "addresses": {"type": "list", "elements": "str", "default": []},
+                },
             },
             inventory={"type": "list", "elements": "str"},
             deny={"type": "bool", "default": True},
@@ -219,14 +234,18 @@ def main() -> None:
             verdicts = approver.look()
             approver.probe()
             approved = [verdict for verdict in verdicts if verdict.action == "approve"]
-            module.exit_json(**result_of(approver, approved, [verdict for verdict in verdicts if verdict.action == "deny"], started))
+            module.exit_json(
+                **result_of(approver, approved, [verdict for verdict in verdicts if verdict.action == "deny"], started)
+            )
         failure = wait(approver, params["timeout"])
     except (InventoryError, KubeconfigError, ApiError, ApiUnreachable) as error:
         module.fail_json(msg=str(error))
     result = result_of(approver, approver.approved, list(approver.denied.values()), started)
     for verdict in approver.denied.values():
         told, what = verdict.report(), "denied" if params["deny"] else "not approved"
-        module.warn(f"request {told['name']} ({told['certificate']}) for {told['node'] or 'no node'} was {what}: {'; '.join(verdict.reasons)}")
+        module.warn(
+            f"request {told['name']} ({told['certificate']}) for {told['node'] or 'no node'} was {what}: {'; '.join(verdict.reasons)}"
+        )
     if failure:
         waiting = ", ".join(state.name for state in approver.missing)
         module.fail_json(msg=f"{waiting or 'the API'} not ready within {params['timeout']} s.\n{failure}", **result)

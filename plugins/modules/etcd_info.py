@@ -134,7 +134,8 @@ members:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hardway.kubernetes.plugins.module_utils import etcd
+
+from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd import client as etcd
 
 
 def main() -> None:

@@ -63,11 +63,15 @@ written:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hardway.kubernetes.plugins.module_utils import etcd, etcd_keys
+
+from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd import client as etcd
+from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd import keys as etcd_keys
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=etcd.argument_spec(revision={"type": "int"}, since={"type": "int"}), supports_check_mode=True)
+    module = AnsibleModule(
+        argument_spec=etcd.argument_spec(revision={"type": "int"}, since={"type": "int"}), supports_check_mode=True
+    )
     params = module.params
     try:
         found = etcd_keys.read(etcd.of_module(params), params["revision"], params["since"])

@@ -144,8 +144,10 @@ problems:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hardway.kubernetes.plugins.module_utils import etcd, etcd_maintenance
-from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd_maintenance import Wanted
+
+from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd import client as etcd
+from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd import maintenance as etcd_maintenance
+from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd.maintenance import Wanted
 
 
 def main() -> None:

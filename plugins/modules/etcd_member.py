@@ -145,8 +145,16 @@ problems:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hardway.kubernetes.plugins.module_utils import etcd
-from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd_member import Outcome, Wanted, check, diff, found, reconcile
+
+from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd import client as etcd
+from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd.membership import (
+    Outcome,
+    Wanted,
+    check,
+    diff,
+    found,
+    reconcile,
+)
 
 
 def result(outcome: Outcome, wanted: Wanted) -> dict:
@@ -160,7 +168,9 @@ def result(outcome: Outcome, wanted: Wanted) -> dict:
         "leader": leader.name if leader else "",
     }
     if wanted.present:
-        answer.update(initial_cluster=after.initial_cluster(wanted.name, wanted.peer_urls), initial_cluster_state="existing")
+        answer.update(
+            initial_cluster=after.initial_cluster(wanted.name, wanted.peer_urls), initial_cluster_state="existing"
+        )
     return answer
 
 

@@ -140,7 +140,10 @@ old_data:
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hardway.kubernetes.plugins.module_utils import etcd, etcd_snapshot, private_files
+
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common import files as private_files
+from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd import client as etcd
+from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd import snapshot as etcd_snapshot
 
 
 def main() -> None:
@@ -186,7 +189,12 @@ def main() -> None:
     if module._diff and restored.changed:
         before = f"data of a member, kept as {restored.old_data}\n" if restored.old_data else "no data\n"
         after = f"data of {params['name']} from revision {snapshot.revision}, {snapshot.total_keys} keys\n"
-        result["diff"] = {"before_header": params["data_dir"], "after_header": params["data_dir"], "before": before, "after": after}
+        result["diff"] = {
+            "before_header": params["data_dir"],
+            "after_header": params["data_dir"],
+            "before": before,
+            "after": after,
+        }
     module.exit_json(**result)
 
 

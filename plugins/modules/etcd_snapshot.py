@@ -143,7 +143,10 @@ version:
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hardway.kubernetes.plugins.module_utils import etcd, etcd_snapshot, private_files
+
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common import files as private_files
+from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd import client as etcd
+from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd import snapshot as etcd_snapshot
 
 
 def take(module: AnsibleModule, commands: etcd_snapshot.Commands) -> dict:
@@ -156,16 +159,25 @@ def take(module: AnsibleModule, commands: etcd_snapshot.Commands) -> dict:
         endpoint, revision = etcd_snapshot.source(client, params["consistent"])
         result = {"path": params["path"], "revision": revision, "endpoint": endpoint}
     else:
-        tls = {"cacert": params["ca"], "cert": params["certificate"], "key": params["key"]} if client.endpoints[0].startswith("https") else {}
+        tls = (
+            {"cacert": params["ca"], "cert": params["certificate"], "key": params["key"]}
+            if client.endpoints[0].startswith("https")
+            else {}
+        )
         options = [f"--{name}={path}" for name, path in tls.items() if path]
         path = os.path.join(directory, os.path.basename(params["path"]))
-        result = {**etcd_snapshot.take(commands, client, options, path, params["consistent"]).report(), "endpoint": client.endpoints[0]}
+        result = {
+            **etcd_snapshot.take(commands, client, options, path, params["consistent"]).report(),
+            "endpoint": client.endpoints[0],
+        }
     return {"changed": True, **result}
 
 
 def salvage(module: AnsibleModule, commands: etcd_snapshot.Commands) -> dict:
     params = module.params
-    survivor = etcd_snapshot.Survivor(params["data_dir"], params["name"], params["ca"], params["certificate"], params["key"])
+    survivor = etcd_snapshot.Survivor(
+        params["data_dir"], params["name"], params["ca"], params["certificate"], params["key"]
+    )
     tls = etcd.read_tls(params["ca"], params["certificate"], params["key"])
     if module.check_mode:
         return {"changed": True, "path": params["path"]}
@@ -201,7 +213,12 @@ def main() -> None:
     except OSError as error:
         module.fail_json(msg=f"{error.filename or params['path']}: {error.strerror}")
     if module._diff:
-        result["diff"] = {"before_header": params["path"], "after_header": params["path"], "before": "", "after": told(result)}
+        result["diff"] = {
+            "before_header": params["path"],
+            "after_header": params["path"],
+            "before": "",
+            "after": told(result),
+        }
     module.exit_json(**result)
 
 

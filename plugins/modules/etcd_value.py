@@ -53,7 +53,9 @@ before:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hardway.kubernetes.plugins.module_utils import etcd, etcd_value
+
+from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd import client as etcd
+from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd import value as etcd_value
 
 
 def main() -> None:
@@ -68,7 +70,12 @@ def main() -> None:
             etcd_value.write(client, params["name"], params["value"])
     except etcd.EtcdError as error:
         module.fail_json(msg=f"{params['name']}: {error}")
-    shown = {"before_header": params["name"], "after_header": params["name"], "before": before or "", "after": params["value"]}
+    shown = {
+        "before_header": params["name"],
+        "after_header": params["name"],
+        "before": before or "",
+        "after": params["value"],
+    }
     module.exit_json(changed=changed, before=before, diff=shown)
 
 

@@ -257,7 +257,7 @@ ansible_facts:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.hardway.kubernetes.plugins.module_utils.host_facts import DEFAULTS, read
+from ansible_collections.hardway.kubernetes.plugins.module_utils.host.facts import DEFAULTS, read
 
 
 def texts(name: str) -> dict:
@@ -268,7 +268,10 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             **{name: texts(name) for name in ("paths", "units", "commands", "features")},
-            **{name: {"type": "str", "default": DEFAULTS[name]} for name in ("kubelet_certificate", "bin_dir", "etcd_data_dir")},
+            **{
+                name: {"type": "str", "default": DEFAULTS[name]}
+                for name in ("kubelet_certificate", "bin_dir", "etcd_data_dir")
+            },
             "on_failure": {"type": "str", "choices": ["fail", "report"], "default": "fail"},
         },
         supports_check_mode=True,

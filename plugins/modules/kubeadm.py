@@ -106,14 +106,22 @@ changes:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.hardway.kubernetes.plugins.module_utils.component import ComponentError
-from ansible_collections.hardway.kubernetes.plugins.module_utils.kubeadm import KubeadmError, Wanted, reconcile
+from ansible_collections.hardway.kubernetes.plugins.module_utils.component.reconcile import ComponentError
+from ansible_collections.hardway.kubernetes.plugins.module_utils.kubeadm.reconcile import (
+    KubeadmError,
+    Wanted,
+    reconcile,
+)
 
 
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "state": {"type": "str", "required": True, "choices": ["initialised", "settled", "joined", "configured", "left", "proxied"]},
+            "state": {
+                "type": "str",
+                "required": True,
+                "choices": ["initialised", "settled", "joined", "configured", "left", "proxied"],
+            },
             "version": {"type": "str", "required": True},
             "control_plane": {"type": "bool", "default": False},
             "config": {"type": "path", "default": Wanted.config},

@@ -175,8 +175,9 @@ problems:
 import os
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.hardway.kubernetes.plugins.module_utils import kubeconfig
-from ansible_collections.hardway.kubernetes.plugins.module_utils import private_files as files
+
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common import files
+from ansible_collections.hardway.kubernetes.plugins.module_utils.kube import kubeconfig
 
 
 def argument_spec() -> dict:
@@ -201,7 +202,11 @@ def argument_spec() -> dict:
                 "args": {"type": "list", "elements": "str"},
                 "env": {"type": "dict", "no_log": True},
                 "api_version": {"type": "str", "default": kubeconfig.EXEC_API_VERSION},
-                "interactive_mode": {"type": "str", "choices": ["Never", "IfAvailable", "Always"], "default": "IfAvailable"},
+                "interactive_mode": {
+                    "type": "str",
+                    "choices": ["Never", "IfAvailable", "Always"],
+                    "default": "IfAvailable",
+                },
                 "install_hint": {"type": "str"},
                 "provide_cluster_info": {"type": "bool", "default": False},
             },
@@ -240,7 +245,9 @@ def _reconcile(module: AnsibleModule, path: str, entry: kubeconfig.Entry | None,
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=argument_spec(), required_if=[("state", "present", ["server"])], supports_check_mode=True)
+    module = AnsibleModule(
+        argument_spec=argument_spec(), required_if=[("state", "present", ["server"])], supports_check_mode=True
+    )
     if not kubeconfig.HAS_YAML:
         module.fail_json(msg=missing_required_lib("PyYAML"))
     path = os.path.abspath(module.params["path"])

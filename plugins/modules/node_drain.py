@@ -84,7 +84,8 @@ problems:
 """
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.hardway.kubernetes.plugins.module_utils.api import (
+
+from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import (
     YAML_IMPORT_ERROR,
     Api,
     ApiError,
@@ -92,7 +93,7 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.api import (
     KubeconfigError,
     argument_spec,
 )
-from ansible_collections.hardway.kubernetes.plugins.module_utils.drain import Drain, DrainRefused
+from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.drain import Drain, DrainRefused
 
 
 def main() -> None:

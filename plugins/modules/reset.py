@@ -80,7 +80,8 @@ leftovers:
 import ipaddress
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hardway.kubernetes.plugins.module_utils.reset import Request, ResetError, reset
+
+from ansible_collections.hardway.kubernetes.plugins.module_utils.reset.run import Request, ResetError, reset
 
 
 def main() -> None:
@@ -100,9 +101,14 @@ def main() -> None:
         result = reset(request, module.check_mode)
     except (ResetError, ValueError, OSError) as error:
         module.fail_json(msg=str(error), **{"changed": False, "removed": [], "kept": [], "leftovers": []})
-    result["diff"] = {"before": "".join(f"{what}\n" for what in result["removed"]), "after": "".join(f"{what}\n" for what in result["leftovers"])}
+    result["diff"] = {
+        "before": "".join(f"{what}\n" for what in result["removed"]),
+        "after": "".join(f"{what}\n" for what in result["leftovers"]),
+    }
     if result["leftovers"]:
-        module.fail_json(msg=f"not all could be removed; run it again, or remove by hand: {'; '.join(result['leftovers'])}", **result)
+        module.fail_json(
+            msg=f"not all could be removed; run it again, or remove by hand: {'; '.join(result['leftovers'])}", **result
+        )
     module.exit_json(**result)
 
 

@@ -64,7 +64,8 @@ skipped_nodes:
 """
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.hardway.kubernetes.plugins.module_utils.api import (
+
+from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import (
     YAML_IMPORT_ERROR,
     Api,
     ApiError,
@@ -107,7 +108,9 @@ def main() -> None:
         mend = f"If the cluster lives on: kubectl delete node {' '.join(skipped)}"
         module.warn(f"{', '.join(skipped)} not taken out of the cluster: {str(error).rstrip('.')}. {mend}")
     before = "".join([f"node {name}\n" for name in deleted] + [f"pod {name}\n" for name in pods])
-    module.exit_json(changed=bool(deleted), deleted=deleted, pods=pods, skipped_nodes=skipped, diff={"before": before, "after": ""})
+    module.exit_json(
+        changed=bool(deleted), deleted=deleted, pods=pods, skipped_nodes=skipped, diff={"before": before, "after": ""}
+    )
 
 
 if __name__ == "__main__":

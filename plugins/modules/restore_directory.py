@@ -66,7 +66,9 @@ before:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hardway.kubernetes.plugins.module_utils import private_files, restore_directory
+
+from ansible_collections.hardway.kubernetes.plugins.module_utils.backup import cluster_directory as restore_directory
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common import files as private_files
 
 
 def main() -> None:
@@ -81,7 +83,9 @@ def main() -> None:
     )
     params = module.params
     try:
-        changed, before = restore_directory.put(params["src"], params["path"], params["restore"], params["note"], module.check_mode)
+        changed, before = restore_directory.put(
+            params["src"], params["path"], params["restore"], params["note"], module.check_mode
+        )
     except (restore_directory.RestoreError, private_files.FileRefused) as error:
         module.fail_json(msg=str(error))
     except OSError as error:
@@ -89,7 +93,12 @@ def main() -> None:
     result = {"changed": changed, "before": before}
     if module._diff and changed:
         was = f"kept as {before}\n" if before else "not there\n"
-        result["diff"] = {"before_header": params["path"], "after_header": params["path"], "before": was, "after": f"as in {params['src']}\n"}
+        result["diff"] = {
+            "before_header": params["path"],
+            "after_header": params["path"],
+            "before": was,
+            "after": f"as in {params['src']}\n",
+        }
     module.exit_json(**result)
 
 

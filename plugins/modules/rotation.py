@@ -73,8 +73,9 @@ import datetime
 import json
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hardway.kubernetes.plugins.module_utils import rotation
-from ansible_collections.hardway.kubernetes.plugins.module_utils.private_files import SECRET, FileRefused, read, write
+
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.files import SECRET, FileRefused, read, write
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki import rotation
 
 
 def text_of(state: dict) -> str:
@@ -86,7 +87,9 @@ def wanted(state: dict, parameters: dict) -> dict:
     stage = parameters["stage"]
     after = rotation.finish(state) if stage == "done" else rotation.enter(state, stage, parameters["names"])
     if parameters["published"]:
-        after = rotation.note(after, published=datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"))
+        after = rotation.note(
+            after, published=datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        )
     return after
 
 
@@ -117,7 +120,12 @@ def main() -> None:
         module.fail_json(msg=f"{error.filename or path}: {error.strerror}")
     result = {"changed": after != state, "rotation": after}
     if after != state:
-        result["diff"] = {"before_header": path, "after_header": path, "before": text_of(state) if content else "", "after": text_of(after)}
+        result["diff"] = {
+            "before_header": path,
+            "after_header": path,
+            "before": text_of(state) if content else "",
+            "after": text_of(after),
+        }
     module.exit_json(**result)
 
 

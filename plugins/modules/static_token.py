@@ -114,7 +114,9 @@ import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hardway.kubernetes.plugins.module_utils import private_files, static_token
+
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common import files as private_files
+from ansible_collections.hardway.kubernetes.plugins.module_utils.kube import static_token
 
 
 def reconcile(module: AnsibleModule, path: str, wanted: list[static_token.Line]) -> dict[str, t.Any]:
@@ -134,7 +136,10 @@ def reconcile(module: AnsibleModule, path: str, wanted: list[static_token.Line])
             "before_header": path,
             "after_header": path,
             "before": {**({"mode": f"{mode:04o}"} if loose else {}), "users": [line.report() for line in present]},
-            "after": {**({"mode": "0600"} if loose else {}), "users": [_shown(line, outcome.reasons) for line in outcome.lines]},
+            "after": {
+                **({"mode": "0600"} if loose else {}),
+                "users": [_shown(line, outcome.reasons) for line in outcome.lines],
+            },
         },
     }
 
@@ -159,7 +164,10 @@ def main() -> None:
         supports_check_mode=True,
     )
     path = os.path.abspath(module.params["path"])
-    wanted = [static_token.Line(entry["user"], entry["uid"], tuple(entry["groups"]), entry["token"] or "") for entry in module.params["tokens"]]
+    wanted = [
+        static_token.Line(entry["user"], entry["uid"], tuple(entry["groups"]), entry["token"] or "")
+        for entry in module.params["tokens"]
+    ]
     problems = static_token.check(wanted)
     if problems:
         module.fail_json(msg=f"{path} was not written:\n" + "\n".join(problems), problems=problems, path=path)

@@ -125,7 +125,7 @@ backends:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.hardway.kubernetes.plugins.module_utils.status_host import gather
+from ansible_collections.hardway.kubernetes.plugins.module_utils.host.status import gather
 
 CERTIFICATES = {"paths": [], "endpoints": [], "timeout": 5.0}
 

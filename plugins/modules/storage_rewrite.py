@@ -76,7 +76,8 @@ import time
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.hardway.kubernetes.plugins.module_utils.api import (
+
+from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import (
     YAML_IMPORT_ERROR,
     Api,
     ApiError,
@@ -84,7 +85,12 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.api import (
     KubeconfigError,
     argument_spec,
 )
-from ansible_collections.hardway.kubernetes.plugins.module_utils.storage_rewrite import Catalogue, Count, ResourceError, Rewriter
+from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.storage_migration import (
+    Catalogue,
+    Count,
+    ResourceError,
+    Rewriter,
+)
 
 MOST_TOLD = 10
 
@@ -98,7 +104,10 @@ def result_of(counts: dict[str, Count], check_mode: bool, started: float) -> dic
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=argument_spec(resources={"type": "list", "elements": "str", "required": True}), supports_check_mode=True)
+    module = AnsibleModule(
+        argument_spec=argument_spec(resources={"type": "list", "elements": "str", "required": True}),
+        supports_check_mode=True,
+    )
     if YAML_IMPORT_ERROR:
         module.fail_json(msg=missing_required_lib("PyYAML"), exception=YAML_IMPORT_ERROR)
     params, started = module.params, time.monotonic()
@@ -115,7 +124,11 @@ def main() -> None:
     if failures:
         more = f"\nand {len(failures) - MOST_TOLD} more" if len(failures) > MOST_TOLD else ""
         told = "\n".join(failures[:MOST_TOLD]) + more
-        module.fail_json(msg=f"{len(failures)} objects were not rewritten; keep the old key until they are:\n{told}", failures=failures, **result)
+        module.fail_json(
+            msg=f"{len(failures)} objects were not rewritten; keep the old key until they are:\n{told}",
+            failures=failures,
+            **result,
+        )
     module.exit_json(**result)
 
 

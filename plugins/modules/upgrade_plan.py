@@ -88,8 +88,8 @@ problems:
 import dataclasses
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.hardway.kubernetes.plugins.module_utils import upgrade
-from ansible_collections.hardway.kubernetes.plugins.module_utils.api import (
+
+from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import (
     YAML_IMPORT_ERROR,
     Api,
     ApiError,
@@ -98,7 +98,8 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.api import (
     argument_spec,
     insist,
 )
-from ansible_collections.hardway.kubernetes.plugins.module_utils.pods import is_ready
+from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.conditions import is_ready
+from ansible_collections.hardway.kubernetes.plugins.module_utils.upgrade import plan as upgrade
 
 
 def main() -> None:
@@ -121,8 +122,16 @@ def main() -> None:
     except (KubeconfigError, ApiError, ApiUnreachable) as error:
         module.fail_json(msg=str(error))
     ready = {node["metadata"]["name"]: is_ready(node) for node in nodes}
-    plan = upgrade.plan(params["target"], params["installed"], params["plans"], ready, params["etcd_problems"], params["drain"])
-    module.exit_json(changed=False, rows=[dataclasses.asdict(row) for row in plan.rows], lines=plan.lines(), drained=plan.drained, problems=plan.problems)
+    plan = upgrade.plan(
+        params["target"], params["installed"], params["plans"], ready, params["etcd_problems"], params["drain"]
+    )
+    module.exit_json(
+        changed=False,
+        rows=[dataclasses.asdict(row) for row in plan.rows],
+        lines=plan.lines(),
+        drained=plan.drained,
+        problems=plan.problems,
+    )
 
 
 if __name__ == "__main__":

@@ -119,7 +119,8 @@ seconds:
 import time
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.hardway.kubernetes.plugins.module_utils.api import (
+
+from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import (
     YAML_IMPORT_ERROR,
     Api,
     ApiError,
@@ -127,7 +128,11 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.api import (
     KubeconfigError,
     argument_spec,
 )
-from ansible_collections.hardway.kubernetes.plugins.module_utils.verify import WEBSOCKET_IMPORT_ERROR, Settings, Verifier
+from ansible_collections.hardway.kubernetes.plugins.module_utils.verify.checks import (
+    WEBSOCKET_IMPORT_ERROR,
+    Settings,
+    Verifier,
+)
 
 
 def main() -> None:
@@ -153,7 +158,10 @@ def main() -> None:
     )
     params = module.params
     with_pods = params["level"] == "pods" and not module.check_mode
-    for library, error in (("PyYAML", YAML_IMPORT_ERROR), ("websocket-client", WEBSOCKET_IMPORT_ERROR if with_pods else None)):
+    for library, error in (
+        ("PyYAML", YAML_IMPORT_ERROR),
+        ("websocket-client", WEBSOCKET_IMPORT_ERROR if with_pods else None),
+    ):
         if error:
             module.fail_json(msg=missing_required_lib(library), exception=error)
     started = time.monotonic()
@@ -180,7 +188,10 @@ def main() -> None:
         "seconds": round(time.monotonic() - started, 2),
     }
     if verifier.failed:
-        lines = [f"{len(verifier.failed)} of {len(verifier.checks)} checks failed.", *(check.line for check in verifier.failed)]
+        lines = [
+            f"{len(verifier.failed)} of {len(verifier.checks)} checks failed.",
+            *(check.line for check in verifier.failed),
+        ]
         module.fail_json(msg="\n".join(lines), **result)
     module.exit_json(**result)
 

@@ -94,7 +94,8 @@ import datetime
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.hardway.kubernetes.plugins.module_utils.api import (
+
+from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import (
     YAML_IMPORT_ERROR,
     Api,
     ApiError,
@@ -102,11 +103,11 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.api import (
     KubeconfigError,
     argument_spec,
 )
-from ansible_collections.hardway.kubernetes.plugins.module_utils.workload_restart import (
+from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.rollout_restart import (
     TIME_FORMAT,
     Findings,
-    RestartError,
     Restarter,
+    RestartError,
     Workload,
     read_started_before,
     restarted_at,
@@ -124,7 +125,9 @@ def result_of(findings: Findings, restarted: list[Workload]) -> dict[str, t.Any]
         "restarted": [workload.report() for workload in restarted],
         "left": [workload.report(reason) for workload, reason in findings.left],
         "diff": {
-            "before": "".join(line(workload, since.strftime(TIME_FORMAT) if since else "never") for workload, since in before),
+            "before": "".join(
+                line(workload, since.strftime(TIME_FORMAT) if since else "never") for workload, since in before
+            ),
             "after": "".join(line(workload, "by this run") for workload in restarted),
         },
     }
@@ -144,7 +147,9 @@ def main() -> None:
     params, findings, restarter = module.params, None, None
     try:
         before = read_started_before(params["started_before"], datetime.datetime.now(datetime.timezone.utc))
-        restarter = Restarter(Api.of_module(params, "hardway-workload-restart"), before, params["timeout"], params["namespaces"])
+        restarter = Restarter(
+            Api.of_module(params, "hardway-workload-restart"), before, params["timeout"], params["namespaces"]
+        )
         findings = restarter.find()
         if params["state"] == "report":
             module.exit_json(**result_of(findings, []))

@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Whether a certificate that was found on a host is still good: documented in the file beside this one."""
+
 from __future__ import annotations
 
 import functools
@@ -22,11 +23,15 @@ def usable(certificate: Mapping, authority: str) -> bool:
     if x509 is None:
         raise AnsibleFilterError("usable: needs the Python library cryptography on the controller")
     if not isinstance(certificate, Mapping) or not {"present", "expired", "pem"} <= set(certificate):
-        raise AnsibleFilterError("usable: takes a certificate of the facts hardway_host, such as hardway_host.kubelet_certificate")
+        raise AnsibleFilterError(
+            "usable: takes a certificate of the facts hardway_host, such as hardway_host.kubelet_certificate"
+        )
     if not certificate["present"] or certificate["expired"] or not certificate["pem"] or not os.path.exists(authority):
         return False
     try:
-        x509.load_pem_x509_certificate(certificate["pem"].encode()).verify_directly_issued_by(_load(authority, os.path.getmtime(authority)))
+        x509.load_pem_x509_certificate(certificate["pem"].encode()).verify_directly_issued_by(
+            _load(authority, os.path.getmtime(authority))
+        )
     except (ValueError, TypeError, InvalidSignature):
         return False
     return True

@@ -88,9 +88,24 @@ def _personalize(layer: Path, machine: Machine, machines: Iterable[Machine]) -> 
     )
     (layer / "root/.ssh").mkdir(mode=0o700, parents=True)
     (layer / "root").chmod(0o700)
-    _write(layer / "root/.ssh/authorized_keys", settings.SSH_KEY.with_suffix(".pub").read_text(encoding="ascii"), mode=0o600)
+    _write(
+        layer / "root/.ssh/authorized_keys",
+        settings.SSH_KEY.with_suffix(".pub").read_text(encoding="ascii"),
+        mode=0o600,
+    )
     (layer / "etc/ssh").mkdir()
-    run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"root@{machine.name}", "-f", layer / "etc/ssh/ssh_host_ed25519_key")
+    run(
+        "ssh-keygen",
+        "-q",
+        "-t",
+        "ed25519",
+        "-N",
+        "",
+        "-C",
+        f"root@{machine.name}",
+        "-f",
+        layer / "etc/ssh/ssh_host_ed25519_key",
+    )
 
 
 def _write(path: Path, text: str, mode: int = 0o644) -> None:

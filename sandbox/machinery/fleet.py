@@ -153,7 +153,9 @@ class Fleet:
     def _require_disk(self, wanted: Sequence[Machine]) -> None:
         absent = [each.name for each in wanted if not disk.exists(each.name)]
         if absent:
-            raise SandboxError(f"There is no machine {', '.join(absent)}. Make it: sandbox/machines.py up {' '.join(absent)}")
+            raise SandboxError(
+                f"There is no machine {', '.join(absent)}. Make it: sandbox/machines.py up {' '.join(absent)}"
+            )
 
     def _each(self, wanted: Sequence[Machine], work: Callable[[Machine], None]) -> None:
         """Do the work for all machines at once, and raise what failed when all are done; a signal stops them."""

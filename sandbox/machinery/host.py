@@ -35,7 +35,9 @@ SAVED_INOTIFY = settings.STATE / "max_user_instances"
 
 def require_root() -> None:
     if os.geteuid() != 0:
-        raise SandboxError("Machines are made of namespaces, mounts and links, which only root may make: run this command as root (sudo)")
+        raise SandboxError(
+            "Machines are made of namespaces, mounts and links, which only root may make: run this command as root (sudo)"
+        )
 
 
 def install_packages(progress: Progress) -> None:
@@ -78,7 +80,11 @@ def restore_inotify() -> None:
 
 
 def _missing(packages: dict[str, str]) -> list[str]:
-    return [package for package, sign in packages.items() if not (Path(sign).exists() if sign.startswith("/") else shutil.which(sign))]
+    return [
+        package
+        for package, sign in packages.items()
+        if not (Path(sign).exists() if sign.startswith("/") else shutil.which(sign))
+    ]
 
 
 def _check_packages(_booting: int) -> Iterator[str]:
@@ -147,4 +153,10 @@ def _existing(path: Path) -> Path:
     return next(parent for parent in (path, *path.parents) if parent.exists())
 
 
-CHECKS: tuple[Callable[[int], Iterator[str]], ...] = (_check_packages, _check_space, _check_memory, _check_addresses, _check_kernel)
+CHECKS: tuple[Callable[[int], Iterator[str]], ...] = (
+    _check_packages,
+    _check_space,
+    _check_memory,
+    _check_addresses,
+    _check_kernel,
+)

@@ -21,20 +21,54 @@ SUITE = "bookworm"
 MIRROR_VARIABLE = "HARDWAY_DEBIAN_MIRROR"
 PACKAGES = (
     # A plain server as an administrator finds it: systemd, ssh, Python for Ansible, networking.
-    "systemd", "systemd-sysv", "dbus", "openssh-server", "python3", "python3-apt", "ca-certificates", "curl",
-    "ifupdown", "iproute2", "iputils-ping", "kmod", "less", "procps", "vim-tiny",
+    "systemd",
+    "systemd-sysv",
+    "dbus",
+    "openssh-server",
+    "python3",
+    "python3-apt",
+    "ca-certificates",
+    "curl",
+    "ifupdown",
+    "iproute2",
+    "iputils-ping",
+    "kmod",
+    "less",
+    "procps",
+    "vim-tiny",
     # What Kubernetes wants of a node.
-    "conntrack", "ethtool", "ipset", "iptables", "nftables", "socat",
+    "conntrack",
+    "ethtool",
+    "ipset",
+    "iptables",
+    "nftables",
+    "socat",
     # What roles install, so that they can without a network.
-    "docker.io", "haproxy", "keepalived", "libnginx-mod-stream", "nginx-light", "runc",
+    "docker.io",
+    "haproxy",
+    "keepalived",
+    "libnginx-mod-stream",
+    "nginx-light",
+    "runc",
 )
 # A package that is only there to be installed by a role must not run before one did.
 DISABLED = ("containerd", "docker.service", "docker.socket", "haproxy", "keepalived", "nginx")
 # There is no udev in a machine, no hardware to keep, and no network to upgrade from.
 MASKED = (
-    "systemd-networkd.service", "systemd-networkd.socket", "systemd-resolved.service", "systemd-udevd.service",
-    "systemd-pstore.service", "e2scrub_reap.service", "e2scrub_all.timer", "fstrim.timer", "dpkg-db-backup.timer",
-    "apt-daily.timer", "apt-daily-upgrade.timer", "console-getty.service", "getty@tty1.service", "getty.target",
+    "systemd-networkd.service",
+    "systemd-networkd.socket",
+    "systemd-resolved.service",
+    "systemd-udevd.service",
+    "systemd-pstore.service",
+    "e2scrub_reap.service",
+    "e2scrub_all.timer",
+    "fstrim.timer",
+    "dpkg-db-backup.timer",
+    "apt-daily.timer",
+    "apt-daily-upgrade.timer",
+    "console-getty.service",
+    "getty@tty1.service",
+    "getty.target",
 )
 UNUSED = ("doc", "info", "locale", "man")
 
@@ -82,12 +116,22 @@ def _bootstrap(tree: Path, sources: list[str]) -> None:
     with log.open("w", encoding="utf-8") as output:
         done = subprocess.run(
             [
-                *contained, "mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory",
-                f"--include={','.join(PACKAGES)}", f"--aptopt={_apt_options(tree)}",
+                *contained,
+                "mmdebstrap",
+                "--mode=root",
+                "--variant=minbase",
+                "--format=directory",
+                f"--include={','.join(PACKAGES)}",
+                f"--aptopt={_apt_options(tree)}",
                 *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in UNUSED),
-                SUITE, str(tree), *sources,
+                SUITE,
+                str(tree),
+                *sources,
             ],
-            check=False, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
         )
     if done.returncode != 0:
         tail = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-8:])
@@ -97,7 +141,12 @@ def _bootstrap(tree: Path, sources: list[str]) -> None:
 
 def _set_up(tree: Path) -> None:
     shutil.copytree(settings.IMAGE_FILES, tree, dirs_exist_ok=True)
-    for name in (*tree.glob("etc/ssh/ssh_host_*"), tree / "etc/machine-id", tree / "var/lib/dbus/machine-id", tree / "etc/resolv.conf"):
+    for name in (
+        *tree.glob("etc/ssh/ssh_host_*"),
+        tree / "etc/machine-id",
+        tree / "var/lib/dbus/machine-id",
+        tree / "etc/resolv.conf",
+    ):
         name.unlink(missing_ok=True)
     run("chroot", tree, "systemctl", "--quiet", "disable", *DISABLED)
     run("chroot", tree, "systemctl", "--quiet", "mask", *MASKED)
@@ -109,10 +158,16 @@ def debian_sources() -> list[str]:
     named = os.environ.get(MIRROR_VARIABLE)
     if named:
         return [f"deb {named} {SUITE} main"]
-    targets = run("apt-get", "indextargets", "--format", "$(REPO_URI)|$(RELEASE)|$(COMPONENT)", "Identifier: Packages").stdout
+    targets = run(
+        "apt-get", "indextargets", "--format", "$(REPO_URI)|$(RELEASE)|$(COMPONENT)", "Identifier: Packages"
+    ).stdout
     found = [line.split("|") for line in dict.fromkeys(targets.splitlines())]
     suites = (SUITE, f"{SUITE}-updates", f"{SUITE}-security")
-    sources = [f"deb {uri} {release} {component}" for uri, release, component in found if release in suites and component == "main"]
+    sources = [
+        f"deb {uri} {release} {component}"
+        for uri, release, component in found
+        if release in suites and component == "main"
+    ]
     if not any(f" {SUITE} main" in source for source in sources):
         raise SandboxError(
             f"The apt configuration of this computer has no source of Debian {SUITE}, which the machines run. "
@@ -151,7 +206,10 @@ def _digest() -> str:
     digest = hashlib.sha256(json.dumps([SUITE, PACKAGES, DISABLED, MASKED, UNUSED]).encode())
     for file in sorted(settings.IMAGE_FILES.rglob("*")):
         if file.is_file():
-            digest.update(f"{file.relative_to(settings.IMAGE_FILES)} {file.stat().st_mode & 0o777:o}\n".encode() + file.read_bytes())
+            digest.update(
+                f"{file.relative_to(settings.IMAGE_FILES)} {file.stat().st_mode & 0o777:o}\n".encode()
+                + file.read_bytes()
+            )
     return f"{SUITE}-{digest.hexdigest()[:16]}"
 
 

@@ -53,20 +53,28 @@ def _hosts(path: Path) -> Iterator[tuple[str, str]]:
     group: Any = content.get("all") if isinstance(content, dict) else None
     hosts = group.get("hosts") if isinstance(group, dict) else None
     if not isinstance(hosts, dict):
-        raise SandboxError(f"{path}: the sandbox looks for its machines under all.hosts, each with ansible_host; there are none")
+        raise SandboxError(
+            f"{path}: the sandbox looks for its machines under all.hosts, each with ansible_host; there are none"
+        )
     for name, variables in hosts.items():
         yield str(name), str((variables or {}).get("ansible_host", ""))
 
 
 def _check(path: Path, name: str, address: str, known: Mapping[str, Machine]) -> None:
     if not NAME.fullmatch(name):
-        raise SandboxError(f"{path}: {name!r} cannot be a machine's name: use at most 12 lower case letters, digits and hyphens")
+        raise SandboxError(
+            f"{path}: {name!r} cannot be a machine's name: use at most 12 lower case letters, digits and hyphens"
+        )
     try:
         parsed = ipaddress.IPv4Address(address)
     except ValueError as error:
         raise SandboxError(f"{path}: {name}: ansible_host must be an IPv4 address, not {address!r}") from error
     if parsed not in settings.HOST.network or parsed == settings.HOST.ip:
-        raise SandboxError(f"{path}: {name}: the address {address} must lie in {settings.HOST.network} and not be {settings.HOST.ip}")
+        raise SandboxError(
+            f"{path}: {name}: the address {address} must lie in {settings.HOST.network} and not be {settings.HOST.ip}"
+        )
     for other in known.values():
         if name == other.name or parsed == other.address:
-            raise SandboxError(f"{path}: {name} ({address}) has the name or the address of {other.name} ({other.address})")
+            raise SandboxError(
+                f"{path}: {name} ({address}) has the name or the address of {other.name} ({other.address})"
+            )

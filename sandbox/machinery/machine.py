@@ -14,8 +14,16 @@ from .errors import Interrupted, SandboxError
 from .inventory import Machine
 
 SSH_OPTIONS = (
-    "-i", str(settings.SSH_KEY), "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
-    "-o", "LogLevel=ERROR", "-o", "IdentitiesOnly=yes",
+    "-i",
+    str(settings.SSH_KEY),
+    "-o",
+    "StrictHostKeyChecking=no",
+    "-o",
+    "UserKnownHostsFile=/dev/null",
+    "-o",
+    "LogLevel=ERROR",
+    "-o",
+    "IdentitiesOnly=yes",
 )
 # In a mount namespace of their own the machine's mounts end with its last process, however that ends.
 # Status 133 is systemd-nspawn's word for a machine that wants to boot again; its old link may still be there then.
@@ -37,7 +45,9 @@ def state(name: str) -> str:
 def power_on(machine: Machine) -> None:
     """Start a machine that has a disk and does not run."""
     clear(machine.name)
-    units.unit(machine.name).start(_command(machine.name), _console(machine.name), {"SYSTEMD_NSPAWN_API_VFS_WRITABLE": "yes"})
+    units.unit(machine.name).start(
+        _command(machine.name), _console(machine.name), {"SYSTEMD_NSPAWN_API_VFS_WRITABLE": "yes"}
+    )
 
 
 def power_off(name: str) -> None:
@@ -94,18 +104,44 @@ def ssh(machine: Machine, *command: str) -> list[str]:
 def _command(name: str) -> list[str]:
     root = str(disk.directory(name) / "root")
     nspawn = [
-        "systemd-nspawn", "--quiet", "--settings=no", "--directory", root, "--machine", name, "--boot",
-        "--register=no", "--keep-unit", "--console=read-only", "--link-journal=no", "--resolv-conf=off", "--timezone=off",
-        "--network-veth", f"--network-bridge={settings.BRIDGE}",
+        "systemd-nspawn",
+        "--quiet",
+        "--settings=no",
+        "--directory",
+        root,
+        "--machine",
+        name,
+        "--boot",
+        "--register=no",
+        "--keep-unit",
+        "--console=read-only",
+        "--link-journal=no",
+        "--resolv-conf=off",
+        "--timezone=off",
+        "--network-veth",
+        f"--network-bridge={settings.BRIDGE}",
         # Kubernetes' components, container runtimes and their containers use most of what the kernel offers to root.
-        "--capability=all", "--private-users=no", "--system-call-filter=@keyring bpf @mount @privileged",
-        "--bind=/dev/kmsg", f"--bind={disk.directory(name)}/plain:{disk.PLAIN}",
+        "--capability=all",
+        "--private-users=no",
+        "--system-call-filter=@keyring bpf @mount @privileged",
+        "--bind=/dev/kmsg",
+        f"--bind={disk.directory(name)}/plain:{disk.PLAIN}",
     ]
     if Path("/lib/modules").is_dir():
         nspawn.append("--bind-ro=/lib/modules")
     return [
-        "unshare", "--mount", "--propagation", "private",
-        "sh", "-c", MOUNT_AND_BOOT, "sh", disk.mount_options(name), root, network.link(name), *nspawn,
+        "unshare",
+        "--mount",
+        "--propagation",
+        "private",
+        "sh",
+        "-c",
+        MOUNT_AND_BOOT,
+        "sh",
+        disk.mount_options(name),
+        root,
+        network.link(name),
+        *nspawn,
     ]
 
 
@@ -129,7 +165,9 @@ def _keep_waiting(machine: Machine, stop: threading.Event, deadline: float) -> N
 
 def _call(words: list[str], timeout: float) -> subprocess.CompletedProcess[str] | None:
     try:
-        return subprocess.run(words, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=timeout)
+        return subprocess.run(
+            words, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=timeout
+        )
     except subprocess.TimeoutExpired:
         return None
 

@@ -39,7 +39,9 @@ def start(progress: Progress) -> None:
     while not (unit.pids() and _answers()):
         said = log.read_text(encoding="utf-8") if log.exists() else ""
         if "Error" in said or time.monotonic() > deadline:
-            raise SandboxError(f"The mirror does not start at {address()}; see whether something else uses that port. It said:\n{said or '(nothing)'}")
+            raise SandboxError(
+                f"The mirror does not start at {address()}; see whether something else uses that port. It said:\n{said or '(nothing)'}"
+            )
         time.sleep(0.1)
     progress.say(f"mirror: {directory()} is served at {address()}")
 

@@ -36,7 +36,19 @@ def up() -> None:
     """Make the bridge, its address and the rules, whatever part of them exists already."""
     if not bridge_exists():
         # With an address of its own the bridge does not change it whenever a machine comes or goes.
-        run("ip", "link", "add", "name", settings.BRIDGE, "address", "02:68:77:00:00:01", "type", "bridge", "forward_delay", "0")
+        run(
+            "ip",
+            "link",
+            "add",
+            "name",
+            settings.BRIDGE,
+            "address",
+            "02:68:77:00:00:01",
+            "type",
+            "bridge",
+            "forward_delay",
+            "0",
+        )
     Path(f"/proc/sys/net/ipv6/conf/{settings.BRIDGE}/disable_ipv6").write_text("1", encoding="ascii")
     run("ip", "address", "replace", settings.HOST.with_prefixlen, "dev", settings.BRIDGE)
     run("ip", "link", "set", settings.BRIDGE, "up")
@@ -70,7 +82,9 @@ def remove_link(name: str) -> None:
     if Path("/sys/class/net", link(name)).exists():
         done = run("ip", "link", "delete", link(name), check=False)
         if done.returncode != 0 and Path("/sys/class/net", link(name)).exists():
-            raise SandboxError(f"The link {link(name)} of a machine that is gone cannot be removed: {done.stderr.strip()}")
+            raise SandboxError(
+                f"The link {link(name)} of a machine that is gone cannot be removed: {done.stderr.strip()}"
+            )
 
 
 def conflicts() -> list[str]:

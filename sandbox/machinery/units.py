@@ -86,7 +86,9 @@ class Unit(ABC):
         for group in self.cgroups():
             for directory, _names, _files in os.walk(group):
                 try:
-                    found.update(int(word) for word in Path(directory, "cgroup.procs").read_text(encoding="ascii").split())
+                    found.update(
+                        int(word) for word in Path(directory, "cgroup.procs").read_text(encoding="ascii").split()
+                    )
                 except OSError:
                     continue
         found.discard(0)
@@ -130,8 +132,18 @@ class CgroupUnit(Unit):
         # The shell enters the cgroups itself, so that nothing it starts is ever outside of them.
         script = 'exec >>"$1" 2>&1; shift; while [ "$1" != -- ]; do echo $$ >"$1/cgroup.procs" || exit; shift; done; shift; exec "$@"'
         run(
-            "setsid", "--fork", "sh", "-c", script, "sh", log, *self.cgroups(), "--", *argv,
-            cwd="/", env={**os.environ, **environment},
+            "setsid",
+            "--fork",
+            "sh",
+            "-c",
+            script,
+            "sh",
+            log,
+            *self.cgroups(),
+            "--",
+            *argv,
+            cwd="/",
+            env={**os.environ, **environment},
         )
 
     def _forget(self) -> None:
@@ -160,10 +172,15 @@ class SystemdUnit(Unit):
             "StandardError": f"append:{log}",
         }
         run(
-            "systemd-run", "--quiet", "--collect", f"--unit={self._service}", f"--slice={SLICE}",
+            "systemd-run",
+            "--quiet",
+            "--collect",
+            f"--unit={self._service}",
+            f"--slice={SLICE}",
             *(f"--property={name}={value}" for name, value in properties.items()),
             *(f"--setenv={name}={value}" for name, value in environment.items()),
-            "--", *argv,
+            "--",
+            *argv,
         )
 
     def _forget(self) -> None:

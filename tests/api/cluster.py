@@ -19,12 +19,20 @@ from pathlib import Path
 
 import jinja2
 import yaml
+
 from ansible_collections.hardway.kubernetes.plugins.filter.pki import pki
-from ansible_collections.hardway.kubernetes.plugins.module_utils.api import Api, ApiError, ApiUnreachable, Credentials
+from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import (
+    Api,
+    ApiError,
+    ApiUnreachable,
+    Credentials,
+)
 from ansible_collections.hardway.kubernetes.plugins.modules import certificates, kubeconfig, static_token
 
 ROOT = Path(os.path.realpath(__file__)).parents[2]
-CACHE = Path(os.environ.get("HARDWAY_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hardway")
+CACHE = Path(
+    os.environ.get("HARDWAY_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hardway"
+)
 SETTINGS = yaml.safe_load((ROOT / "roles/cluster/defaults/main.yml").read_text())
 CONTROLLERS = (
     "deployment-controller",
@@ -70,7 +78,9 @@ class Process:
         self.log = directory / f"{name}.log"
         environment = {key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")}
         with self.log.open("wb") as log:
-            self._process = subprocess.Popen([*map(str, command)], cwd=directory, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            self._process = subprocess.Popen(
+                [*map(str, command)], cwd=directory, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL
+            )
 
     def check(self) -> None:
         if self._process.poll() is not None:
@@ -105,8 +115,12 @@ class Cluster:
         assert self.call(static_token, path=str(self.token_file), tokens=[STATIC_USER])["changed"]
         self._unpack()
         self._start("etcd", self._etcd_arguments())
-        self.url = self.start_apiserver("kube-apiserver", ["key1", "key2"], authentication_config=self._authentication_configuration())
-        self.kubeconfig = self.make_kubeconfig("admin", client_certificate=f"{self.pki}/admin.pem", client_key=f"{self.pki}/admin-key.pem")
+        self.url = self.start_apiserver(
+            "kube-apiserver", ["key1", "key2"], authentication_config=self._authentication_configuration()
+        )
+        self.kubeconfig = self.make_kubeconfig(
+            "admin", client_certificate=f"{self.pki}/admin.pem", client_key=f"{self.pki}/admin-key.pem"
+        )
         self.wait_for_api("kube-apiserver", self.kubeconfig)
         self.api = Api.from_kubeconfig(self.kubeconfig, agent="hardway-tests")
         self._start("kube-controller-manager", self._controller_manager_arguments())
@@ -121,7 +135,9 @@ class Cluster:
         request["keys"].append({"name": "encryption-2", "type": "random", "size": 32})
         for node in ("node-a", "node-b"):
             subject = {"CN": f"system:node:{node}", "O": "system:nodes"}
-            request["certificates"].append({"name": node, "authority": "kubelet-ca", "profile": "client", "subject": subject})
+            request["certificates"].append(
+                {"name": node, "authority": "kubelet-ca", "profile": "client", "subject": subject}
+            )
         assert self.call(certificates, path=str(self.pki), **request)["changed"]
 
     def _unpack(self) -> None:
@@ -138,7 +154,9 @@ class Cluster:
         """The path of one of Kubernetes' binaries, which can be executed."""
         path = self.directory / name
         if not path.exists():
-            shutil.copy(mirrored(f"dl.k8s.io/release/v{SETTINGS['cluster_kubernetes_version']}/bin/linux/amd64/{name}"), path)
+            shutil.copy(
+                mirrored(f"dl.k8s.io/release/v{SETTINGS['cluster_kubernetes_version']}/bin/linux/amd64/{name}"), path
+            )
             path.chmod(0o700)
         return path
 
@@ -148,7 +166,11 @@ class Cluster:
 
     def _etcd_arguments(self) -> dict[str, t.Any]:
         client, peer = f"https://127.0.0.1:{self.etcd_port}", f"https://127.0.0.1:{free_port()}"
-        tls = {"cert-file": f"{self.pki}/etcd-local.pem", "key-file": f"{self.pki}/etcd-local-key.pem", "trusted-ca-file": f"{self.pki}/etcd-ca.pem"}
+        tls = {
+            "cert-file": f"{self.pki}/etcd-local.pem",
+            "key-file": f"{self.pki}/etcd-local-key.pem",
+            "trusted-ca-file": f"{self.pki}/etcd-ca.pem",
+        }
         return {
             "name": "local",
             "data-dir": self.directory / "etcd-data",
@@ -201,9 +223,15 @@ class Cluster:
     def _encryption_configuration(self, name: str, keys: t.Sequence[str]) -> Path:
         files = {"key1": "encryption.key", "key2": "encryption-2.key"}
         secrets = [{"name": key, "secret": (self.pki / files[key]).read_text().strip()} for key in keys]
-        resources = [{"resources": ["secrets", "configmaps"], "providers": [{"secretbox": {"keys": secrets}}, {"identity": {}}]}]
+        resources = [
+            {"resources": ["secrets", "configmaps"], "providers": [{"secretbox": {"keys": secrets}}, {"identity": {}}]}
+        ]
         path = self.directory / f"{name}-encryption.yaml"
-        path.write_text(json.dumps({"apiVersion": "apiserver.config.k8s.io/v1", "kind": "EncryptionConfiguration", "resources": resources}))
+        path.write_text(
+            json.dumps(
+                {"apiVersion": "apiserver.config.k8s.io/v1", "kind": "EncryptionConfiguration", "resources": resources}
+            )
+        )
         return path
 
     def _authentication_configuration(self) -> Path:
@@ -233,7 +261,13 @@ class Cluster:
 
     def make_kubeconfig(self, user: str, server: str = "", **identity: t.Any) -> str:
         path = str(self.directory / f"{user}.kubeconfig")
-        arguments = {"path": path, "cluster": "local", "user": user, "server": server or self.url, "certificate_authority": f"{self.pki}/ca.pem"}
+        arguments = {
+            "path": path,
+            "cluster": "local",
+            "user": user,
+            "server": server or self.url,
+            "certificate_authority": f"{self.pki}/ca.pem",
+        }
         assert "failed" not in self.call(kubeconfig, **arguments, **identity)
         return path
 
@@ -264,10 +298,16 @@ class Cluster:
     def stored(self, key: str) -> dict[str, bytes]:
         """What etcd holds under a prefix, by key."""
         context = ssl.create_default_context(cafile=str(self.pki / "etcd-ca.pem"))
-        context.load_cert_chain(self.pki / "kube-apiserver-etcd-client.pem", self.pki / "kube-apiserver-etcd-client-key.pem")
+        context.load_cert_chain(
+            self.pki / "kube-apiserver-etcd-client.pem", self.pki / "kube-apiserver-etcd-client-key.pem"
+        )
         until = key[:-1] + chr(ord(key[-1]) + 1)
-        body = json.dumps({"key": base64.b64encode(key.encode()).decode(), "range_end": base64.b64encode(until.encode()).decode()}).encode()
-        with urllib.request.urlopen(f"https://127.0.0.1:{self.etcd_port}/v3/kv/range", body, context=context, timeout=10) as answer:
+        body = json.dumps(
+            {"key": base64.b64encode(key.encode()).decode(), "range_end": base64.b64encode(until.encode()).decode()}
+        ).encode()
+        with urllib.request.urlopen(
+            f"https://127.0.0.1:{self.etcd_port}/v3/kv/range", body, context=context, timeout=10
+        ) as answer:
             found = json.load(answer).get("kvs", [])
         return {base64.b64decode(item["key"]).decode(): base64.b64decode(item["value"]) for item in found}
 

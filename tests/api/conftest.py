@@ -14,15 +14,19 @@ from pathlib import Path
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
+
 from ansible_collections.hardway.kubernetes.tests.api.cluster import Cluster
 
 
 def run_module(module: t.Any, check: bool = False, **arguments: t.Any) -> dict[str, t.Any]:
     """The result of a module, run as Ansible runs it but in this process."""
     out = io.StringIO()
-    with patch_module_args({**arguments, "_ansible_check_mode": check, "_ansible_diff": True}), contextlib.redirect_stdout(out):
-        with pytest.raises(SystemExit):
-            module.main()
+    with (
+        patch_module_args({**arguments, "_ansible_check_mode": check, "_ansible_diff": True}),
+        contextlib.redirect_stdout(out),
+        pytest.raises(SystemExit),
+    ):
+        module.main()
     return json.loads(out.getvalue())
 
 

@@ -16,20 +16,25 @@ import time
 import typing as t
 from pathlib import Path
 
-from ansible_collections.hardway.kubernetes.plugins.module_utils.api import Api
-from ansible_collections.hardway.kubernetes.plugins.module_utils.csr import CLIENT, REQUESTS, SERVING
-from ansible_collections.hardway.kubernetes.tests.api.cluster import Cluster, eventually
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import Api
+from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.csr import CLIENT, REQUESTS, SERVING
+from ansible_collections.hardway.kubernetes.tests.api.cluster import Cluster, eventually
 
 USAGES = {CLIENT: ["digital signature", "client auth"], SERVING: ["digital signature", "server auth"]}
 
 
 def own_address() -> str:
     """An address of this machine that is not loopback: an API server speaks to no node under such a one."""
-    found = json.loads(subprocess.run(["ip", "-4", "-json", "address", "show", "scope", "global"], capture_output=True, text=True, check=True).stdout)
+    found = json.loads(
+        subprocess.run(
+            ["ip", "-4", "-json", "address", "show", "scope", "global"], capture_output=True, text=True, check=True
+        ).stdout
+    )
     addresses = [entry["local"] for link in found for entry in link["addr_info"]]
     assert addresses, "this machine has no IPv4 address but loopback, and an API server speaks to no node there"
     return addresses[0]
@@ -37,14 +42,25 @@ def own_address() -> str:
 
 def make_key() -> tuple[ec.EllipticCurvePrivateKey, str]:
     key = ec.generate_private_key(ec.SECP256R1())
-    return key, key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()).decode()
+    return key, key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()
 
 
-def make_csr(key: ec.EllipticCurvePrivateKey, cn: str, organizations: t.Sequence[str] = ("system:nodes",), names: t.Sequence[str] = ()) -> bytes:
-    subject = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, word) for word in organizations] + [x509.NameAttribute(NameOID.COMMON_NAME, cn)]
+def make_csr(
+    key: ec.EllipticCurvePrivateKey,
+    cn: str,
+    organizations: t.Sequence[str] = ("system:nodes",),
+    names: t.Sequence[str] = (),
+) -> bytes:
+    subject = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, word) for word in organizations] + [
+        x509.NameAttribute(NameOID.COMMON_NAME, cn)
+    ]
     builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name(subject))
     if names:
-        builder = builder.add_extension(x509.SubjectAlternativeName([general_name(word) for word in names]), critical=False)
+        builder = builder.add_extension(
+            x509.SubjectAlternativeName([general_name(word) for word in names]), critical=False
+        )
     return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
@@ -119,7 +135,9 @@ class Joining:
         cn = f"system:node:{self.name}"
         bootstrap = self.cluster.as_bearer(self.token)
         key, key_text = make_key()
-        api = self.cluster.as_client(wait_for_certificate(bootstrap, ask(bootstrap, CLIENT, make_csr(key, cn))), key_text)
+        api = self.cluster.as_client(
+            wait_for_certificate(bootstrap, ask(bootstrap, CLIENT, make_csr(key, cn))), key_text
+        )
         self._server = http.server.ThreadingHTTPServer((self.address, 0), Healthy)
         self._register(api, self._server.server_address[1])
         key, key_text = make_key()
@@ -128,7 +146,10 @@ class Joining:
 
     def _register(self, api: Api, port: int) -> None:
         api.create("/api/v1/nodes", {"metadata": {"name": self.name}})
-        status = {"addresses": [{"type": "InternalIP", "address": self.address}], "daemonEndpoints": {"kubeletEndpoint": {"Port": port}}}
+        status = {
+            "addresses": [{"type": "InternalIP", "address": self.address}],
+            "daemonEndpoints": {"kubeletEndpoint": {"Port": port}},
+        }
         api.patch(f"/api/v1/nodes/{self.name}/status", {"status": status})
 
     def _serve(self, identity: str) -> None:

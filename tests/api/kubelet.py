@@ -8,7 +8,7 @@ import datetime
 import threading
 import typing as t
 
-from ansible_collections.hardway.kubernetes.plugins.module_utils.api import Api, ApiError
+from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import Api, ApiError
 
 NODE = "local"
 INTERVAL = 0.1
@@ -57,7 +57,10 @@ class Scheduler(Repeated):
 
     def _once(self) -> None:
         pods = self.api.items("/api/v1/pods", {"fieldSelector": "spec.nodeName="})
-        node = next((name for name in self._nodes if not self.api.get(f"/api/v1/nodes/{name}")["spec"].get("unschedulable")), None)
+        node = next(
+            (name for name in self._nodes if not self.api.get(f"/api/v1/nodes/{name}")["spec"].get("unschedulable")),
+            None,
+        )
         for pod in pods if node else []:
             name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
             body = {"metadata": {"name": name}, "target": {"kind": "Node", "name": node}}
@@ -106,13 +109,26 @@ class Kubelet(Repeated):
     def _status(self, pod: dict[str, t.Any]) -> dict[str, t.Any]:
         container = pod["spec"]["containers"][0]
         since, broken = now_text(), app_of(pod) in self.broken
-        state = {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}} if broken else {"running": {"startedAt": since}}
-        status = {"name": container["name"], "image": container["image"], "imageID": "", "ready": not broken, "restartCount": 0, "state": state}
+        state = (
+            {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}
+            if broken
+            else {"running": {"startedAt": since}}
+        )
+        status = {
+            "name": container["name"],
+            "image": container["image"],
+            "imageID": "",
+            "ready": not broken,
+            "restartCount": 0,
+            "state": state,
+        }
         ready = "False" if broken else "True"
         return {
             "phase": "Pending" if broken else "Running",
             "startTime": since,
             "podIP": "10.244.0.1",
-            "conditions": [{"type": kind, "status": ready, "lastTransitionTime": since} for kind in ("Ready", "ContainersReady")],
+            "conditions": [
+                {"type": kind, "status": ready, "lastTransitionTime": since} for kind in ("Ready", "ContainersReady")
+            ],
             "containerStatuses": [status],
         }

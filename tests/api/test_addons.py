@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.hardway.kubernetes.plugins.module_utils.api import ApiError
+
+from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import ApiError
 from ansible_collections.hardway.kubernetes.plugins.modules import certificates
 from ansible_collections.hardway.kubernetes.tests.api.cluster import ROOT, Call, Cluster, eventually
 
@@ -28,8 +29,12 @@ PLAYBOOK = """\
 """
 INVENTORY = {
     "all": {
-        "hosts": {"local": {"ansible_connection": "local", "ansible_host": "127.0.0.1"}, "node-a": {"ansible_host": "192.0.2.31"}},
-        "children": {group: {"hosts": {"local": None}} for group in ("kube_master", "etcd")} | {"kube_node": {"hosts": {"node-a": None}}},
+        "hosts": {
+            "local": {"ansible_connection": "local", "ansible_host": "127.0.0.1"},
+            "node-a": {"ansible_host": "192.0.2.31"},
+        },
+        "children": {group: {"hosts": {"local": None}} for group in ("kube_master", "etcd")}
+        | {"kube_node": {"hosts": {"node-a": None}}},
     }
 }
 ALL_ON = {"addons_metrics_server": True, "addons_dashboard": True}
@@ -46,17 +51,38 @@ class Site:
         assert "failed" not in call(certificates, path=str(cluster.pki), authorities=existing, certificates=issued)
         (directory / "inventory/group_vars").mkdir(parents=True)
         (directory / "inventory/hosts.yml").write_text(yaml.safe_dump(INVENTORY))
-        settings = {"cluster_endpoint_address": "127.0.0.1", "cluster_dir": str(cluster.directory), "cluster_kubeconfig": cluster.kubeconfig}
-        (directory / "inventory/group_vars/all.yml").write_text(yaml.safe_dump({**settings, "ansible_python_interpreter": sys.executable}))
+        settings = {
+            "cluster_endpoint_address": "127.0.0.1",
+            "cluster_dir": str(cluster.directory),
+            "cluster_kubeconfig": cluster.kubeconfig,
+        }
+        (directory / "inventory/group_vars/all.yml").write_text(
+            yaml.safe_dump({**settings, "ansible_python_interpreter": sys.executable})
+        )
         (directory / "play.yml").write_text(PLAYBOOK)
 
     def run(self, *arguments: str, **settings: t.Any) -> tuple[int, str]:
         """How many tasks changed something, and the output."""
-        command = [Path(sys.executable).parent / "ansible-playbook", "-i", "inventory", "play.yml", "-e", json.dumps(settings), *arguments]
+        command = [
+            Path(sys.executable).parent / "ansible-playbook",
+            "-i",
+            "inventory",
+            "play.yml",
+            "-e",
+            json.dumps(settings),
+            *arguments,
+        ]
         # The kubeconfig is a derived variable: only -e overrules it.
         command += ["-e", json.dumps({"cluster_kubeconfig": self.cluster.kubeconfig})]
-        environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".collections"), "ANSIBLE_NOCOLOR": "1", "ANSIBLE_LOCALHOST_WARNING": "0"}
-        done = subprocess.run(command, cwd=self.directory, env=environment, capture_output=True, text=True, timeout=180, check=False)
+        environment = {
+            **os.environ,
+            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".collections"),
+            "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_LOCALHOST_WARNING": "0",
+        }
+        done = subprocess.run(
+            command, cwd=self.directory, env=environment, capture_output=True, text=True, timeout=180, check=False
+        )
         assert done.returncode == 0, done.stdout + done.stderr
         recap = next(line for line in done.stdout.splitlines() if line.startswith("local ") and "changed=" in line)
         return int(recap.split("changed=")[1].split()[0]), done.stdout
@@ -75,19 +101,31 @@ def test_addons_are_planned_applied_and_left_alone(site: Site, cluster: Cluster)
     assert cluster.api.find("/apis/apps/v1/namespaces/kube-system/deployments/coredns") is None
     assert site.run(**ALL_ON)[0] == 2
     assert site.run(**ALL_ON)[0] == 0, "a second run changes nothing"
-    changed = {"addons_coredns_stub_domains": {"example.org": ["192.0.2.53"]}, "addons_coredns_extra": "log\nrewrite name a.example b.example"}
+    changed = {
+        "addons_coredns_stub_domains": {"example.org": ["192.0.2.53"]},
+        "addons_coredns_extra": "log\nrewrite name a.example b.example",
+    }
     assert site.run(**ALL_ON, **changed)[0] == 1
     corefile = cluster.api.get("/api/v1/namespaces/kube-system/configmaps/coredns")["data"]["Corefile"]
     assert "    log\n    rewrite name a.example b.example\n}" in corefile and "example.org:53 {" in corefile
     for name, namespace in DEPLOYMENTS.items():
         path = f"/apis/apps/v1/namespaces/{namespace}"
         found = cluster.api.get(f"{path}/deployments/{name}")
-        assert eventually(lambda found=found, path=path: made_by(cluster, path, found)), "a controller makes its pods' ReplicaSet"
+        assert eventually(lambda found=found, path=path: made_by(cluster, path, found)), (
+            "a controller makes its pods' ReplicaSet"
+        )
     assert site.run("--check", "--diff", **ALL_ON, **changed, addons_metrics_server_replicas=3)[0] == 1
     key = (cluster.pki / "metrics-server-key.pem").read_bytes()
-    assert base64.b64decode(cluster.api.get("/api/v1/namespaces/kube-system/secrets/metrics-server-tls")["data"]["tls.key"]) == key
+    assert (
+        base64.b64decode(
+            cluster.api.get("/api/v1/namespaces/kube-system/secrets/metrics-server-tls")["data"]["tls.key"]
+        )
+        == key
+    )
     service = cluster.api.get("/apis/apiregistration.k8s.io/v1/apiservices/v1beta1.metrics.k8s.io")["spec"]
-    assert base64.b64decode(service["caBundle"]) == (cluster.pki / "ca-bundle.pem").read_bytes() and not service.get("insecureSkipTLSVerify")
+    assert base64.b64decode(service["caBundle"]) == (cluster.pki / "ca-bundle.pem").read_bytes() and not service.get(
+        "insecureSkipTLSVerify"
+    )
     trusted = cluster.api.get("/api/v1/namespaces/kube-system/configmaps/kubelet-serving-ca")["data"]["ca.crt"]
     assert trusted == (cluster.pki / "kubelet-ca-bundle.pem").read_text()
     pod = cluster.api.get("/apis/apps/v1/namespaces/kube-system/deployments/metrics-server")["spec"]["template"]["spec"]
@@ -100,7 +138,11 @@ def test_addons_are_planned_applied_and_left_alone(site: Site, cluster: Cluster)
 
 def made_by(cluster: Cluster, path: str, deployment: dict[str, t.Any]) -> bool:
     sets = cluster.api.items(f"{path}/replicasets")
-    return any(owner["uid"] == deployment["metadata"]["uid"] for item in sets for owner in item["metadata"].get("ownerReferences", []))
+    return any(
+        owner["uid"] == deployment["metadata"]["uid"]
+        for item in sets
+        for owner in item["metadata"].get("ownerReferences", [])
+    )
 
 
 def test_who_looks_at_the_dashboard_may_look_and_nothing_else(site: Site, cluster: Cluster) -> None:
@@ -112,7 +154,13 @@ def test_who_looks_at_the_dashboard_may_look_and_nothing_else(site: Site, cluste
     request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 3600}}
     token = cluster.api.create("/api/v1/namespaces/headlamp/serviceaccounts/viewer/token", request)["status"]["token"]
     viewer = cluster.as_bearer(token)
-    for path in ("/api/v1/nodes", "/api/v1/pods", "/apis/apps/v1/deployments", "/api/v1/namespaces", "/apis/storage.k8s.io/v1/storageclasses"):
+    for path in (
+        "/api/v1/nodes",
+        "/api/v1/pods",
+        "/apis/apps/v1/deployments",
+        "/api/v1/namespaces",
+        "/apis/storage.k8s.io/v1/storageclasses",
+    ):
         viewer.items(path)
     for path in ("/api/v1/secrets", "/api/v1/namespaces/kube-system/secrets"):
         with pytest.raises(ApiError, match="forbidden"):

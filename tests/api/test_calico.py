@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from ansible_collections.hardway.kubernetes.plugins.filter.calico import ENCAPSULATIONS
 from ansible_collections.hardway.kubernetes.plugins.modules import certificates
 from ansible_collections.hardway.kubernetes.tests.api.cluster import ROOT, Call, Cluster
@@ -26,7 +27,9 @@ from ansible_collections.hardway.kubernetes.tests.api.cluster import ROOT, Call,
 MANIFESTS = os.environ.get("HARDWAY_CALICO", "")
 NEEDED = ("calico.yaml", "calico-etcd.yaml", "operator-crds.yaml", "tigera-operator.yaml")
 VERSION = yaml.safe_load((ROOT / "roles/cluster/defaults/main.yml").read_text())["cluster_calico_version"]
-pytestmark = pytest.mark.skipif(not MANIFESTS, reason="HARDWAY_CALICO names no directory with upstream's manifests of Calico")
+pytestmark = pytest.mark.skipif(
+    not MANIFESTS, reason="HARDWAY_CALICO names no directory with upstream's manifests of Calico"
+)
 
 # The step of site.yml, with the answer of its preflight, without the parts that are for hosts. Each in a process of its own, as in three runs.
 PLAYBOOK = """\
@@ -59,7 +62,12 @@ class Site:
     def __init__(self, directory: Path, cluster: Cluster, call: Call) -> None:
         self.directory, self.cluster = directory, cluster
         leaf = {"name": "calico", "authority": "etcd-ca", "profile": "client", "subject": {"CN": "calico"}}
-        assert "failed" not in call(certificates, path=str(cluster.pki), authorities=[{"name": "etcd-ca", "existing": True}], certificates=[leaf])
+        assert "failed" not in call(
+            certificates,
+            path=str(cluster.pki),
+            authorities=[{"name": "etcd-ca", "existing": True}],
+            certificates=[leaf],
+        )
         mirror = directory / f"mirror/raw.githubusercontent.com/projectcalico/calico/v{VERSION}/manifests"
         mirror.mkdir(parents=True)
         for name in NEEDED:
@@ -80,10 +88,28 @@ class Site:
     def run(self, *arguments: str, code: int = 0, **settings: t.Any) -> tuple[int, str]:
         """How many tasks changed something in the cluster, and the output."""
         # Derived variables: only -e overrules them. Of the catalogue nothing else is needed here.
-        derived = {"cluster_kubeconfig": self.cluster.kubeconfig, "cluster_artifact_names": "{{ cluster_calico_manifests }}"}
-        command = [Path(sys.executable).parent / "ansible-playbook", "-i", "inventory", "play.yml", "-e", json.dumps({**settings, **derived}), *arguments]
-        environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".collections"), "ANSIBLE_NOCOLOR": "1", "ANSIBLE_LOCALHOST_WARNING": "0"}
-        done = subprocess.run(command, cwd=self.directory, env=environment, capture_output=True, text=True, timeout=300, check=False)
+        derived = {
+            "cluster_kubeconfig": self.cluster.kubeconfig,
+            "cluster_artifact_names": "{{ cluster_calico_manifests }}",
+        }
+        command = [
+            Path(sys.executable).parent / "ansible-playbook",
+            "-i",
+            "inventory",
+            "play.yml",
+            "-e",
+            json.dumps({**settings, **derived}),
+            *arguments,
+        ]
+        environment = {
+            **os.environ,
+            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".collections"),
+            "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_LOCALHOST_WARNING": "0",
+        }
+        done = subprocess.run(
+            command, cwd=self.directory, env=environment, capture_output=True, text=True, timeout=300, check=False
+        )
         assert done.returncode == code, (done.stdout + done.stderr)[-6000:]
         recap = next(line for line in done.stdout.splitlines() if line.startswith("local ") and "changed=" in line)
         return int(recap.split("changed=")[1].split()[0]), done.stdout
@@ -118,14 +144,21 @@ def test_every_object_is_planned_applied_and_left_alone(site: Site, cluster: Clu
                  if item and item["kind"] == "CustomResourceDefinition"]  # fmt: skip
         assert len(kinds) > 20
         for name in kinds:
-            conditions = {item["type"]: item["status"] for item in cluster.api.get(f"{CRDS}/{name}")["status"]["conditions"]}
+            conditions = {
+                item["type"]: item["status"] for item in cluster.api.get(f"{CRDS}/{name}")["status"]["conditions"]
+            }
             assert conditions["Established"] == "True", name
 
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("encapsulation", ENCAPSULATIONS)
 def test_every_encapsulation(site: Site, cluster: Cluster, method: str, encapsulation: str) -> None:
-    settings = {**METHODS[method], "cni_calico_encapsulation": encapsulation, "cluster_pod_network": "10.200.0.0/16", "cni_calico_mtu": 1400}
+    settings = {
+        **METHODS[method],
+        "cni_calico_encapsulation": encapsulation,
+        "cluster_pod_network": "10.200.0.0/16",
+        "cni_calico_mtu": 1400,
+    }
     site.run("--check", **settings)
     site.run(**settings)
     site.nothing_to_do(**settings)
@@ -133,7 +166,11 @@ def test_every_encapsulation(site: Site, cluster: Cluster, method: str, encapsul
     bgp = not encapsulation.startswith("vxlan")
     if method == "operator":
         network = cluster.api.get(INSTALLATION)["spec"]["calicoNetwork"]
-        assert (network["ipPools"][0]["encapsulation"], network["ipPools"][0]["cidr"], network["mtu"]) == (operator, "10.200.0.0/16", 1400)
+        assert (network["ipPools"][0]["encapsulation"], network["ipPools"][0]["cidr"], network["mtu"]) == (
+            operator,
+            "10.200.0.0/16",
+            1400,
+        )
         assert network["bgp"] == ("Enabled" if bgp else "Disabled")
         return
     environment = environment_of(cluster.api.get(NODE))
@@ -143,7 +180,11 @@ def test_every_encapsulation(site: Site, cluster: Cluster, method: str, encapsul
 
 
 def test_etcd_is_asked_with_the_certificate_of_the_cluster(site: Site, cluster: Cluster) -> None:
-    settings = {**METHODS["manifest-etcd"], "cni_calico_registry": "registry.example.org", "cni_calico_image_path": "mirrored"}
+    settings = {
+        **METHODS["manifest-etcd"],
+        "cni_calico_registry": "registry.example.org",
+        "cni_calico_image_path": "mirrored",
+    }
     output = site.run("-vvv", "--diff", **settings)[1]
     key = (cluster.pki / "calico-key.pem").read_bytes()
     assert "PRIVATE KEY" not in output and base64.b64encode(key).decode()[:60] not in output
@@ -160,7 +201,10 @@ def test_etcd_is_asked_with_the_certificate_of_the_cluster(site: Site, cluster: 
 
 def test_what_the_operator_is_asked_for_may_be_anything_that_its_kind_has(site: Site, cluster: Cluster) -> None:
     detection = {"kubernetes": None, "canReach": "192.0.2.1"}
-    over = {"controlPlaneReplicas": 1, "calicoNetwork": {"linuxDataplane": "Nftables", "nodeAddressAutodetectionV4": detection}}
+    over = {
+        "controlPlaneReplicas": 1,
+        "calicoNetwork": {"linuxDataplane": "Nftables", "nodeAddressAutodetectionV4": detection},
+    }
     site.run(**METHODS["operator"], cni_calico_installation=over, cni_calico_registry="registry.example.org")
     spec = cluster.api.get(INSTALLATION)["spec"]
     assert (spec["registry"], spec["controlPlaneReplicas"]) == ("registry.example.org/", 1)

@@ -8,15 +8,26 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.hardway.kubernetes.plugins.module_utils.api import Api
-from ansible_collections.hardway.kubernetes.plugins.module_utils.csr import CLIENT, REQUESTS, SERVING
+
+from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import Api
+from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.csr import CLIENT, REQUESTS, SERVING
 from ansible_collections.hardway.kubernetes.plugins.modules import bootstrap_token, csr_approval
 from ansible_collections.hardway.kubernetes.tests.api.cluster import Call, Cluster, eventually
-from ansible_collections.hardway.kubernetes.tests.api.joining import USAGES, Joining, ask, make_csr, make_key, wait_for_certificate
+from ansible_collections.hardway.kubernetes.tests.api.joining import (
+    USAGES,
+    Joining,
+    ask,
+    make_csr,
+    make_key,
+    wait_for_certificate,
+)
 
 BINDINGS = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
 OTHER_SIGNER = "kubernetes.io/kube-apiserver-client"
-NODES = [{"name": "node-a", "addresses": ["192.0.2.31", "node-a.example.org"]}, {"name": "node-b", "addresses": ["192.0.2.32"]}]
+NODES = [
+    {"name": "node-a", "addresses": ["192.0.2.31", "node-a.example.org"]},
+    {"name": "node-b", "addresses": ["192.0.2.32"]},
+]
 NAMES = ("node-a", "192.0.2.31")
 KEY = make_key()[0]
 
@@ -37,33 +48,65 @@ class Bad(t.NamedTuple):
 
     def ask(self, identities: Identities) -> str:
         csr = make_csr(KEY, self.cn, self.organizations, self.names) + self.behind
-        return ask(identities[self.who], self.signer, csr, self.usages or USAGES[CLIENT if self.signer == OTHER_SIGNER else self.signer])
+        return ask(
+            identities[self.who],
+            self.signer,
+            csr,
+            self.usages or USAGES[CLIENT if self.signer == OTHER_SIGNER else self.signer],
+        )
 
 
 BAD = {
     "foreign node name": Bad("node-x is not in the inventory", "bootstrap", CLIENT, "system:node:node-x"),
     "no node at all": Bad("it names no node", "bootstrap", CLIENT, "alice"),
-    "further organization": Bad("O system:nodes, system:kubelets", "bootstrap", CLIENT, organizations=("system:nodes", "system:kubelets")),
-    "other organization": Bad("O system:kubelets instead of system:nodes", "bootstrap", CLIENT, organizations=("system:kubelets",)),
+    "further organization": Bad(
+        "O system:nodes, system:kubelets", "bootstrap", CLIENT, organizations=("system:nodes", "system:kubelets")
+    ),
+    "other organization": Bad(
+        "O system:kubelets instead of system:nodes", "bootstrap", CLIENT, organizations=("system:kubelets",)
+    ),
     "client with a name": Bad("a client certificate has none", "bootstrap", CLIENT, names=("node-a",)),
     "client by a person": Bad("its requester is admin,", "admin", CLIENT),
     "client by another node": Bad("its requester is system:node:node-b", "node-b", CLIENT),
-    "client with server usage": Bad("its usages are client auth, digital signature, server auth", "bootstrap", CLIENT, usages=(*USAGES[CLIENT], "server auth")),
-    "client with any usage": Bad("its usages are any, client auth, digital signature", "bootstrap", CLIENT, usages=(*USAGES[CLIENT], "any")),
+    "client with server usage": Bad(
+        "its usages are client auth, digital signature, server auth",
+        "bootstrap",
+        CLIENT,
+        usages=(*USAGES[CLIENT], "server auth"),
+    ),
+    "client with any usage": Bad(
+        "its usages are any, client auth, digital signature", "bootstrap", CLIENT, usages=(*USAGES[CLIENT], "any")
+    ),
     "serving by a bootstrap token": Bad("its requester is system:bootstrap:", "bootstrap", SERVING, names=NAMES),
     "serving by another node": Bad("its requester is system:node:node-b", "node-b", SERVING, names=NAMES),
-    "serving for another node": Bad("its requester is system:node:node-a", "node-a", SERVING, "system:node:node-b", names=("node-b",)),
+    "serving for another node": Bad(
+        "its requester is system:node:node-a", "node-a", SERVING, "system:node:node-b", names=("node-b",)
+    ),
     "serving with a wildcard": Bad("asks for *.example.org", "node-a", SERVING, names=(*NAMES, "*.example.org")),
     "serving with another node's address": Bad("asks for 192.0.2.32", "node-a", SERVING, names=(*NAMES, "192.0.2.32")),
     "serving with a foreign address": Bad("asks for 10.96.0.1", "node-a", SERVING, names=(*NAMES, "10.96.0.1")),
-    "serving with the API's name": Bad("asks for kubernetes.default.svc", "node-a", SERVING, names=(*NAMES, "kubernetes.default.svc")),
-    "serving with a URI": Bad("asks for UniformResourceIdentifier spiffe://x/y", "node-a", SERVING, names=(*NAMES, "spiffe://x/y")),
+    "serving with the API's name": Bad(
+        "asks for kubernetes.default.svc", "node-a", SERVING, names=(*NAMES, "kubernetes.default.svc")
+    ),
+    "serving with a URI": Bad(
+        "asks for UniformResourceIdentifier spiffe://x/y", "node-a", SERVING, names=(*NAMES, "spiffe://x/y")
+    ),
     "serving with no names": Bad("no DNS name and no address", "node-a", SERVING),
-    "serving with any usage": Bad("its usages are any, digital signature, server auth", "node-a", SERVING, names=NAMES, usages=(*USAGES[SERVING], "any")),
-    "serving with client usages": Bad("its usages are client auth", "node-a", SERVING, names=NAMES, usages=tuple(USAGES[CLIENT])),
+    "serving with any usage": Bad(
+        "its usages are any, digital signature, server auth",
+        "node-a",
+        SERVING,
+        names=NAMES,
+        usages=(*USAGES[SERVING], "any"),
+    ),
+    "serving with client usages": Bad(
+        "its usages are client auth", "node-a", SERVING, names=NAMES, usages=tuple(USAGES[CLIENT])
+    ),
     "two blocks of PEM": Bad("it is not one block of PEM", "node-a", SERVING, names=NAMES, behind=make_csr(KEY, "x")),
     "another signer": Bad("its signer is kubernetes.io/kube-apiserver-client", "bootstrap", OTHER_SIGNER),
-    "another signer, as someone else": Bad("its signer is kubernetes.io/kube-apiserver-client", "node-a", OTHER_SIGNER, "alice"),
+    "another signer, as someone else": Bad(
+        "its signer is kubernetes.io/kube-apiserver-client", "node-a", OTHER_SIGNER, "alice"
+    ),
 }
 
 
@@ -82,7 +125,12 @@ def token_fixture(cluster: Cluster, call: Call) -> t.Iterator[str]:
 def identities_fixture(cluster: Cluster, token: str) -> Identities:
     bearer = cluster.as_bearer(token)
     eventually(lambda: bearer.items(REQUESTS) is not None)
-    return {"admin": cluster.api, "bootstrap": bearer, "node-a": cluster.as_node("node-a"), "node-b": cluster.as_node("node-b")}
+    return {
+        "admin": cluster.api,
+        "bootstrap": bearer,
+        "node-a": cluster.as_node("node-a"),
+        "node-b": cluster.as_node("node-b"),
+    }
 
 
 @pytest.fixture(name="clean", autouse=True)
@@ -93,16 +141,24 @@ def clean_fixture(cluster: Cluster) -> t.Iterator[None]:
 
 
 def conditions(cluster: Cluster, name: str) -> dict[str, str]:
-    return {entry["type"]: entry.get("message", "") for entry in cluster.api.get(f"{REQUESTS}/{name}")["status"].get("conditions") or []}
+    return {
+        entry["type"]: entry.get("message", "")
+        for entry in cluster.api.get(f"{REQUESTS}/{name}")["status"].get("conditions") or []
+    }
 
 
 def test_a_node_joins(cluster: Cluster, call: Call, identities: Identities, token: str, tmp_path: Path) -> None:
     with Joining(cluster, tmp_path, "joining", token, after=0.3) as kubelet:
-        arguments = {"kubeconfig": cluster.kubeconfig, "nodes": [{"name": "joining", "addresses": [kubelet.address]}], "inventory": []}
+        arguments = {
+            "kubeconfig": cluster.kubeconfig,
+            "nodes": [{"name": "joining", "addresses": [kubelet.address]}],
+            "inventory": [],
+        }
         result = call(csr_approval, **arguments, timeout=30)
         assert result["changed"], result
         assert [(entry["certificate"], entry["requester"]) for entry in result["approved"]] == [
-            ("client", f"system:bootstrap:{token.partition('.')[0]}"), ("serving", "system:node:joining")
+            ("client", f"system:bootstrap:{token.partition('.')[0]}"),
+            ("serving", "system:node:joining"),
         ]
         assert result["nodes"] == {"joining": {"registered": True, "answers": True}}
         assert result["diff"]["after"].count("approved") == 2
@@ -111,18 +167,29 @@ def test_a_node_joins(cluster: Cluster, call: Call, identities: Identities, toke
         assert "failed" not in again
 
 
-def test_what_disagrees_is_denied_and_named_and_the_rest_approved(cluster: Cluster, call: Call, identities: Identities, capsys: t.Any) -> None:
+def test_what_disagrees_is_denied_and_named_and_the_rest_approved(
+    cluster: Cluster, call: Call, identities: Identities, capsys: t.Any
+) -> None:
     asked = {kind: bad.ask(identities) for kind, bad in BAD.items()}
     good = {
         "client": ask(identities["bootstrap"], CLIENT, make_csr(KEY, "system:node:node-a")),
-        "renewal": ask(identities["node-b"], CLIENT, make_csr(KEY, "system:node:node-b"), [*USAGES[CLIENT], "key encipherment"]),
-        "serving": ask(identities["node-a"], SERVING, make_csr(KEY, "system:node:node-a", names=[*NAMES, "node-a.example.org"])),
+        "renewal": ask(
+            identities["node-b"], CLIENT, make_csr(KEY, "system:node:node-b"), [*USAGES[CLIENT], "key encipherment"]
+        ),
+        "serving": ask(
+            identities["node-a"], SERVING, make_csr(KEY, "system:node:node-a", names=[*NAMES, "node-a.example.org"])
+        ),
     }
     left = {
         "foreign": ask(identities["bootstrap"], CLIENT, make_csr(KEY, "system:node:node-c")),
         "person": ask(cluster.api, OTHER_SIGNER, make_csr(KEY, "alice", ()), USAGES[CLIENT]),
     }
-    arguments = {"kubeconfig": cluster.kubeconfig, "nodes": NODES, "inventory": ["node-a", "node-b", "node-c"], "timeout": 0}
+    arguments = {
+        "kubeconfig": cluster.kubeconfig,
+        "nodes": NODES,
+        "inventory": ["node-a", "node-b", "node-c"],
+        "timeout": 0,
+    }
     planned = call(csr_approval, check=True, **arguments)
     assert not [name for name in (*asked.values(), *good.values(), *left.values()) if conditions(cluster, name)]
     result = call(csr_approval, **arguments)
@@ -144,7 +211,9 @@ def test_what_disagrees_is_denied_and_named_and_the_rest_approved(cluster: Clust
     assert "node-a: denied" in result["msg"]
 
 
-def test_without_the_inventory_strangers_are_left_alone_and_without_deny_all_are(cluster: Cluster, call: Call, identities: Identities) -> None:
+def test_without_the_inventory_strangers_are_left_alone_and_without_deny_all_are(
+    cluster: Cluster, call: Call, identities: Identities
+) -> None:
     stranger = BAD["foreign node name"].ask(identities)
     disagreeing = BAD["serving with a wildcard"].ask(identities)
     result = call(csr_approval, kubeconfig=cluster.kubeconfig, nodes=NODES, timeout=0, deny=False)
@@ -172,7 +241,9 @@ def test_who_did_not_ask_is_named_within_the_limit(cluster: Cluster, call: Call,
         ([NODES[0], {"name": "b", "addresses": ["192.0.2.31"]}], "192.0.2.31 is given to node-a and to b"),
     ],
 )
-def test_a_list_that_cannot_be_right_changes_nothing(cluster: Cluster, call: Call, nodes: list[dict[str, t.Any]], words: str) -> None:
+def test_a_list_that_cannot_be_right_changes_nothing(
+    cluster: Cluster, call: Call, nodes: list[dict[str, t.Any]], words: str
+) -> None:
     result = call(csr_approval, kubeconfig=cluster.kubeconfig, nodes=nodes)
     assert result["failed"]
     assert words in result["msg"]

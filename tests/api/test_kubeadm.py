@@ -14,36 +14,58 @@ import jinja2
 import pytest
 import yaml
 from ansible.plugins.filter import core
+
 from ansible_collections.hardway.kubernetes.plugins.filter import pki
 from ansible_collections.hardway.kubernetes.plugins.filter.kubeadm import ca_hashes, kubeadm_documents
-from ansible_collections.hardway.kubernetes.plugins.module_utils.api import Api, Credentials
+from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import Api, Credentials
 from ansible_collections.hardway.kubernetes.plugins.modules import bootstrap_token
-
 from ansible_collections.hardway.kubernetes.tests.api.cluster import ROOT, SETTINGS, Cluster
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="kubeadm --rootfs needs root")
 PKI = "/etc/kubernetes/pki"
 FILES = {
-    "ca.crt": "ca-bundle", "apiserver.crt": "kube-apiserver-local", "apiserver.key": "kube-apiserver-local-key",
-    "apiserver-kubelet-client.crt": "kube-apiserver-kubelet-client", "apiserver-kubelet-client.key": "kube-apiserver-kubelet-client-key",
-    "front-proxy-ca.crt": "front-proxy-ca-bundle", "front-proxy-client.crt": "front-proxy-client", "front-proxy-client.key": "front-proxy-client-key",
-    "sa.pub": "service-account-bundle", "sa.key": "service-account-key", "kubeadm-admin.pem": "kubeadm-admin", "kubeadm-admin-key.pem": "kubeadm-admin-key",
-    "node-a.pem": "node-a", "node-a-key.pem": "node-a-key", "etcd-ca.crt": "etcd-ca",
+    "ca.crt": "ca-bundle",
+    "apiserver.crt": "kube-apiserver-local",
+    "apiserver.key": "kube-apiserver-local-key",
+    "apiserver-kubelet-client.crt": "kube-apiserver-kubelet-client",
+    "apiserver-kubelet-client.key": "kube-apiserver-kubelet-client-key",
+    "front-proxy-ca.crt": "front-proxy-ca-bundle",
+    "front-proxy-client.crt": "front-proxy-client",
+    "front-proxy-client.key": "front-proxy-client-key",
+    "sa.pub": "service-account-bundle",
+    "sa.key": "service-account-key",
+    "kubeadm-admin.pem": "kubeadm-admin",
+    "kubeadm-admin-key.pem": "kubeadm-admin-key",
+    "node-a.pem": "node-a",
+    "node-a-key.pem": "node-a-key",
+    "etcd-ca.crt": "etcd-ca",
 }
 
 
 def kubeconfig(server: str, user: str) -> str:
-    return json.dumps({
-        "apiVersion": "v1", "kind": "Config", "current-context": "c", "contexts": [{"name": "c", "context": {"cluster": "c", "user": user}}],
-        "clusters": [{"name": "c", "cluster": {"server": server, "certificate-authority": f"{PKI}/ca.crt"}}],
-        "users": [{"name": user, "user": {"client-certificate": f"{PKI}/{user}.pem", "client-key": f"{PKI}/{user}-key.pem"}}],
-    })
+    return json.dumps(
+        {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "c",
+            "contexts": [{"name": "c", "context": {"cluster": "c", "user": user}}],
+            "clusters": [{"name": "c", "cluster": {"server": server, "certificate-authority": f"{PKI}/ca.crt"}}],
+            "users": [
+                {
+                    "name": user,
+                    "user": {"client-certificate": f"{PKI}/{user}.pem", "client-key": f"{PKI}/{user}-key.pem"},
+                }
+            ],
+        }
+    )
 
 
 def render(name: str, **variables: object) -> str:
     environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
     environment.filters.update(core.FilterModule().filters())
-    environment.filters.update({f"hardway.kubernetes.{name}": function for name, function in pki.FilterModule().filters().items()})
+    environment.filters.update(
+        {f"hardway.kubernetes.{name}": function for name, function in pki.FilterModule().filters().items()}
+    )
     environment.globals["lookup"] = lambda *_unused: ""
     return environment.from_string((ROOT / "roles/kubeadm/templates" / name).read_text()).render(variables)
 
@@ -60,13 +82,29 @@ class Host:
         for name in ("admin", "super-admin", "controller-manager", "scheduler", "here"):
             self.write(f"/etc/kubernetes/{name}.conf", kubeconfig(cluster.url, "kubeadm-admin"))
         self.write("/etc/kubernetes/kubelet.conf", kubeconfig(cluster.url, "node-a"))
-        registration = {"name": "node-a", "criSocket": "unix:///run/containerd/containerd.sock", "taints": [], "kubeletExtraArgs": {"node-ip": "127.0.0.1"}}
+        registration = {
+            "name": "node-a",
+            "criSocket": "unix:///run/containerd/containerd.sock",
+            "taints": [],
+            "kubeletExtraArgs": {"node-ip": "127.0.0.1"},
+        }
         self.variables = {
-            "cluster_address": "192.0.2.1", "cluster_apiserver_port": port, "kubeadm_registration": registration, "cluster_name": "local", "kubeadm_pki": PKI,
-            "cluster_kubernetes_version": SETTINGS["cluster_kubernetes_version"], "cluster_endpoint": cluster.url, "cluster_dns_domain": "cluster.local",
-            "cluster_pod_network": "10.244.0.0/16", "cluster_service_network": "10.96.0.0/16", "cluster_dns_address": "10.96.0.10",
-            "kubeadm_apiserver_dir": "/etc/kubernetes/apiserver", "cluster_has": {"anonymous_conditions": True}, "cluster_etcd_port": cluster.etcd_port,
-            "kubeadm_etcd_endpoints": [f"https://127.0.0.1:{cluster.etcd_port}"], "group_names": [],
+            "cluster_address": "192.0.2.1",
+            "cluster_apiserver_port": port,
+            "kubeadm_registration": registration,
+            "cluster_name": "local",
+            "kubeadm_pki": PKI,
+            "cluster_kubernetes_version": SETTINGS["cluster_kubernetes_version"],
+            "cluster_endpoint": cluster.url,
+            "cluster_dns_domain": "cluster.local",
+            "cluster_pod_network": "10.244.0.0/16",
+            "cluster_service_network": "10.96.0.0/16",
+            "cluster_dns_address": "10.96.0.10",
+            "kubeadm_apiserver_dir": "/etc/kubernetes/apiserver",
+            "cluster_has": {"anonymous_conditions": True},
+            "cluster_etcd_port": cluster.etcd_port,
+            "kubeadm_etcd_endpoints": [f"https://127.0.0.1:{cluster.etcd_port}"],
+            "group_names": [],
         }
         both = render("init.yaml.j2", **self.variables) + "---\n" + render("cluster.yaml.j2", **self.variables)
         self.write("/etc/kubernetes/kubeadm.yaml", kubeadm_documents(both, {"KubeletConfiguration": {"maxPods": 42}}))
@@ -80,7 +118,9 @@ class Host:
 
     def kubeadm(self, *arguments: str, **environment: str) -> str:
         command = [str(self.cluster.binary("kubeadm")), *arguments, f"--rootfs={self.root}"]
-        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment}, timeout=120, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, env={**os.environ, **environment}, timeout=120, check=False
+        )
         assert done.returncode == 0, f"{' '.join(arguments)}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
         return done.stdout
 
@@ -89,7 +129,11 @@ class Host:
 def make_host(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Host:
     host = Host(tmp_path_factory.mktemp("kubeadm"), cluster)
     for document in filter(None, yaml.safe_load_all(render("objects.yaml.j2"))):
-        group, kind, namespace = "rbac.authorization.k8s.io/v1", document["kind"].lower() + "s", document["metadata"].get("namespace")
+        group, kind, namespace = (
+            "rbac.authorization.k8s.io/v1",
+            document["kind"].lower() + "s",
+            document["metadata"].get("namespace"),
+        )
         path = f"/apis/{group}/" + (f"namespaces/{namespace}/" if namespace else "") + kind
         cluster.api.create(path, document)
     return host
@@ -98,11 +142,25 @@ def make_host(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Hos
 def test_the_cluster_keeps_its_configuration_and_a_kubelet_gets_it(host: Host, cluster: Cluster) -> None:
     for phase in (("upload-config", "all"), ("bootstrap-token",), ("addon", "kube-proxy")):
         extra = ("--skip-token-print",) if phase == ("bootstrap-token",) else ()
-        host.kubeadm("init", "phase", *phase, "--config=/etc/kubernetes/kubeadm.yaml", "--kubeconfig=/etc/kubernetes/here.conf", *extra)
+        host.kubeadm(
+            "init",
+            "phase",
+            *phase,
+            "--config=/etc/kubernetes/kubeadm.yaml",
+            "--kubeconfig=/etc/kubernetes/here.conf",
+            *extra,
+        )
     kept = cluster.api.get("/api/v1/namespaces/kube-system/configmaps/kubelet-config")
     assert "maxPods: 42" in kept["data"]["kubelet"]
 
-    cluster.api.create("/api/v1/nodes", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-a", "labels": {"kubernetes.io/hostname": "node-a"}}})
+    cluster.api.create(
+        "/api/v1/nodes",
+        {
+            "apiVersion": "v1",
+            "kind": "Node",
+            "metadata": {"name": "node-a", "labels": {"kubernetes.io/hostname": "node-a"}},
+        },
+    )
     (host.root / "tmp/rendered").mkdir()
     host.write("/var/lib/kubelet/kubeadm-flags.env", "")
     arguments = ("upgrade", "node", "phase", "kubelet-config", "--dry-run", "--kubeconfig=/etc/kubernetes/kubelet.conf")
@@ -114,8 +172,13 @@ def test_the_cluster_keeps_its_configuration_and_a_kubelet_gets_it(host: Host, c
 
 
 def test_who_has_a_token_finds_the_cluster_and_reads_what_it_is_and_no_more(host: Host, cluster: Cluster) -> None:
-    token = cluster.call(bootstrap_token, kubeconfig=cluster.kubeconfig, ttl="10m", usages=["authentication", "signing"])["token"]
-    joining, nobody = cluster.as_bearer(token), Api(Credentials(cluster.url, authority=(cluster.pki / "ca.pem").read_text()))
+    token = cluster.call(
+        bootstrap_token, kubeconfig=cluster.kubeconfig, ttl="10m", usages=["authentication", "signing"]
+    )["token"]
+    joining, nobody = (
+        cluster.as_bearer(token),
+        Api(Credentials(cluster.url, authority=(cluster.pki / "ca.pem").read_text())),
+    )
     for name in ("kubeadm-config", "kubelet-config", "kube-proxy"):
         assert joining.get(f"/api/v1/namespaces/kube-system/configmaps/{name}")["data"]
         assert nobody.text(f"/api/v1/namespaces/kube-system/configmaps/{name}")[0] == 401

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from ansible_collections.hardway.kubernetes.plugins.modules import kubeconfig
 from ansible_collections.hardway.kubernetes.tests.api.cluster import STATIC_USER, Call, Cluster
 
@@ -29,7 +30,9 @@ def kubectl_fixture(cluster: Cluster, path: Path) -> Kubectl:
     binary = cluster.binary("kubectl")
 
     def run(*arguments: str) -> str:
-        done = subprocess.run([binary, f"--kubeconfig={path}", *arguments], capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run(
+            [binary, f"--kubeconfig={path}", *arguments], capture_output=True, text=True, timeout=30, check=False
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -42,7 +45,12 @@ def whoami(kubectl: Kubectl, *arguments: str) -> str:
 
 @pytest.fixture(name="arguments")
 def arguments_fixture(cluster: Cluster, path: Path) -> dict[str, t.Any]:
-    return {"path": str(path), "cluster": "local", "server": cluster.url, "certificate_authority": f"{cluster.pki}/ca.pem"}
+    return {
+        "path": str(path),
+        "cluster": "local",
+        "server": cluster.url,
+        "certificate_authority": f"{cluster.pki}/ca.pem",
+    }
 
 
 @pytest.fixture(name="identities")
@@ -52,7 +60,9 @@ def identities_fixture(cluster: Cluster, tmp_path: Path) -> dict[str, dict[str, 
     (tmp_path / "token").write_text(token + "\n")
     plugin = tmp_path / "login"
     credential = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {"token": token}}
-    plugin.write_text(f'#!/bin/sh\ntest "$MODE" = quiet && test "$1" = -x && test -n "$KUBERNETES_EXEC_INFO" && echo \'{json.dumps(credential)}\'\n')
+    plugin.write_text(
+        f'#!/bin/sh\ntest "$MODE" = quiet && test "$1" = -x && test -n "$KUBERNETES_EXEC_INFO" && echo \'{json.dumps(credential)}\'\n'
+    )
     plugin.chmod(0o700)
     pair = {"client_certificate": f"{cluster.pki}/admin.pem", "client_key": f"{cluster.pki}/admin-key.pem"}
     return {
@@ -61,11 +71,21 @@ def identities_fixture(cluster: Cluster, tmp_path: Path) -> dict[str, dict[str, 
         "token": {"token": token},
         "token-file": {"token_file": str(tmp_path / "token")},
         "token-path": {"token_file": str(tmp_path / "token"), "embed": False},
-        "exec": {"exec": {"command": str(plugin), "args": ["-x"], "env": {"MODE": "quiet"}, "provide_cluster_info": True, "interactive_mode": "Never"}},
+        "exec": {
+            "exec": {
+                "command": str(plugin),
+                "args": ["-x"],
+                "env": {"MODE": "quiet"},
+                "provide_cluster_info": True,
+                "interactive_mode": "Never",
+            }
+        },
     }
 
 
-def test_each_identity_is_let_in(call: Call, kubectl: Kubectl, path: Path, arguments: dict[str, t.Any], identities: dict[str, dict[str, t.Any]]) -> None:
+def test_each_identity_is_let_in(
+    call: Call, kubectl: Kubectl, path: Path, arguments: dict[str, t.Any], identities: dict[str, dict[str, t.Any]]
+) -> None:
     secret = identities["token"]["token"]
     for user, identity in identities.items():
         made = call(kubeconfig, **arguments, user=user, **identity)
@@ -78,9 +98,18 @@ def test_each_identity_is_let_in(call: Call, kubectl: Kubectl, path: Path, argum
     assert whoami(kubectl, "--context=certificate@local") == "admin"
 
 
-def test_what_kubectl_wrote_stays(call: Call, kubectl: Kubectl, path: Path, arguments: dict[str, t.Any], identities: dict[str, dict[str, t.Any]]) -> None:
+def test_what_kubectl_wrote_stays(
+    call: Call, kubectl: Kubectl, path: Path, arguments: dict[str, t.Any], identities: dict[str, dict[str, t.Any]]
+) -> None:
     path.parent.mkdir()
-    kubectl("config", "set-cluster", "theirs", "--server=https://192.0.2.1", "--insecure-skip-tls-verify=true", "--proxy-url=http://192.0.2.9")
+    kubectl(
+        "config",
+        "set-cluster",
+        "theirs",
+        "--server=https://192.0.2.1",
+        "--insecure-skip-tls-verify=true",
+        "--proxy-url=http://192.0.2.9",
+    )
     kubectl("config", "set-credentials", "them", "--username=u", "--password=p")
     kubectl("config", "set-context", "theirs", "--cluster=theirs", "--user=them", "--namespace=n")
     kubectl("config", "use-context", "theirs")
@@ -99,9 +128,15 @@ def test_what_kubectl_wrote_stays(call: Call, kubectl: Kubectl, path: Path, argu
     assert yaml.safe_load(path.read_text()) == theirs
 
 
-def test_two_authorities_are_trusted(cluster: Cluster, call: Call, kubectl: Kubectl, arguments: dict[str, t.Any], tmp_path: Path) -> None:
-    (tmp_path / "bundle.pem").write_text((cluster.pki / "etcd-ca.pem").read_text() + (cluster.pki / "ca.pem").read_text())
+def test_two_authorities_are_trusted(
+    cluster: Cluster, call: Call, kubectl: Kubectl, arguments: dict[str, t.Any], tmp_path: Path
+) -> None:
+    (tmp_path / "bundle.pem").write_text(
+        (cluster.pki / "etcd-ca.pem").read_text() + (cluster.pki / "ca.pem").read_text()
+    )
     pair = {"client_certificate": f"{cluster.pki}/admin.pem", "client_key": f"{cluster.pki}/admin-key.pem"}
-    made = call(kubeconfig, **{**arguments, "certificate_authority": str(tmp_path / "bundle.pem")}, user="admin", **pair)
+    made = call(
+        kubeconfig, **{**arguments, "certificate_authority": str(tmp_path / "bundle.pem")}, user="admin", **pair
+    )
     assert "(2 certificates, SHA-256" in made["diff"]["after"]
     assert whoami(kubectl) == "admin"

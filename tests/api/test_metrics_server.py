@@ -14,9 +14,25 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.hardway.kubernetes.plugins.module_utils.api import Api, ApiError, ApiUnreachable, Credentials
+
+from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import (
+    Api,
+    ApiError,
+    ApiUnreachable,
+    Credentials,
+)
 from ansible_collections.hardway.kubernetes.plugins.modules import certificates
-from ansible_collections.hardway.kubernetes.tests.api.cluster import ROOT, SETTINGS, Call, Cluster, MissingArtifacts, Process, eventually, free_port, mirrored
+from ansible_collections.hardway.kubernetes.tests.api.cluster import (
+    ROOT,
+    SETTINGS,
+    Call,
+    Cluster,
+    MissingArtifacts,
+    Process,
+    eventually,
+    free_port,
+    mirrored,
+)
 
 
 class Kubelet(http.server.BaseHTTPRequestHandler):
@@ -51,9 +67,15 @@ def nodes_fixture(cluster: Cluster, call: Call) -> t.Iterator[None]:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         servers.append(server)
         cluster.api.create("/api/v1/nodes", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": node}})
-        status = {"addresses": [{"type": "InternalIP", "address": "127.0.0.1"}], "daemonEndpoints": {"kubeletEndpoint": {"Port": server.server_address[1]}}}
+        status = {
+            "addresses": [{"type": "InternalIP", "address": "127.0.0.1"}],
+            "daemonEndpoints": {"kubeletEndpoint": {"Port": server.server_address[1]}},
+        }
         status["conditions"] = [{"type": "Ready", "status": "True"}]
-        cluster.api.apply(f"/api/v1/nodes/{node}/status", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": node}, "status": status})
+        cluster.api.apply(
+            f"/api/v1/nodes/{node}/status",
+            {"apiVersion": "v1", "kind": "Node", "metadata": {"name": node}, "status": status},
+        )
     yield
     for server in servers:
         server.shutdown()
@@ -95,7 +117,14 @@ def server_fixture(cluster: Cluster, nodes: None, tmp_path: Path) -> t.Iterator[
     process = Process(tmp_path, "metrics-server", [str(tmp_path / "metrics-server"), *arguments(cluster, port)])
     pem = {name: (cluster.pki / f"{name}.pem").read_text() for name in ("ca", "admin", "admin-key")}
     try:
-        yield Api(Credentials(f"https://127.0.0.1:{port}", authority=pem["ca"], certificate=pem["admin"], key=pem["admin-key"])), process
+        yield (
+            Api(
+                Credentials(
+                    f"https://127.0.0.1:{port}", authority=pem["ca"], certificate=pem["admin"], key=pem["admin-key"]
+                )
+            ),
+            process,
+        )
     finally:
         process.stop()
 

@@ -10,8 +10,15 @@ import json
 import typing as t
 
 import pytest
-from ansible_collections.hardway.kubernetes.plugins.module_utils.api import Api, ApiError, ApiUnreachable
-from ansible_collections.hardway.kubernetes.plugins.module_utils.drain import ANNOTATION, MIRROR, Drain, DrainRefused, Pod
+
+from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import Api, ApiError, ApiUnreachable
+from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.drain import (
+    ANNOTATION,
+    MIRROR,
+    Drain,
+    DrainRefused,
+    Pod,
+)
 from ansible_collections.hardway.kubernetes.plugins.modules import node_drain
 from ansible_collections.hardway.kubernetes.tests.api.cluster import Call, Cluster, eventually
 from ansible_collections.hardway.kubernetes.tests.api.kubelet import Kubelet, Scheduler
@@ -54,7 +61,13 @@ class Place:
 
     def budget(self, name: str, app: str, available: int) -> None:
         path = f"/apis/policy/v1/namespaces/{self.name}/poddisruptionbudgets"
-        self.api.create(path, {"metadata": {"name": name}, "spec": {"minAvailable": available, "selector": {"matchLabels": {"app": app}}}})
+        self.api.create(
+            path,
+            {
+                "metadata": {"name": name},
+                "spec": {"minAvailable": available, "selector": {"matchLabels": {"app": app}}},
+            },
+        )
         eventually(lambda: self.api.get(f"{path}/{name}")["status"].get("currentHealthy", 0) >= available)
 
     def release(self, name: str) -> None:
@@ -67,7 +80,9 @@ def spec(**more: t.Any) -> dict[str, t.Any]:
 
 
 def cordon(cluster: Cluster, ours: bool = False) -> None:
-    cluster.api.patch(NODE, {"metadata": {"annotations": {ANNOTATION: "true" if ours else None}}, "spec": {"unschedulable": True}})
+    cluster.api.patch(
+        NODE, {"metadata": {"annotations": {ANNOTATION: "true" if ours else None}}, "spec": {"unschedulable": True}}
+    )
 
 
 def cordoned(cluster: Cluster) -> tuple[bool, bool]:
@@ -79,7 +94,11 @@ def cordoned(cluster: Cluster) -> tuple[bool, bool]:
 @pytest.fixture(name="nodes", scope="module")
 def nodes_fixture(cluster: Cluster) -> t.Iterator[None]:
     """Two nodes; pods go to the first while it is not cordoned."""
-    with Kubelet(cluster.kubeconfig, OLD), Kubelet(cluster.kubeconfig, OTHER), Scheduler(cluster.kubeconfig, [OLD, OTHER]):
+    with (
+        Kubelet(cluster.kubeconfig, OLD),
+        Kubelet(cluster.kubeconfig, OTHER),
+        Scheduler(cluster.kubeconfig, [OLD, OTHER]),
+    ):
         yield
 
 
@@ -99,12 +118,16 @@ def place_fixture(cluster: Cluster, nodes: None) -> t.Iterator[Place]:
 
 
 def set_ready(cluster: Cluster, status: str) -> None:
-    cluster.api.patch(f"{NODE}/status", {"status": {"conditions": [{"type": "Ready", "status": status, "message": "it starts"}]}})
+    cluster.api.patch(
+        f"{NODE}/status", {"status": {"conditions": [{"type": "Ready", "status": status, "message": "it starts"}]}}
+    )
 
 
 @pytest.fixture(name="drain")
 def drain_fixture(cluster: Cluster, call: Call, place: Place) -> Call:
-    return lambda **arguments: call(node_drain, **{"kubeconfig": cluster.kubeconfig, "name": OLD, "timeout": 30, **arguments})
+    return lambda **arguments: call(
+        node_drain, **{"kubeconfig": cluster.kubeconfig, "name": OLD, "timeout": 30, **arguments}
+    )
 
 
 @pytest.fixture(name="answers")
@@ -136,7 +159,10 @@ def test_a_node_is_emptied_and_given_back(cluster: Cluster, place: Place, drain:
 
     done = drain()
     assert (done["changed"], done["evicted"], done["diff"]) == (True, planned["evicted"], planned["diff"])
-    assert (done["diff"]["before"], done["diff"]["after"]) == ("takes pods\n" + "".join(f"{pod}\n" for pod in done["evicted"]), "takes no pods\n")
+    assert (done["diff"]["before"], done["diff"]["after"]) == (
+        "takes pods\n" + "".join(f"{pod}\n" for pod in done["evicted"]),
+        "takes no pods\n",
+    )
     assert cordoned(cluster) == (True, True)
     assert {name: before[name]["metadata"]["uid"] for name in before if name not in leaving} == {
         name: pod["metadata"]["uid"] for name, pod in place.pods().items() if pod["spec"].get("nodeName") == OLD
@@ -156,7 +182,9 @@ def test_a_node_is_emptied_and_given_back(cluster: Cluster, place: Place, drain:
 
 
 @pytest.mark.parametrize("check", [True, False])
-def test_a_budget_that_is_used_up_refuses_before_anything_is_changed(cluster: Cluster, place: Place, drain: Call, check: bool) -> None:
+def test_a_budget_that_is_used_up_refuses_before_anything_is_changed(
+    cluster: Cluster, place: Place, drain: Call, check: bool
+) -> None:
     place.workload("deployments", "web", 2, replicas=2)
     place.workload("deployments", "free", 1)
     place.budget("strict", "web", 2)
@@ -164,7 +192,9 @@ def test_a_budget_that_is_used_up_refuses_before_anything_is_changed(cluster: Cl
     result = drain(check=check, timeout=1)
     assert result["failed"]
     reason = "cannot be evicted: The disruption budget strict needs 2 healthy pods and has 2 currently"
-    assert sorted(result["problems"]) == [f"{pod} on {OLD} {reason}" for pod in place.labels(name for name in before if name.startswith("web"))]
+    assert sorted(result["problems"]) == [
+        f"{pod} on {OLD} {reason}" for pod in place.labels(name for name in before if name.startswith("web"))
+    ]
     assert result["msg"].startswith(f"{OLD} was not emptied, and takes pods:\n{place.name}/web-")
     assert (place.pods(), cluster.api.get(NODE)) == (before, node)
 
@@ -185,7 +215,11 @@ def test_a_budget_for_one_at_a_time_is_waited_for(place: Place, drain: Call, ans
     result = drain()
     assert result.get("evicted") == place.labels(before), result
     assert [reason for dry_run, reason in answers if dry_run] == ["", ""]
-    assert [reason for dry_run, reason in answers if not dry_run and "The disruption budget one-by-one needs 1 healthy pods and has" in reason]
+    assert [
+        reason
+        for dry_run, reason in answers
+        if not dry_run and "The disruption budget one-by-one needs 1 healthy pods and has" in reason
+    ]
     assert place.on(OLD) == []
 
 
@@ -201,7 +235,9 @@ def test_a_pod_of_nobody_is_a_reason_to_refuse(cluster: Cluster, place: Place, d
     assert place.pods() == {}
 
 
-@pytest.mark.parametrize(("by", "kept"), [("nobody", (False, False)), ("us", (False, False)), ("operator", (True, False))])
+@pytest.mark.parametrize(
+    ("by", "kept"), [("nobody", (False, False)), ("us", (False, False)), ("operator", (True, False))]
+)
 def test_a_pod_that_does_not_end_gives_the_node_back(
     cluster: Cluster, place: Place, drain: Call, answers: list[tuple[bool, str]], by: str, kept: tuple[bool, bool]
 ) -> None:
@@ -235,7 +271,11 @@ def test_the_cordon_of_an_operator_stays(cluster: Cluster, place: Place, drain: 
     place.workload("deployments", "web", 1)
     cordon(cluster)
     result = drain()
-    assert (result["changed"], len(result["evicted"]), result["diff"]["before"].splitlines()[0]) == (True, 1, "takes no pods")
+    assert (result["changed"], len(result["evicted"]), result["diff"]["before"].splitlines()[0]) == (
+        True,
+        1,
+        "takes no pods",
+    )
     assert cordoned(cluster) == (True, False)
     assert not drain(state="returned")["changed"]
     assert cordoned(cluster) == (True, False)
@@ -260,7 +300,9 @@ def test_a_killed_run_that_is_refused_later_gives_the_node_back(cluster: Cluster
     assert cordoned(cluster) == (False, False)
 
 
-def test_an_error_between_evictions_gives_the_node_back(cluster: Cluster, place: Place, drain: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_between_evictions_gives_the_node_back(
+    cluster: Cluster, place: Place, drain: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
     place.workload("deployments", "web", 1)
 
     def forbidden(self: Drain, pod: Pod, dry_run: bool) -> str:
@@ -293,7 +335,9 @@ def test_a_pod_of_the_same_name_is_another_one(place: Place, drain: Call) -> Non
     eventually(lambda: place.pods()["db-0"]["metadata"]["uid"] != before)
 
 
-def test_an_api_that_is_away_for_moments_is_waited_for(place: Place, drain: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_api_that_is_away_for_moments_is_waited_for(
+    place: Place, drain: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
     place.workload("deployments", "web", 2, replicas=2)
     exchange, count = Api._exchange, itertools.count()
 
@@ -312,7 +356,10 @@ def test_a_node_that_is_not_ready_is_not_given_back(cluster: Cluster, place: Pla
     set_ready(cluster, "False")
     cordon(cluster, ours=True)
     result = drain(state="returned", timeout=1)
-    assert result["msg"] == f"{OLD} was not given back, and stays cordoned:\n{OLD} is not Ready after 1 s: it starts. It takes no pods yet"
+    assert (
+        result["msg"]
+        == f"{OLD} was not given back, and stays cordoned:\n{OLD} is not Ready after 1 s: it starts. It takes no pods yet"
+    )
     assert cordoned(cluster) == (True, True)
 
 
@@ -328,13 +375,19 @@ def test_an_unknown_node_is_left_alone(drain: Call, state: str) -> None:
         (404, None, ""),
         (409, None, ""),
         (429, None, "default/web on drain-a cannot be evicted: words"),
-        (429, {"reason": "DisruptionBudget", "message": "the budget"}, "default/web on drain-a cannot be evicted: the budget"),
+        (
+            429,
+            {"reason": "DisruptionBudget", "message": "the budget"},
+            "default/web on drain-a cannot be evicted: the budget",
+        ),
         (403, {"reason": "NamespaceTerminating", "message": "it ends"}, ""),
         (403, None, None),
         (503, None, None),
     ],
 )
-def test_answers_of_the_api(cluster: Cluster, monkeypatch: pytest.MonkeyPatch, status: int, causes: dict[str, str] | None, expected: str | None) -> None:
+def test_answers_of_the_api(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, status: int, causes: dict[str, str] | None, expected: str | None
+) -> None:
     drain = Drain(cluster.api, OLD, 0)
     body = json.dumps({"message": "words", "details": {"causes": [causes]} if causes else {}})
 

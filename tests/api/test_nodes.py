@@ -7,6 +7,7 @@ from __future__ import annotations
 import typing as t
 
 import pytest
+
 from ansible_collections.hardway.kubernetes.plugins.modules import reset_nodes, verify
 from ansible_collections.hardway.kubernetes.tests.api.cluster import SETTINGS, Call, Cluster, eventually, free_port
 
@@ -20,9 +21,17 @@ def nodes_fixture(cluster: Cluster) -> t.Iterator[list[str]]:
     names = ["ready", "broken"]
     for name, ready in zip(names, ("True", "False")):
         cluster.api.create(NODES, {"metadata": {"name": name}})
-        condition = {"type": "Ready", "status": ready, "reason": "KubeletNotReady", "message": "container runtime network not ready"}
+        condition = {
+            "type": "Ready",
+            "status": ready,
+            "reason": "KubeletNotReady",
+            "message": "container runtime network not ready",
+        }
         info = cluster.api.get(f"{NODES}/{name}")["status"]["nodeInfo"]
-        cluster.api.patch(f"{NODES}/{name}/status", {"status": {"conditions": [condition], "nodeInfo": {**info, "kubeletVersion": f"v{VERSION}"}}})
+        cluster.api.patch(
+            f"{NODES}/{name}/status",
+            {"status": {"conditions": [condition], "nodeInfo": {**info, "kubeletVersion": f"v{VERSION}"}}},
+        )
     yield names
     for name in names:
         cluster.api.delete(f"{NODES}/{name}")
@@ -65,7 +74,11 @@ def test_the_pods_of_nodes_that_are_no_more_go_at_once(cluster: Cluster, call: C
     namespace = "/api/v1/namespaces/default"
     eventually(lambda: cluster.api.find(f"{namespace}/serviceaccounts/default"))
     for node in nodes:
-        spec = {"nodeName": node, "terminationGracePeriodSeconds": 600, "containers": [{"name": "main", "image": "registry.k8s.io/pause:3.10"}]}
+        spec = {
+            "nodeName": node,
+            "terminationGracePeriodSeconds": 600,
+            "containers": [{"name": "main", "image": "registry.k8s.io/pause:3.10"}],
+        }
         cluster.api.create(f"{namespace}/pods", {"metadata": {"name": f"on-{node}"}, "spec": spec})
     arguments = {"kubeconfig": cluster.kubeconfig, "nodes": ["ready"]}
     assert call(reset_nodes, check=True, **arguments)["pods"] == ["default/on-ready"]

@@ -12,7 +12,8 @@ import time
 from pathlib import Path
 
 import pytest
-from ansible_collections.hardway.kubernetes.plugins.module_utils.api import Api
+
+from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import Api
 from ansible_collections.hardway.kubernetes.plugins.modules import etcd_restore, etcd_snapshot
 from ansible_collections.hardway.kubernetes.tests.api.cluster import SETTINGS, Cluster, mirrored
 
@@ -34,7 +35,9 @@ def own_cluster(call):
 
 def unpack_commands(directory: Path) -> None:
     name = f"etcd-v{SETTINGS['cluster_etcd_version']}-linux-amd64"
-    with tarfile.open(mirrored(f"github.com/etcd-io/etcd/releases/download/v{SETTINGS['cluster_etcd_version']}/{name}.tar.gz")) as tar:
+    with tarfile.open(
+        mirrored(f"github.com/etcd-io/etcd/releases/download/v{SETTINGS['cluster_etcd_version']}/{name}.tar.gz")
+    ) as tar:
         for command in ("etcdctl", "etcdutl"):
             member = tar.getmember(f"{name}/{command}")
             member.name = command
@@ -43,7 +46,9 @@ def unpack_commands(directory: Path) -> None:
 
 def make(api: Api, name: str) -> str:
     """Make a ConfigMap, and tell its resourceVersion."""
-    made = api.create(CONFIG_MAPS, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"word": name}})
+    made = api.create(
+        CONFIG_MAPS, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"word": name}}
+    )
     return made["metadata"]["resourceVersion"]
 
 
@@ -51,9 +56,17 @@ def test_who_watched_before_begins_anew(own, call):
     unpack_commands(own.directory)
     make(own.api, "kept")
     arguments = own._etcd_arguments()
-    tls = {"ca": f"{own.pki}/etcd-ca.pem", "certificate": f"{own.pki}/kube-apiserver-etcd-client.pem", "key": f"{own.pki}/kube-apiserver-etcd-client-key.pem"}
+    tls = {
+        "ca": f"{own.pki}/etcd-ca.pem",
+        "certificate": f"{own.pki}/kube-apiserver-etcd-client.pem",
+        "key": f"{own.pki}/kube-apiserver-etcd-client-key.pem",
+    }
     snapshot = call(
-        etcd_snapshot, path=str(own.directory / "etcd.db"), bin_dir=str(own.directory), endpoints=[f"https://127.0.0.1:{own.etcd_port}"], **tls
+        etcd_snapshot,
+        path=str(own.directory / "etcd.db"),
+        bin_dir=str(own.directory),
+        endpoints=[f"https://127.0.0.1:{own.etcd_port}"],
+        **tls,
     )
     assert not snapshot.get("failed"), snapshot
     seen = make(own.api, "late")
@@ -71,7 +84,9 @@ def test_who_watched_before_begins_anew(own, call):
     own.wait_for_api("kube-apiserver", path)
     api = Api.from_kubeconfig(path)
     found = api.get(CONFIG_MAPS)
-    assert [item["metadata"]["name"] for item in found["items"] if item["metadata"]["name"] in ("kept", "late")] == ["kept"]
+    assert [item["metadata"]["name"] for item in found["items"] if item["metadata"]["name"] in ("kept", "late")] == [
+        "kept"
+    ]
     assert int(found["metadata"]["resourceVersion"]) > int(seen)
     status, body = api.text(CONFIG_MAPS, {"watch": "1", "resourceVersion": seen, "timeoutSeconds": "5"})
     assert status == 410 or '"code":410' in body, f"who saw {seen} waits on: {status} {body!r}"

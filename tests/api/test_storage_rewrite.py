@@ -9,7 +9,8 @@ import threading
 import typing as t
 
 import pytest
-from ansible_collections.hardway.kubernetes.plugins.module_utils.api import Api, ApiError
+
+from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import Api, ApiError
 from ansible_collections.hardway.kubernetes.plugins.modules import storage_rewrite
 from ansible_collections.hardway.kubernetes.tests.api.cluster import Call, Cluster
 
@@ -64,7 +65,9 @@ class Writers:
             self.api.delete(f"{SECRETS}/rewritten-{number}")
 
 
-def test_every_secret_is_stored_with_the_second_key_and_no_update_is_lost(cluster: Cluster, call: Call, second: str) -> None:
+def test_every_secret_is_stored_with_the_second_key_and_no_update_is_lost(
+    cluster: Cluster, call: Call, second: str
+) -> None:
     assert {value[: len(KEY1)] for value in cluster.stored("/registry/secrets/default/").values()} == {KEY1}
     planned = call(storage_rewrite, check=True, kubeconfig=second, resources=["secrets"])
     assert planned["resources"]["secrets"] == {"found": COUNT, "rewritten": 0, "gone": 0, "conflicts": 0}
@@ -76,8 +79,12 @@ def test_every_secret_is_stored_with_the_second_key_and_no_update_is_lost(cluste
     assert min(writers.counts.values()) > 0
     left = {item["metadata"]["name"]: item for item in writers.api.items(SECRETS)}
     assert len(left) == COUNT - len(range(1, COUNT, 60))
-    assert {name: left[name]["metadata"]["annotations"]["count"] for name in writers.counts} == {key: str(value) for key, value in writers.counts.items()}
-    assert all(item["data"]["value"] == secret("", name.partition("-")[2])["data"]["value"] for name, item in left.items())
+    assert {name: left[name]["metadata"]["annotations"]["count"] for name in writers.counts} == {
+        key: str(value) for key, value in writers.counts.items()
+    }
+    assert all(
+        item["data"]["value"] == secret("", name.partition("-")[2])["data"]["value"] for name, item in left.items()
+    )
     assert {entry["manager"] for entry in left["rewritten-3"]["metadata"]["managedFields"]} == {"hardway-tests"}
 
 
@@ -91,12 +98,25 @@ def test_again_writes_nothing(cluster: Cluster, call: Call, second: str) -> None
 
 def test_all_that_there_is(call: Call, second: str) -> None:
     found = call(storage_rewrite, check=True, kubeconfig=second, resources=["*.*"])["resources"]
-    assert {"secrets", "configmaps", "clusterroles.rbac.authorization.k8s.io", "deployments.apps", "leases.coordination.k8s.io"} <= set(found)
-    assert not call(storage_rewrite, kubeconfig=second, resources=["*.apps", "priorityclasses.scheduling.k8s.io"])["changed"]
+    assert {
+        "secrets",
+        "configmaps",
+        "clusterroles.rbac.authorization.k8s.io",
+        "deployments.apps",
+        "leases.coordination.k8s.io",
+    } <= set(found)
+    assert not call(storage_rewrite, kubeconfig=second, resources=["*.apps", "priorityclasses.scheduling.k8s.io"])[
+        "changed"
+    ]
 
 
 @pytest.mark.parametrize(
-    ("name", "words"), [("secret", "serves no secret;"), ("widgets.example.org", "serves no widgets.example.org"), ("*", "is not a resource")]
+    ("name", "words"),
+    [
+        ("secret", "serves no secret;"),
+        ("widgets.example.org", "serves no widgets.example.org"),
+        ("*", "is not a resource"),
+    ],
 )
 def test_unknown_resources_are_named(call: Call, second: str, name: str, words: str) -> None:
     result = call(storage_rewrite, kubeconfig=second, resources=[name])

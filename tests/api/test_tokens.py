@@ -10,7 +10,8 @@ import time
 import typing as t
 
 import pytest
-from ansible_collections.hardway.kubernetes.plugins.module_utils.api import ApiError, load_kubeconfig
+
+from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import ApiError, load_kubeconfig
 from ansible_collections.hardway.kubernetes.plugins.modules import bootstrap_token, static_token
 from ansible_collections.hardway.kubernetes.tests.api.cluster import STATIC_USER, Call, Cluster, eventually
 
@@ -22,7 +23,9 @@ def who(cluster: Cluster, token: str, server: str = "") -> dict[str, t.Any] | No
     """As whom the API server knows the bearer of a token; None for nobody."""
     review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
     try:
-        return cluster.as_bearer(token, server).create("/apis/authentication.k8s.io/v1/selfsubjectreviews", review)["status"]["userInfo"]
+        return cluster.as_bearer(token, server).create("/apis/authentication.k8s.io/v1/selfsubjectreviews", review)[
+            "status"
+        ]["userInfo"]
     except ApiError as error:
         assert error.status == 401
         return None
@@ -33,7 +36,9 @@ def tokens_fixture(cluster: Cluster, call: Call) -> t.Callable[..., dict[str, t.
     return lambda **arguments: call(bootstrap_token, kubeconfig=cluster.kubeconfig, **arguments)
 
 
-def test_a_token_lets_its_bearer_in_until_it_is_revoked(cluster: Cluster, second: str, tokens: t.Callable[..., dict[str, t.Any]]) -> None:
+def test_a_token_lets_its_bearer_in_until_it_is_revoked(
+    cluster: Cluster, second: str, tokens: t.Callable[..., dict[str, t.Any]]
+) -> None:
     planned = tokens(check=True)
     assert planned["changed"] and "token" not in planned
     made = tokens(ttl="30m", groups=[GROUP], description="joining node1")
@@ -44,7 +49,12 @@ def test_a_token_lets_its_bearer_in_until_it_is_revoked(cluster: Cluster, second
     assert not tokens(**same)["changed"]
     listed = {entry["id"]: entry for entry in tokens(state="listed")["tokens"]}
     assert listed[made["id"]] == {
-        "id": made["id"], "expires": made["expires"], "expired": False, "usages": ["authentication"], "groups": [GROUP], "description": "joining node1"
+        "id": made["id"],
+        "expires": made["expires"],
+        "expired": False,
+        "usages": ["authentication"],
+        "groups": [GROUP],
+        "description": "joining node1",
     }
     later = tokens(**{**same, "ttl": "2h"}, renew_before="1h")
     assert later["changed"] and later["expires"] > made["expires"] and later["token"] == made["token"]
@@ -56,7 +66,9 @@ def test_a_token_lets_its_bearer_in_until_it_is_revoked(cluster: Cluster, second
     assert not tokens(id=made["id"], state="absent")["changed"]
 
 
-def test_a_token_that_has_expired_is_extended_or_revoked(cluster: Cluster, tokens: t.Callable[..., dict[str, t.Any]]) -> None:
+def test_a_token_that_has_expired_is_extended_or_revoked(
+    cluster: Cluster, tokens: t.Callable[..., dict[str, t.Any]]
+) -> None:
     short = tokens(id="aaaaaa", ttl="1s")
     time.sleep(1.1)
     assert who(cluster, short["token"]) is None

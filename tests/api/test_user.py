@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.hardway.kubernetes.plugins.module_utils.api import Api, ApiError, load_kubeconfig
+
+from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import Api, ApiError, load_kubeconfig
 from ansible_collections.hardway.kubernetes.plugins.modules import certificates
 from ansible_collections.hardway.kubernetes.tests.api.cluster import ROOT, Call, Cluster
 
@@ -26,19 +27,37 @@ class Users:
 
     def __init__(self, directory: Path, cluster: Cluster) -> None:
         self.directory, self.cluster = directory, cluster
-        (directory / "hosts.yml").write_text(yaml.safe_dump({"kube_master": {"hosts": {"nowhere": {"ansible_host": "192.0.2.1"}}}}))
+        (directory / "hosts.yml").write_text(
+            yaml.safe_dump({"kube_master": {"hosts": {"nowhere": {"ansible_host": "192.0.2.1"}}}})
+        )
         task = {"ansible.builtin.import_role": {"name": "hardway.kubernetes.user"}}
-        (directory / "play.yml").write_text(yaml.safe_dump([{"hosts": "kube_master", "gather_facts": False, "tasks": [task]}]))
+        (directory / "play.yml").write_text(
+            yaml.safe_dump([{"hosts": "kube_master", "gather_facts": False, "tasks": [task]}])
+        )
         url = cluster.url.removeprefix("https://").split(":")
         # The kubeconfig is a derived variable: only -e overrules it.
-        self.settings = {"cluster_dir": str(cluster.directory), "cluster_endpoint_address": url[0], "cluster_endpoint_port": int(url[1])}
+        self.settings = {
+            "cluster_dir": str(cluster.directory),
+            "cluster_endpoint_address": url[0],
+            "cluster_endpoint_port": int(url[1]),
+        }
         self.settings |= {"cluster_kubeconfig": cluster.kubeconfig}
         self.file = cluster.directory / "users/jane.kubeconfig"
 
     def play(self, *arguments: str, **settings: t.Any) -> subprocess.CompletedProcess:
-        command = [Path(sys.executable).parent / "ansible-playbook", "-i", "hosts.yml", "play.yml", "-e", json.dumps({**self.settings, **settings}), *arguments]
+        command = [
+            Path(sys.executable).parent / "ansible-playbook",
+            "-i",
+            "hosts.yml",
+            "play.yml",
+            "-e",
+            json.dumps({**self.settings, **settings}),
+            *arguments,
+        ]
         environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".collections"), "ANSIBLE_NOCOLOR": "1"}
-        return subprocess.run(command, cwd=self.directory, env=environment, capture_output=True, text=True, timeout=180, check=False)
+        return subprocess.run(
+            command, cwd=self.directory, env=environment, capture_output=True, text=True, timeout=180, check=False
+        )
 
     def run(self, *arguments: str, **settings: t.Any) -> int:
         """How many tasks changed something."""
@@ -79,11 +98,15 @@ def test_a_user_comes_changes_and_goes(users: Users, cluster: Cluster, call: Cal
     review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
     told = users.jane.create("/apis/authentication.k8s.io/v1/selfsubjectreviews", review)["status"]["userInfo"]
     assert (told["username"], told["groups"]) == ("jane", ["readers", "system:authenticated"])
-    assert rights(users.jane) == {"default": True, "kube-system": True, "all": True} and not may(users.jane, "/api/v1/secrets")
+    assert rights(users.jane) == {"default": True, "kube-system": True, "all": True} and not may(
+        users.jane, "/api/v1/secrets"
+    )
 
     # Other rights take the place of the former ones.
     assert users.run(user_groups=["readers"], user_role="edit", user_namespaces=["default", "kube-system"]) == 3
-    assert rights(users.jane) == {"default": True, "kube-system": True, "all": False} and may(users.jane, "/api/v1/namespaces/default/secrets")
+    assert rights(users.jane) == {"default": True, "kube-system": True, "all": False} and may(
+        users.jane, "/api/v1/namespaces/default/secrets"
+    )
     assert users.run(user_groups=["readers"], user_role="edit", user_namespaces=["default"]) == 1
     assert rights(users.jane) == {"default": True, "kube-system": False, "all": False}
     assert users.run(user_groups=["readers"], user_role="edit", user_namespaces=["default"]) == 0

@@ -20,8 +20,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from ansible_collections.hardway.kubernetes.plugins.filter.pki import pki
-from ansible_collections.hardway.kubernetes.plugins.module_utils import verify
+from ansible_collections.hardway.kubernetes.plugins.module_utils.verify import checks as verify
 from ansible_collections.hardway.kubernetes.plugins.modules import certificates, etcd_value
 from ansible_collections.hardway.kubernetes.tests.api.cluster import Process, free_port, mirrored
 from ansible_collections.hardway.kubernetes.tests.unit.plugins.action import rendered
@@ -29,7 +30,11 @@ from ansible_collections.hardway.kubernetes.tests.unit.plugins.action import ren
 ROOT = Path(os.path.realpath(__file__)).parents[2]
 VERSIONS = {
     "1.20.2": rendered.era("1.20"),
-    "1.35.4": {"cluster_kubernetes_version": "1.35.4", "cluster_etcd_version": "3.5.35", "kube_node_kubelet_config": {"failCgroupV1": False}},
+    "1.35.4": {
+        "cluster_kubernetes_version": "1.35.4",
+        "cluster_etcd_version": "3.5.35",
+        "kube_node_kubelet_config": {"failCgroupV1": False},
+    },
     "1.36.3": {"cluster_kubernetes_version": "1.36.3", "kube_node_kubelet_config": {"failCgroupV1": False}},
 }
 ETCD = yaml.safe_load((ROOT / "roles/cluster/defaults/main.yml").read_text())["cluster_etcd_version"]
@@ -39,7 +44,9 @@ BOOT = 90.0
 class Era:
     """A master's control plane on 127.0.0.1, from the role's own files and arguments."""
 
-    def __init__(self, directory: Path, version: str, settings: dict[str, t.Any], call: t.Callable[..., dict[str, t.Any]]) -> None:
+    def __init__(
+        self, directory: Path, version: str, settings: dict[str, t.Any], call: t.Callable[..., dict[str, t.Any]]
+    ) -> None:
         self.directory, self.version, self.settings, self.call = directory, version, settings, call
         self.root = directory / "root"
         self.processes: dict[str, Process] = {}
@@ -51,14 +58,24 @@ class Era:
             "--secure-port=6443": f"--secure-port={free_port()}",
             "--bind-address=127.0.0.1": "--bind-address=127.0.0.1",
         }
-        here = {name: [{"name": host, "address": rendered.ADDRESSES[host]} for host in rendered.GROUPS[name]] for name in ("etcd", "kube_master")}
+        here = {
+            name: [{"name": host, "address": rendered.ADDRESSES[host]} for host in rendered.GROUPS[name]]
+            for name in ("etcd", "kube_master")
+        }
         request = pki(
-            here, "127.0.0.1", "10.96.0.0/16", "cluster.local", single=settings.get("ca_single", False), etcd_clients=["flannel-etcd-client"]
+            here,
+            "127.0.0.1",
+            "10.96.0.0/16",
+            "cluster.local",
+            single=settings.get("ca_single", False),
+            etcd_clients=["flannel-etcd-client"],
         )
         self.pki = directory / "state" / "pki"
         assert call(certificates, path=str(self.pki), **request)["changed"]
         if settings.get("cluster_static_tokens"):
-            (directory / "state/token.csv").write_text('0123456789abcdef,kubelet-bootstrap,10001,"system:kubelet-bootstrap"\n')
+            (directory / "state/token.csv").write_text(
+                '0123456789abcdef,kubelet-bootstrap,10001,"system:kubelet-bootstrap"\n'
+            )
         self.components = rendered.components("master1", directory / "state", **settings)
 
     def stop(self) -> None:
@@ -77,7 +94,9 @@ class Era:
         words = re.search(r"^ExecStart=(.*?[^\\])$", self.components[name]["unit"], re.MULTILINE | re.DOTALL)
         assert words
         program, *arguments = words[1].replace("\\\n", " ").split()
-        self.processes[name] = Process(self.directory, name, [*within, str(self.binary(Path(program).name)), *map(self.here, arguments), *more])
+        self.processes[name] = Process(
+            self.directory, name, [*within, str(self.binary(Path(program).name)), *map(self.here, arguments), *more]
+        )
 
     def here(self, text: str) -> str:
         """With this test's addresses, ports and directories in place of a machine's."""
@@ -86,7 +105,9 @@ class Era:
             text = text.replace(before, after) if after or before.startswith(",") else text
         text = re.sub(r",lb1=https://192\.0\.2\.21:\d+", "", text)
         text = text.replace("https://127.0.0.1:6443", self.url)
-        return re.sub(r"(?<![\w/])(/etc/(?:kubernetes|etcd)|/var/(?:lib|log)/\w+)", lambda match: str(self.root) + match[1], text)
+        return re.sub(
+            r"(?<![\w/])(/etc/(?:kubernetes|etcd)|/var/(?:lib|log)/\w+)", lambda match: str(self.root) + match[1], text
+        )
 
     @property
     def url(self) -> str:
@@ -101,7 +122,10 @@ class Era:
         if name == "etcd" and not path.exists():
             version = self.settings.get("cluster_etcd_version", ETCD)
             stem = f"etcd-v{version}-linux-amd64"
-            with tarfile.open(mirrored(f"github.com/etcd-io/etcd/releases/download/v{version}/{stem}.tar.gz")) as tar, path.open("wb") as file:
+            with (
+                tarfile.open(mirrored(f"github.com/etcd-io/etcd/releases/download/v{version}/{stem}.tar.gz")) as tar,
+                path.open("wb") as file,
+            ):
                 shutil.copyfileobj(t.cast(t.IO[bytes], tar.extractfile(f"{stem}/etcd")), file)
         elif not path.exists():
             shutil.copy(mirrored(f"dl.k8s.io/release/v{self.version}/bin/linux/amd64/{name}"), path)
@@ -109,7 +133,9 @@ class Era:
         return path
 
     def ask(self, url: str, verify: bool = True) -> int:
-        context = ssl.create_default_context(cafile=str(self.pki / "ca.pem")) if verify else ssl._create_unverified_context()
+        context = (
+            ssl.create_default_context(cafile=str(self.pki / "ca.pem")) if verify else ssl._create_unverified_context()
+        )
         try:
             return urllib.request.urlopen(url, context=context, timeout=5).status
         except urllib.error.HTTPError as error:
@@ -130,7 +156,11 @@ class Era:
         raise AssertionError(f"{name} is not healthy: {trouble}\n{self.processes[name].tail()}")
 
     def kubectl(self, *words: str, text: str | None = None) -> str:
-        options = [f"--server={self.url}", f"--certificate-authority={self.pki}/ca.pem", f"--client-certificate={self.pki}/admin.pem"]
+        options = [
+            f"--server={self.url}",
+            f"--certificate-authority={self.pki}/ca.pem",
+            f"--client-certificate={self.pki}/admin.pem",
+        ]
         command = [str(self.binary("kubectl")), *options, f"--client-key={self.pki}/admin-key.pem", *words]
         done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stderr
@@ -161,7 +191,9 @@ def test_the_control_plane_starts(era: Era) -> None:
 
 def test_objects_are_accepted_and_anonymous_requests_get_health_alone(era: Era) -> None:
     era.kubectl("apply", "--filename=-", text=rendered.objects(era.directory / "state", **era.settings))
-    answers = {path: era.ask(era.url + path) for path in ("/readyz", "/livez", "/healthz", "/version", "/api", "/metrics", "/")}
+    answers = {
+        path: era.ask(era.url + path) for path in ("/readyz", "/livez", "/healthz", "/version", "/api", "/metrics", "/")
+    }
     assert {path for path, answer in answers.items() if answer == 200} == {"/readyz", "/livez", "/healthz"}, answers
     assert set(answers.values()) <= {200, 401, 403}
 
@@ -170,9 +202,19 @@ def test_a_plain_namespace_takes_no_privileged_pod(era: Era) -> None:
     era.kubectl("apply", "--filename=-", text=rendered.objects(era.directory / "state", **era.settings))
     # The pods' own right counts, as with pods of a controller: an admin may use every policy.
     spec = verify.web_objects("run", "image", ["node1"])[0][1]["spec"]["template"]["spec"]
-    privileged = {"automountServiceAccountToken": False, "containers": [{"name": "a", "image": "a", "securityContext": {"privileged": True}}]}
-    pods = [json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "namespace": "default"}, "spec": each}) for each in (spec, privileged)]
-    era.kubectl("apply", "--filename=-", text="apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: default, namespace: default}\n")
+    privileged = {
+        "automountServiceAccountToken": False,
+        "containers": [{"name": "a", "image": "a", "securityContext": {"privileged": True}}],
+    }
+    pods = [
+        json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "namespace": "default"}, "spec": each})
+        for each in (spec, privileged)
+    ]
+    era.kubectl(
+        "apply",
+        "--filename=-",
+        text="apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: default, namespace: default}\n",
+    )
     subject = {"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "jane"}
     role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "pods"}
     version = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": "pods"}}
@@ -214,5 +256,9 @@ def test_a_node_s_daemon_understands_its_arguments(era: Era, name: str) -> None:
     while time.monotonic() < end and era.processes[name].running:
         time.sleep(0.2)
     said = era.processes[name].log.read_text(errors="replace")
-    assert not re.search(r"unknown flag|unknown field|strict decoding|invalid configuration|failed to validate|unknown command", said, re.IGNORECASE), said
+    assert not re.search(
+        r"unknown flag|unknown field|strict decoding|invalid configuration|failed to validate|unknown command",
+        said,
+        re.IGNORECASE,
+    ), said
     assert said

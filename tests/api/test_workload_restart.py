@@ -9,7 +9,8 @@ import time
 import typing as t
 
 import pytest
-from ansible_collections.hardway.kubernetes.plugins.module_utils.workload_restart import RESTARTED_AT
+
+from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.rollout_restart import RESTARTED_AT
 from ansible_collections.hardway.kubernetes.plugins.modules import workload_restart
 from ansible_collections.hardway.kubernetes.tests.api.cluster import Call, Cluster, eventually
 from ansible_collections.hardway.kubernetes.tests.api.kubelet import NODE, Kubelet, now_text
@@ -31,7 +32,10 @@ def template(name: str, **more: t.Any) -> dict[str, t.Any]:
 
 
 def workload(name: str, pod: dict[str, t.Any] | None = None, **more: t.Any) -> dict[str, t.Any]:
-    return {"metadata": {"name": name}, "spec": {"selector": {"matchLabels": {"app": name}}, "template": pod or template(name), **more}}
+    return {
+        "metadata": {"name": name},
+        "spec": {"selector": {"matchLabels": {"app": name}}, "template": pod or template(name), **more},
+    }
 
 
 OBJECTS = [
@@ -43,7 +47,10 @@ OBJECTS = [
     (f"{APPS}/statefulsets", workload("db", replicas=2, serviceName="db", podManagementPolicy="Parallel")),
     (f"{APPS}/statefulsets", workload("kept", serviceName="kept", updateStrategy={"rollingUpdate": {"partition": 1}})),
     (f"{APPS}/replicasets", workload("lonely")),
-    (f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs", {"metadata": {"name": "task"}, "spec": {"template": template("task", restartPolicy="Never")}}),
+    (
+        f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs",
+        {"metadata": {"name": "task"}, "spec": {"template": template("task", restartPolicy="Never")}},
+    ),
     (PODS, {"metadata": {"name": "bare", "labels": {"app": "bare"}}, "spec": template("bare")["spec"]}),
 ]
 LEFT = {
@@ -100,14 +107,18 @@ def test_report_and_check_mode_name_everything_and_change_nothing(cluster: Clust
     reasons = {(entry["kind"], entry["name"]): entry["reason"] for entry in planned["left"]}
     assert sorted(reasons) == sorted(LEFT)
     assert not [reasons[key] for key, words in LEFT.items() if words not in reasons[key]]
-    report = call(workload_restart, kubeconfig=cluster.kubeconfig, started_before=since, state="report", namespaces=[NAMESPACE])
+    report = call(
+        workload_restart, kubeconfig=cluster.kubeconfig, started_before=since, state="report", namespaces=[NAMESPACE]
+    )
     assert not report["changed"]
     assert names(report["old"]) == DUE
     assert report["restarted"] == []
     assert running(cluster) == before
 
 
-def test_each_is_rolled_one_after_the_other_and_only_once(cluster: Cluster, call: Call, kubelet: Kubelet, since: str) -> None:
+def test_each_is_rolled_one_after_the_other_and_only_once(
+    cluster: Cluster, call: Call, kubelet: Kubelet, since: str
+) -> None:
     before = running(cluster)
     result = call(workload_restart, kubeconfig=cluster.kubeconfig, started_before=since, timeout=30)
     assert result["changed"], result
@@ -117,7 +128,9 @@ def test_each_is_rolled_one_after_the_other_and_only_once(cluster: Cluster, call
     rolled = {name for name in after if name.rpartition("-")[0].split("-")[0] in ("web", "agent", "db")}
     assert len(rolled) == 6
     assert not {after[name]["metadata"]["uid"] for name in rolled} & {pod["metadata"]["uid"] for pod in before.values()}
-    assert {name: after[name] for name in set(after) - rolled} == {name: pod for name, pod in before.items() if name in set(after) - rolled}
+    assert {name: after[name] for name in set(after) - rolled} == {
+        name: pod for name, pod in before.items() if name in set(after) - rolled
+    }
     assert kubelet.most_restarting == 1
     again = call(workload_restart, kubeconfig=cluster.kubeconfig, started_before=since)
     assert not again["changed"]
@@ -135,7 +148,10 @@ def test_a_rollout_that_does_not_end_is_named_and_gone_on_with(cluster: Cluster,
     kubelet.broken = {"fragile"}
     result = call(workload_restart, **arguments, timeout=1)
     assert result["failed"]
-    assert "Deployment fragile/fragile was restarted, but its rollout did not end within 1 s: 1 old pods still run" in result["msg"]
+    assert (
+        "Deployment fragile/fragile was restarted, but its rollout did not end within 1 s: 1 old pods still run"
+        in result["msg"]
+    )
     assert "ImagePullBackOff no such image" in result["msg"]
     assert names(result["restarted"]) == [("Deployment", "fragile")]
     stamp = cluster.api.get(f"{path}/fragile")["spec"]["template"]["metadata"]["annotations"][RESTARTED_AT]

@@ -13,7 +13,7 @@ import typing as t
 import lab
 
 #: Where the inventory does not name a machine yet: what a user would write into it.
-GROUPS = {'node3': ['kube_node'], 'master4': ['etcd', 'kube_master', 'kube_node'], 'etcd4': ['etcd'], 'lb3': ['lb']}
+GROUPS = {"node3": ["kube_node"], "master4": ["etcd", "kube_master", "kube_node"], "etcd4": ["etcd"], "lb3": ["lb"]}
 #: A setting of the API servers and one of the nodes.
 CHANGE = '{"kube_master_apiserver_arguments": {"goaway-chance": 0.002}, "kube_node_kubelet_arguments": {"v": 1}}'
 
@@ -39,23 +39,26 @@ class Job:
     @property
     def planned(self) -> bool:
         """Whether nothing fails before the job begins; otherwise clients may have to wait for those who take over."""
-        return not any(step.text.startswith('power-off') for step in self.steps)
+        return not any(step.text.startswith("power-off") for step in self.steps)
 
 
 @contextlib.contextmanager
 def inventory_of(*machines: str) -> t.Iterator[tuple[str, ...]]:
     """The inventories of a user who wrote these spare machines into theirs."""
-    with tempfile.NamedTemporaryFile('w', suffix='.yml') as file:
-        hosts = '\n'.join(f'    {name}: {{ansible_host: {lab.ADDRESSES[name]}}}' for name in machines)
+    with tempfile.NamedTemporaryFile("w", suffix=".yml") as file:
+        hosts = "\n".join(f"    {name}: {{ansible_host: {lab.ADDRESSES[name]}}}" for name in machines)
         groups = sorted({group for name in machines for group in GROUPS[name]})
-        children = '\n'.join(f'    {group}: {{hosts: {{{", ".join(f"{name}: {{}}" for name in machines if group in GROUPS[name])}}}}}' for group in groups)
-        file.write(f'all:\n  hosts:\n{hosts}\n  children:\n{children}\n')
+        children = "\n".join(
+            f"    {group}: {{hosts: {{{', '.join(f'{name}: {{}}' for name in machines if group in GROUPS[name])}}}}}"
+            for group in groups
+        )
+        file.write(f"all:\n  hosts:\n{hosts}\n  children:\n{children}\n")
         file.flush()
         yield (file.name,)
 
 
 def _play(playbook: str, machine: str, *spares: str) -> Step:
-    return _step(playbook, '--limit', machine, spares=spares)
+    return _step(playbook, "--limit", machine, spares=spares)
 
 
 def _step(*arguments: str, spares: tuple[str, ...] = ()) -> Step:
@@ -70,21 +73,24 @@ def _step(*arguments: str, spares: tuple[str, ...] = ()) -> Step:
         with inventories() as named:
             return lab.play_killed(after, *arguments, beside=named)
 
-    return Step(' '.join(arguments), run, killed)
+    return Step(" ".join(arguments), run, killed)
 
 
 def _machines(verb: str, machine: str) -> Step:
-    return Step(f'{verb} {machine}', lambda: lab.sandbox(verb, machine) and None)
+    return Step(f"{verb} {machine}", lambda: lab.sandbox(verb, machine) and None)
 
 
 def _lost(machine: str) -> list[Step]:
     """Power is gone and so is the disk; another machine of the same name and address takes its place."""
-    return [_machines('power-off', machine), _machines('reset', machine)]
+    return [_machines("power-off", machine), _machines("reset", machine)]
 
 
 def _there_and_back(machine: str, kind: str) -> Job:
-    new = [_machines('up', machine), _machines('reset', machine)]
-    return Job(f'{kind} added and removed', [*new, _play(f'add-{kind}.yml', machine, machine), _play(f'remove-{kind}.yml', machine, machine)])
+    new = [_machines("up", machine), _machines("reset", machine)]
+    return Job(
+        f"{kind} added and removed",
+        [*new, _play(f"add-{kind}.yml", machine, machine), _play(f"remove-{kind}.yml", machine, machine)],
+    )
 
 
 def jobs() -> list[Job]:
@@ -124,14 +130,14 @@ def run(job: Job, watch: t.Any, kills: t.Sequence[float] = ()) -> tuple[float, l
     seconds, last = 0.0, None
     for step in job.steps:
         for moment in kills if step.killed else ():
-            watch.mark(f'{step.text}, killed after {moment:.0f} s')
+            watch.mark(f"{step.text}, killed after {moment:.0f} s")
             step.killed(moment)
         watch.mark(step.text)
         done = step.do()
         if done is not None:
             seconds, last = seconds + done.seconds, step
-    assert last is not None, f'{job.name} has no playbook'
-    watch.mark(f'{last.text}, again')
+    assert last is not None, f"{job.name} has no playbook"
+    watch.mark(f"{last.text}, again")
     again = last.do()
     assert again is not None
     return seconds, again

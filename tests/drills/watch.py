@@ -40,7 +40,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 try:
-    from ansible_collections.hardway.kubernetes.plugins.module_utils import api
+    from ansible_collections.hardway.kubernetes.plugins.module_utils.kube import client as api
 except ImportError:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "plugins" / "module_utils"))
     import api  # type: ignore[no-redef]
@@ -184,13 +184,18 @@ class Client:
         self.record = record
         self.timeout = timeout
         self.kept = kept
-        self.headers = {"Accept": "application/json" if target.kind else "*/*", "User-Agent": f"hardway-watch-{record.name}"}
+        self.headers = {
+            "Accept": "application/json" if target.kind else "*/*",
+            "User-Agent": f"hardway-watch-{record.name}",
+        }
         if not kept:
             self.headers["Connection"] = "close"
         self._connection: api.Connection | None = None
         self._connected_as: api.Credentials | None = None
 
-    def ask(self, method: str = "GET", path: str = "", body: bytes | None = None, content_type: str = "application/json") -> bool:
+    def ask(
+        self, method: str = "GET", path: str = "", body: bytes | None = None, content_type: str = "application/json"
+    ) -> bool:
         """One request with what HTTP's rules ask for after it; whether it got a right answer."""
         self.record.asked()
         began = time.monotonic()
@@ -221,7 +226,9 @@ class Client:
             self.record.retry("429 with Retry-After")
             time.sleep(float(after))
 
-    def _send(self, began: float, method: str, path: str, body: bytes | None, content_type: str) -> tuple[http.client.HTTPResponse, bytes]:
+    def _send(
+        self, began: float, method: str, path: str, body: bytes | None, content_type: str
+    ) -> tuple[http.client.HTTPResponse, bytes]:
         credentials, tls = self.target.access.current()
         if self._connection is not None and self._connected_as is not credentials:
             self._connection.close()
@@ -280,11 +287,15 @@ class Schedule:
 def make_namespace(admin: api.Api) -> None:
     """Where the writes go. That of a watch before this one may be ending still, and takes nothing."""
     deadline = time.monotonic() + 60
-    while (found := admin.find(f"/api/v1/namespaces/{NAMESPACE}")) and found.get("metadata", {}).get("deletionTimestamp"):
+    while (found := admin.find(f"/api/v1/namespaces/{NAMESPACE}")) and found.get("metadata", {}).get(
+        "deletionTimestamp"
+    ):
         if time.monotonic() > deadline:
             raise RuntimeError(f"the namespace {NAMESPACE} does not end: kubectl describe namespace {NAMESPACE}")
         time.sleep(0.2)
-    admin.apply(f"/api/v1/namespaces/{NAMESPACE}", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+    admin.apply(
+        f"/api/v1/namespaces/{NAMESPACE}", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
+    )
 
 
 class Writes:
@@ -303,7 +314,12 @@ class Writes:
         name = f"{self.run}-{self.number // KEYS_PER_OBJECT}"
         key, value = f"w{self.number:06d}", secrets.token_hex(4)
         self.number += 1
-        body: dict[str, t.Any] = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": NAMESPACE}, "data": {key: value}}
+        body: dict[str, t.Any] = {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": name, "namespace": NAMESPACE},
+            "data": {key: value},
+        }
         path = f"/api/v1/namespaces/{NAMESPACE}/configmaps/{name}"
         # each key has a manager of its own, for applying one manager's keys anew would remove its former ones
         target = f"{path}?fieldManager={key}&force=true" if name not in self._objects else path
@@ -367,12 +383,17 @@ class Watch:
         self.start = time.monotonic()
         target = Target(self.access, PATH, "Namespace")
         if self._writes_wanted:
-            self._writes = Writes(Client(Target(self.access, PATH, "ConfigMap"), self._record("writes"), self.timeout, kept=True), admin)
+            self._writes = Writes(
+                Client(Target(self.access, PATH, "ConfigMap"), self._record("writes"), self.timeout, kept=True), admin
+            )
         self._thread(self._run_pool, Client(target, self._record("new"), self.timeout, kept=False))
         self._thread(self._run_kept, Client(target, self._record("kept"), self.timeout, kept=True))
         for url in self.web:
             address = urlsplit(url)
-            web = Target(Access(credentials=api.Credentials(f"{address.scheme}://{address.netloc}", verify=False)), address.path or "/")
+            web = Target(
+                Access(credentials=api.Credentials(f"{address.scheme}://{address.netloc}", verify=False)),
+                address.path or "/",
+            )
             self._thread(self._run_pool, Client(web, self._record(f"web {url}"), self.timeout, kept=False))
         if self._writes:
             self._thread(self._run_writes, self._writes)
@@ -435,11 +456,19 @@ class Watch:
             "clients": {name: record.report(seconds) for name, record in self.records.items()},
             "marks": [self._interval(number, seconds) for number in range(len(self.marks))],
             "failed": sum(len(record.failures) for record in self.records.values()),
-            "longest_gap": max(round(record.longest_gap(0.0, seconds)[0], 3) for name, record in self.records.items() if name != "writes"),
+            "longest_gap": max(
+                round(record.longest_gap(0.0, seconds)[0], 3)
+                for name, record in self.records.items()
+                if name != "writes"
+            ),
             "trouble": self.trouble,
         }
         if self._writes:
-            result["writes"] = {"acknowledged": len(self._writes.acknowledged), "lost": None if self.lost is None else len(self.lost), "lost_keys": self.lost}
+            result["writes"] = {
+                "acknowledged": len(self._writes.acknowledged),
+                "lost": None if self.lost is None else len(self.lost),
+                "lost_keys": self.lost,
+            }
         return result
 
     def _interval(self, number: int, seconds: float) -> dict[str, t.Any]:
@@ -449,7 +478,10 @@ class Watch:
             "at": round(begin, 3),
             "text": text,
             "longest_gap": {name: round(record.longest_gap(begin, end)[0], 3) for name, record in self.records.items()},
-            "failed": {name: sum(begin <= failure.at < end for failure in record.failures) for name, record in self.records.items()},
+            "failed": {
+                name: sum(begin <= failure.at < end for failure in record.failures)
+                for name, record in self.records.items()
+            },
         }
 
 
@@ -465,7 +497,9 @@ def good(report: dict[str, t.Any], max_gap: float | None = None) -> bool:
 def failure_runs(failures: t.Iterable[dict[str, t.Any]]) -> list[str]:
     """The failures in words; neighbours of one cause together."""
     found = []
-    for cause, group in itertools.groupby(sorted(failures, key=lambda failure: failure["at"]), lambda failure: failure["cause"]):
+    for cause, group in itertools.groupby(
+        sorted(failures, key=lambda failure: failure["at"]), lambda failure: failure["cause"]
+    ):
         run = list(group)
         until = f" to +{run[-1]['at']:.3f}" if len(run) > 1 else ""
         slowest = max(failure["took"] for failure in run)
@@ -497,8 +531,10 @@ def render(report: dict[str, t.Any]) -> str:
         lines.append(f"  +{mark['at']:.1f} s {mark['text']}: longest gap {gaps}; failed {sum(mark['failed'].values())}")
     if "writes" in report:
         writes = report["writes"]
-        lines.append(f"writes: {writes['acknowledged']} acknowledged, {'?' if writes['lost'] is None else writes['lost']} lost" + "".join(
-            f"\n  lost: {key}" for key in (writes["lost_keys"] or [])[:SHOWN_FAILURES]))
+        lines.append(
+            f"writes: {writes['acknowledged']} acknowledged, {'?' if writes['lost'] is None else writes['lost']} lost"
+            + "".join(f"\n  lost: {key}" for key in (writes["lost_keys"] or [])[:SHOWN_FAILURES])
+        )
     if report["trouble"]:
         lines.append(report["trouble"])
     return "\n".join(lines)
@@ -507,7 +543,9 @@ def render(report: dict[str, t.Any]) -> str:
 def main(arguments: t.Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kubeconfig", required=True)
-    parser.add_argument("--seconds", type=float, help=f"how long; with --until-file at most (default {LONGEST_RUN:.0f})")
+    parser.add_argument(
+        "--seconds", type=float, help=f"how long; with --until-file at most (default {LONGEST_RUN:.0f})"
+    )
     parser.add_argument("--until-file", type=Path, help="until this file exists")
     parser.add_argument("--web", action="append", default=[], metavar="URL", help="watch this URL too")
     parser.add_argument("--writes", action="store_true", help="count acknowledged writes")
@@ -515,7 +553,9 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
     parser.add_argument("--write-rate", type=float, default=5.0, help="writes a second")
     parser.add_argument("--timeout", type=float, default=10.0, help="seconds for each request")
     parser.add_argument("--max-requests", type=int, default=200_000, help="of each client")
-    parser.add_argument("--max-gap", type=float, help="judge by the longest gap, in seconds, instead of by failed requests")
+    parser.add_argument(
+        "--max-gap", type=float, help="judge by the longest gap, in seconds, instead of by failed requests"
+    )
     parser.add_argument("--json", type=Path, help="write the report to this file too")
     options = parser.parse_args(arguments)
     if options.seconds is None and options.until_file is None:
@@ -528,7 +568,15 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
             signal.signal(number, lambda *unused: ended.set())
     end = time.monotonic() + min(options.seconds or LONGEST_RUN, LONGEST_RUN)
     try:
-        watch = Watch(options.kubeconfig, options.web, options.writes, options.rate, options.write_rate, options.timeout, options.max_requests)
+        watch = Watch(
+            options.kubeconfig,
+            options.web,
+            options.writes,
+            options.rate,
+            options.write_rate,
+            options.timeout,
+            options.max_requests,
+        )
         with watch:
             while time.monotonic() < end and not (options.until_file and options.until_file.exists()):
                 if ended.wait(min(0.1, max(0.0, end - time.monotonic()))):

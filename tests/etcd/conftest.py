@@ -4,10 +4,9 @@ from __future__ import annotations
 import importlib
 import json
 
+import lab_etcd
 import pytest
 from ansible.module_utils.testing import patch_module_args
-
-import lab_etcd
 
 
 @pytest.fixture(scope="session")

@@ -13,10 +13,13 @@ import tarfile
 import time
 from pathlib import Path
 
-from ansible_collections.hardway.kubernetes.plugins.module_utils import etcd, pki
-from ansible_collections.hardway.kubernetes.plugins.module_utils.pki_request import parse_request
+from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd import client as etcd
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki import plan as pki
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.spec import parse_request
 
-CACHE = Path(os.environ.get("HARDWAY_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "hardway")
+CACHE = Path(
+    os.environ.get("HARDWAY_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "hardway"
+)
 RELEASES = CACHE / "mirror/github.com/etcd-io/etcd/releases/download"
 VERSION = os.environ.get("HARDWAY_ETCD_VERSION", "*")
 ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
@@ -43,7 +46,9 @@ def unpack(release: Path, directory: Path) -> Path:
 def make_pki(directory: Path) -> Path:
     arguments = {
         "authorities": [{"name": "ca", "subject": {"CN": "etcd"}}],
-        "certificates": [{"name": "etcd", "authority": "ca", "profile": "peer", "subject": {"CN": "etcd"}, "hosts": ["127.0.0.1"]}],
+        "certificates": [
+            {"name": "etcd", "authority": "ca", "profile": "peer", "subject": {"CN": "etcd"}, "hosts": ["127.0.0.1"]}
+        ],
     }
     pki.reconcile(str(directory), parse_request(arguments))
     return directory
@@ -95,7 +100,9 @@ class Member:
         self.lab.ports.release(self.client_port)
         self.lab.ports.release(self.peer_port)
         files = {"cert-file": "etcd.pem", "key-file": "etcd-key.pem", "trusted-ca-file": "ca.pem"}
-        tls = [f"--{prefix}{option}={self.lab.pki / name}" for prefix in ("", "peer-") for option, name in files.items()]
+        tls = [
+            f"--{prefix}{option}={self.lab.pki / name}" for prefix in ("", "peer-") for option, name in files.items()
+        ]
         command = [
             str(self.lab.binaries / "etcd"), f"--name={self.name}", f"--data-dir={self.data_dir}",
             f"--listen-client-urls={self.endpoint}", f"--advertise-client-urls={self.endpoint}",
@@ -159,7 +166,11 @@ class Lab:
         return ",".join(f"{member.name}={member.peer_url}" for member in members)
 
     def tls(self) -> dict[str, str]:
-        return {"ca": str(self.pki / "ca.pem"), "certificate": str(self.pki / "etcd.pem"), "key": str(self.pki / "etcd-key.pem")}
+        return {
+            "ca": str(self.pki / "ca.pem"),
+            "certificate": str(self.pki / "etcd.pem"),
+            "key": str(self.pki / "etcd-key.pem"),
+        }
 
     def access(self, *members: Member) -> dict[str, object]:
         """The arguments with which a module reaches these members."""
@@ -170,8 +181,15 @@ class Lab:
 
     def etcdctl(self, member: Member, *words: str) -> str:
         tls = self.tls()
-        options = [f"--endpoints={member.endpoint}", f"--cacert={tls['ca']}", f"--cert={tls['certificate']}", f"--key={tls['key']}"]
-        done = subprocess.run([str(self.binaries / "etcdctl"), *options, *words], capture_output=True, text=True, timeout=30, check=False)
+        options = [
+            f"--endpoints={member.endpoint}",
+            f"--cacert={tls['ca']}",
+            f"--cert={tls['certificate']}",
+            f"--key={tls['key']}",
+        ]
+        done = subprocess.run(
+            [str(self.binaries / "etcdctl"), *options, *words], capture_output=True, text=True, timeout=30, check=False
+        )
         assert done.returncode == 0, f"etcdctl {' '.join(words)}: {done.stderr}"
         return done.stdout.strip()
 

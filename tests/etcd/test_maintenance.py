@@ -10,7 +10,10 @@ QUOTA = 4 * 1024**2
 
 @pytest.fixture(scope="module")
 def cluster(lab):
-    return {member.name: member for member in lab.cluster("etcd1", "etcd2", "etcd3", options=(f"--quota-backend-bytes={QUOTA}",))}
+    return {
+        member.name: member
+        for member in lab.cluster("etcd1", "etcd2", "etcd3", options=(f"--quota-backend-bytes={QUOTA}",))
+    }
 
 
 @pytest.fixture
@@ -107,7 +110,14 @@ def test_all_in_one_call_for_a_cluster_of_one(lab, succeed):
     member = lab.cluster("alone", options=(f"--quota-backend-bytes={QUOTA}",))[0]
     fill(lab, member)
     revision = succeed("etcd_info", **lab.access(member))["revision"]
-    done = succeed("etcd_maintenance", compact_revision=revision, defragment=True, minimum_size=0, disarm=["NOSPACE"], **lab.access(member))
+    done = succeed(
+        "etcd_maintenance",
+        compact_revision=revision,
+        defragment=True,
+        minimum_size=0,
+        disarm=["NOSPACE"],
+        **lab.access(member),
+    )
     assert [step.split()[0] for step in done["steps"]] == ["compact", "defragment", "disarm"]
     lab.etcdctl(member, "put", "writable", "again")
     member.kill()

@@ -26,11 +26,22 @@ def learners(info: dict) -> list[str]:
 def test_info(succeed, access):
     info = succeed("etcd_info", **access("etcd2"))
     assert [member["name"] for member in info["members"]] == ["etcd1", "etcd2", "etcd3"]
-    assert (info["healthy"], info["problems"], info["voters"], info["quorum"], info["fault_tolerance"]) == (True, [], 3, 2, 1)
+    assert (info["healthy"], info["problems"], info["voters"], info["quorum"], info["fault_tolerance"]) == (
+        True,
+        [],
+        3,
+        2,
+        1,
+    )
     assert info["defragmentation_order"][-1] == info["leader"]
     assert [member["name"] for member in info["members"] if member["leader"]] == [info["leader"]]
     for member in info["members"]:
-        assert member["healthy"] and member["latency_ms"] > 0 and member["db_size"] >= member["db_size_in_use"] > 0 and member["quota"] == 2 * 1024**3
+        assert (
+            member["healthy"]
+            and member["latency_ms"] > 0
+            and member["db_size"] >= member["db_size_in_use"] > 0
+            and member["quota"] == 2 * 1024**3
+        )
 
 
 def test_an_endpoint_that_is_dead_is_passed_over(lab, succeed, access, cluster):

@@ -30,7 +30,13 @@ def source(lab):
 @pytest.fixture
 def take(lab, source, succeed, tmp_path):
     def run(**arguments) -> dict:
-        return succeed("etcd_snapshot", path=str(tmp_path / "etcd.db"), bin_dir=str(lab.binaries), **lab.access(source), **arguments)
+        return succeed(
+            "etcd_snapshot",
+            path=str(tmp_path / "etcd.db"),
+            bin_dir=str(lab.binaries),
+            **lab.access(source),
+            **arguments,
+        )
 
     return run
 
@@ -68,10 +74,16 @@ def test_a_snapshot_is_taken_and_proved(lab, source, take, succeed, tmp_path):
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert os.listdir(tmp_path) == ["etcd.db"], "something was left beside it"
     told = json.loads(subprocess.check_output([lab.binaries / "etcdutl", "snapshot", "status", path, "-w", "json"]))
-    assert (taken["revision"], taken["total_keys"], int(taken["hash"], 16)) == (told["revision"], told["totalKey"], told["hash"])
+    assert (taken["revision"], taken["total_keys"], int(taken["hash"], 16)) == (
+        told["revision"],
+        told["totalKey"],
+        told["hash"],
+    )
     assert taken["revision"] == planned["revision"] == 21
     assert taken["sha256"] == subprocess.check_output(["sha256sum", path], text=True).split()[0]
-    verified = succeed("etcd_snapshot", path=str(path), state="verified", sha256=taken["sha256"], bin_dir=str(lab.binaries))
+    verified = succeed(
+        "etcd_snapshot", path=str(path), state="verified", sha256=taken["sha256"], bin_dir=str(lab.binaries)
+    )
     assert not verified["changed"] and verified["hash"] == taken["hash"]
 
 
@@ -108,7 +120,9 @@ def broken(lab, tmp_path_factory):
     (directory / "etcdutl").symlink_to(lab.binaries / "etcdutl")
 
     def run(script: str) -> str:
-        (directory / "etcdctl").write_text(f'#!/bin/sh\n{lab.binaries}/etcdctl "$@" || exit 1\nfor file; do :; done\n{script}\n')
+        (directory / "etcdctl").write_text(
+            f'#!/bin/sh\n{lab.binaries}/etcdctl "$@" || exit 1\nfor file; do :; done\n{script}\n'
+        )
         (directory / "etcdctl").chmod(0o755)
         return str(directory)
 
@@ -117,13 +131,26 @@ def broken(lab, tmp_path_factory):
 
 @pytest.mark.parametrize(
     ("script", "words"),
-    [('mv "$file" "$file.part"; echo broken off >&2; exit 1', "broken off"), ('truncate -s -100 "$file"', "is damaged"), ('rm "$file"', "is not there")],
+    [
+        ('mv "$file" "$file.part"; echo broken off >&2; exit 1', "broken off"),
+        ('truncate -s -100 "$file"', "is damaged"),
+        ('rm "$file"', "is not there"),
+    ],
 )
 def test_a_failed_snapshot_leaves_the_old_one(lab, source, snapshot, broken, call, tmp_path, script, words):
     failed = call("etcd_snapshot", path=snapshot["path"], bin_dir=broken(script), **lab.access(source))
     assert failed["failed"] and words in failed["msg"]
     assert os.listdir(tmp_path) == ["etcd.db"]
-    assert call("etcd_snapshot", path=snapshot["path"], state="verified", sha256=snapshot["sha256"], bin_dir=str(lab.binaries))["revision"] == 21
+    assert (
+        call(
+            "etcd_snapshot",
+            path=snapshot["path"],
+            state="verified",
+            sha256=snapshot["sha256"],
+            bin_dir=str(lab.binaries),
+        )["revision"]
+        == 21
+    )
 
 
 def test_a_snapshot_that_misses_a_write_is_refused(lab, source, snapshot, broken, call, succeed):
@@ -193,7 +220,9 @@ def test_data_are_replaced_only_when_forced_and_no_etcd_runs(lab, snapshot, call
 def test_an_initial_cluster_without_the_member_is_refused(lab, call, restoring):
     member, other = lab.member("etcd1"), lab.member("etcd2")
     refused = call("etcd_restore", **restoring(member, other))
-    assert refused["failed"] and "initial_cluster has etcd1 at no place" in refused["msg"] and not member.data_dir.exists()
+    assert (
+        refused["failed"] and "initial_cluster has etcd1 at no place" in refused["msg"] and not member.data_dir.exists()
+    )
 
 
 def test_a_survivor_without_quorum_is_saved(lab, call, succeed, restoring, tmp_path):
@@ -233,12 +262,16 @@ with patch_module_args(json.loads(sys.argv[1])):
 def test_a_killed_restore_leaves_nothing_half(lab, succeed, restoring, tmp_path_factory):
     """Killed when etcdutl has done its work, but before anything of it counts."""
     slow = tmp_path_factory.mktemp("slow")
-    (slow / "etcdutl").write_text(f'#!/bin/sh\n{lab.binaries}/etcdutl "$@" || exit 1\n[ "$2" != restore ] || sleep 60\n')
+    (slow / "etcdutl").write_text(
+        f'#!/bin/sh\n{lab.binaries}/etcdutl "$@" || exit 1\n[ "$2" != restore ] || sleep 60\n'
+    )
     (slow / "etcdutl").chmod(0o755)
     member = lab.member("etcd1")
     arguments = restoring(member)
     words = [sys.executable, "-c", KILLED, json.dumps({**arguments, "bin_dir": str(slow)})]
-    with subprocess.Popen(words, start_new_session=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}) as process:
+    with subprocess.Popen(
+        words, start_new_session=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    ) as process:
         deadline = time.monotonic() + 20
         while not list(member.data_dir.glob(".hardway-restore/data/member/wal/*.wal")):
             assert time.monotonic() < deadline and process.poll() is None
@@ -253,7 +286,15 @@ def test_a_killed_restore_leaves_nothing_half(lab, succeed, restoring, tmp_path_
 
 
 def salvaging(lab, member, path, **more) -> dict:
-    return {"state": "salvaged", "data_dir": str(member.data_dir), "name": member.name, "path": str(path), "bin_dir": str(lab.binaries), **lab.tls(), **more}
+    return {
+        "state": "salvaged",
+        "data_dir": str(member.data_dir),
+        "name": member.name,
+        "path": str(path),
+        "bin_dir": str(lab.binaries),
+        **lab.tls(),
+        **more,
+    }
 
 
 def test_the_only_member_that_is_left_loses_nothing(lab, succeed, call, tmp_path):
@@ -265,14 +306,21 @@ def test_the_only_member_that_is_left_loses_nothing(lab, succeed, call, tmp_path
     assert refused["failed"] and "stop it first" in refused["msg"]
     for member in members:
         member.kill()
-    survivor = max(members, key=lambda member: end_of_log(succeed("etcd_snapshot", **salvaging(lab, member, tmp_path / f"{member.name}.db"))))
+    survivor = max(
+        members,
+        key=lambda member: end_of_log(
+            succeed("etcd_snapshot", **salvaging(lab, member, tmp_path / f"{member.name}.db"))
+        ),
+    )
     before = {path: path.read_bytes() for path in survivor.data_dir.rglob("*") if path.is_file()}
     assert succeed("etcd_snapshot", check_mode=True, **salvaging(lab, survivor, tmp_path / "planned.db"))["changed"]
     assert not (tmp_path / "planned.db").exists()
     taken = succeed("etcd_snapshot", **salvaging(lab, survivor, tmp_path / "salvaged.db"))
     assert taken["revision"] == 31 and stat.S_IMODE(os.stat(taken["path"]).st_mode) == 0o600
     assert not [name for name in os.listdir(tmp_path) if name.startswith(".")], "a copy of the data was left"
-    assert before == {path: path.read_bytes() for path in survivor.data_dir.rglob("*") if path.is_file()}, "the data were changed"
+    assert before == {path: path.read_bytes() for path in survivor.data_dir.rglob("*") if path.is_file()}, (
+        "the data were changed"
+    )
     made = [lab.member(name) for name in NAMES]
     for member in made:
         succeed(
@@ -323,12 +371,14 @@ def test_data_that_are_damaged_are_not_salvaged(lab, call, tmp_path):
 
 
 def test_keys_are_read_page_by_page(lab, source, succeed, monkeypatch):
-    from ansible_collections.hardway.kubernetes.plugins.module_utils import etcd_keys
+    from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd import keys as etcd_keys
 
     whole = succeed("etcd_keys_info", since=15, **lab.access(source))
     monkeypatch.setattr(etcd_keys, "PAGE", 3)
     assert succeed("etcd_keys_info", since=15, **lab.access(source)) == whole
     assert {f"/before/{number}" for number in range(20)} <= set(whole["keys"])
-    assert [name for name in whole["written"] if name.startswith("/before/")] == sorted(f"/before/{number}" for number in range(14, 20))
+    assert [name for name in whole["written"] if name.startswith("/before/")] == sorted(
+        f"/before/{number}" for number in range(14, 20)
+    )
     earlier = succeed("etcd_keys_info", revision=11, **lab.access(source))
     assert earlier["revision"] == 11 and len(earlier["keys"]) == 10

@@ -31,7 +31,9 @@ def make(document: documents.Document, directory: Path) -> Made:
     result = documents.by_module(arguments, module)
     made = Made(document, cfssl, module, arguments, result)
     for name in ("ca", *(certificate.name for certificate in document.certificates)):
-        made.pairs[name] = fields.Pair(fields.Certificate.read(cfssl, name, asked_at), fields.Certificate.read(module, name, module_asked_at))
+        made.pairs[name] = fields.Pair(
+            fields.Certificate.read(cfssl, name, asked_at), fields.Certificate.read(module, name, module_asked_at)
+        )
     return made
 
 

@@ -1,5 +1,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What the five documents do with cfssl, by cfssl and by the module. The files below documents/ are copies of theirs; only beyond/ is of none."""
+
 from __future__ import annotations
 
 import json
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import tools
+
 from ansible_collections.hardway.kubernetes.plugins.filter.cfssl import cfssl as read_files
 
 FILES = tools.HERE / "documents"
@@ -77,19 +79,38 @@ DOCUMENTS = (
     Document("002", (Gencert("server", "server-csr.json", "www"),)),
     Document(
         "003",
-        (Gencert("client", "client.json", "client"), Gencert("server", "config.json", "server"), Gencert("peer", "config.json", "peer")),
+        (
+            Gencert("client", "client.json", "client"),
+            Gencert("server", "config.json", "server"),
+            Gencert("peer", "config.json", "peer"),
+        ),
         CONFIG_OF_003,
     ),
     Document("004", ()),
 )
 # What cfssl takes and the documents never ask for: larger keys, every kind of name, two groups, nobody's name.
-BEYOND = Document("beyond", tuple(Gencert(name, f"{name}-csr.json", "every") for name in ("rsa", "p384", "p521", "names", "groups", "nobody")))
+BEYOND = Document(
+    "beyond",
+    tuple(Gencert(name, f"{name}-csr.json", "every") for name in ("rsa", "p384", "p521", "names", "groups", "nobody")),
+)
 COMPARED = (*DOCUMENTS, BEYOND)
 
 
 def shell(script: str, directory: Path) -> None:
-    environment = {**os.environ, "PATH": f"{tools.cfssl()}:{os.environ['PATH']}", "PEER_NAME": "master-100", "PRIVATE_IP": "10.222.0.100"}
-    done = subprocess.run(["bash", "-euo", "pipefail", "-c", script], cwd=directory, env=environment, capture_output=True, text=True, check=False)
+    environment = {
+        **os.environ,
+        "PATH": f"{tools.cfssl()}:{os.environ['PATH']}",
+        "PEER_NAME": "master-100",
+        "PRIVATE_IP": "10.222.0.100",
+    }
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        cwd=directory,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, f"{script}: {done.stderr}"
 
 
@@ -120,6 +141,8 @@ def by_module(arguments: dict, directory: Path) -> dict:
     """The module in a process of its own; its result."""
     environment = {**os.environ, "PYTHONPATH": str(tools.ROOT / ".collections")}
     text = json.dumps({**arguments, "path": str(directory)})
-    done = subprocess.run([sys.executable, "-c", CALL], input=text, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", CALL], input=text, env=environment, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads(done.stdout)

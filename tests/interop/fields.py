@@ -1,5 +1,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """A certificate as a list of fields, each a text that two certificates can be compared by, and the differences that are on purpose."""
+
 from __future__ import annotations
 
 import hashlib
@@ -16,7 +17,15 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtensionOID as OID
 
 SUBJECT_FIELDS = {"2.5.4.6": "C", "2.5.4.8": "ST", "2.5.4.7": "L", "2.5.4.10": "O", "2.5.4.11": "OU", "2.5.4.3": "CN"}
-KEY_USAGES = ("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "key_cert_sign", "crl_sign")
+KEY_USAGES = (
+    "digital_signature",
+    "content_commitment",
+    "key_encipherment",
+    "data_encipherment",
+    "key_agreement",
+    "key_cert_sign",
+    "crl_sign",
+)
 KNOWN_EXTENSIONS = (
     OID.BASIC_CONSTRAINTS,
     OID.KEY_USAGE,
@@ -37,7 +46,9 @@ class Certificate:
 
     @classmethod
     def read(cls, directory: Path, name: str, asked_at: datetime) -> Certificate:
-        own, authority = (x509.load_pem_x509_certificate((directory / f"{file}.pem").read_bytes()) for file in (name, "ca"))
+        own, authority = (
+            x509.load_pem_x509_certificate((directory / f"{file}.pem").read_bytes()) for file in (name, "ca")
+        )
         return cls(own, authority, asked_at)
 
     @cached_property
@@ -82,11 +93,19 @@ class Difference:
 
 def _subject(name: x509.Name) -> str:
     """As RFC 4514 has it: a comma between the parts, a plus between the values of one."""
-    return ", ".join("+".join(f"{SUBJECT_FIELDS.get(each.oid.dotted_string, each.oid.dotted_string)}={each.value}" for each in part) for part in name.rdns)
+    return ", ".join(
+        "+".join(f"{SUBJECT_FIELDS.get(each.oid.dotted_string, each.oid.dotted_string)}={each.value}" for each in part)
+        for part in name.rdns
+    )
 
 
 def _string_types(certificate: Certificate) -> str:
-    return ", ".join(dict.fromkeys(part._type.name for part in certificate.own.subject if part.oid.dotted_string != "2.5.4.6")) or "none"
+    return (
+        ", ".join(
+            dict.fromkeys(part._type.name for part in certificate.own.subject if part.oid.dotted_string != "2.5.4.6")
+        )
+        or "none"
+    )
 
 
 def _key(certificate: Certificate) -> str:
@@ -99,13 +118,21 @@ def _key(certificate: Certificate) -> str:
 def _serial(certificate: Certificate) -> str:
     serial = certificate.own.serial_number
     # RFC 5280, 4.1.2.2: positive and at most 20 octets.
-    return "positive, 64 to 159 bits" if 0 < serial and 64 <= serial.bit_length() <= 159 else f"{serial.bit_length()} bits, {serial}"
+    return (
+        "positive, 64 to 159 bits"
+        if serial > 0 and 64 <= serial.bit_length() <= 159
+        else f"{serial.bit_length()} bits, {serial}"
+    )
 
 
 def _not_before(certificate: Certificate) -> str:
     back = certificate.asked_at - certificate.own.not_valid_before_utc
     # cfssl rounds to a minute.
-    return "5 minutes back" if timedelta(minutes=4, seconds=20) <= back <= timedelta(minutes=5, seconds=40) else f"{back} back"
+    return (
+        "5 minutes back"
+        if timedelta(minutes=4, seconds=20) <= back <= timedelta(minutes=5, seconds=40)
+        else f"{back} back"
+    )
 
 
 def _lifetime(certificate: Certificate) -> str:
@@ -126,7 +153,11 @@ def _constraints(certificate: Certificate) -> str:
 
 def _extended(certificate: Certificate) -> str:
     extension = certificate.extensions.get(OID.EXTENDED_KEY_USAGE)
-    return _critical(certificate, OID.EXTENDED_KEY_USAGE, ", ".join(sorted(usage._name for usage in extension.value)) if extension else "")
+    return _critical(
+        certificate,
+        OID.EXTENDED_KEY_USAGE,
+        ", ".join(sorted(usage._name for usage in extension.value)) if extension else "",
+    )
 
 
 def _key_identifier(certificate: x509.Certificate) -> bytes:
@@ -153,7 +184,9 @@ FIELDS: dict[str, Callable[[Certificate], str]] = {
     "serialNumber": _serial,
     "signature": lambda certificate: certificate.own.signature_algorithm_oid._name,
     "issuer": lambda certificate: _subject(certificate.own.issuer),
-    "issuer, byte by byte": lambda certificate: str(certificate.own.issuer.public_bytes() == certificate.authority.subject.public_bytes()),
+    "issuer, byte by byte": lambda certificate: str(
+        certificate.own.issuer.public_bytes() == certificate.authority.subject.public_bytes()
+    ),
     "notBefore": _not_before,
     "lifetime": _lifetime,
     "subject": lambda certificate: _subject(certificate.own.subject),
@@ -162,15 +195,21 @@ FIELDS: dict[str, Callable[[Certificate], str]] = {
     "basicConstraints": _constraints,
     "keyUsage": lambda certificate: _critical(certificate, OID.KEY_USAGE, ", ".join(certificate.key_usages)),
     "extendedKeyUsage": _extended,
-    "subjectAltName": lambda certificate: _critical(certificate, OID.SUBJECT_ALTERNATIVE_NAME, " ".join(certificate.names)),
+    "subjectAltName": lambda certificate: _critical(
+        certificate, OID.SUBJECT_ALTERNATIVE_NAME, " ".join(certificate.names)
+    ),
     "subjectKeyIdentifier": _subject_key_identifier,
     "authorityKeyIdentifier": _authority_key_identifier,
-    "other extensions": lambda certificate: ", ".join(oid.dotted_string for oid in certificate.extensions if oid not in KNOWN_EXTENSIONS) or "none",
+    "other extensions": lambda certificate: (
+        ", ".join(oid.dotted_string for oid in certificate.extensions if oid not in KNOWN_EXTENSIONS) or "none"
+    ),
 }
 
 
 def _unfit(certificate: Certificate) -> str:
-    return "key_encipherment" if isinstance(certificate.own.public_key(), ec.EllipticCurvePublicKey) else "key_agreement"
+    return (
+        "key_encipherment" if isinstance(certificate.own.public_key(), ec.EllipticCurvePublicKey) else "key_agreement"
+    )
 
 
 def _spelt(name: str) -> str:
@@ -187,44 +226,61 @@ DIFFERENCES = {
     "never past the issuer": Difference(
         "lifetime",
         "A certificate ends with its authority at the latest: after that nothing accepts it, whatever it says. cfssl lets it outlive its authority.",
-        lambda pair: pair.cfssl.own.not_valid_after_utc > pair.cfssl.authority.not_valid_after_utc + timedelta(hours=1)
-        and pair.module.own.not_valid_after_utc == pair.module.authority.not_valid_after_utc,
+        lambda pair: (
+            pair.cfssl.own.not_valid_after_utc > pair.cfssl.authority.not_valid_after_utc + timedelta(hours=1)
+            and pair.module.own.not_valid_after_utc == pair.module.authority.not_valid_after_utc
+        ),
     ),
     "strings of the subject": Difference(
         "subject, type of strings",
         "UTF8String for every text. cfssl takes PrintableString where the letters allow it. RFC 5280 (4.1.2.4) has both.",
-        lambda pair: pair.cfssl.fields["subject, type of strings"] == "PrintableString" and pair.module.fields["subject, type of strings"] == "UTF8String",
+        lambda pair: (
+            pair.cfssl.fields["subject, type of strings"] == "PrintableString"
+            and pair.module.fields["subject, type of strings"] == "UTF8String"
+        ),
     ),
     "key usage fits the key": Difference(
         "keyUsage",
         "No keyEncipherment for an ECDSA key, which enciphers nothing (RFC 8813), no keyAgreement for an RSA key, which agrees on nothing (RFC 3279). "
         "cfssl writes what the profile says.",
-        lambda pair: [usage for usage in pair.cfssl.key_usages if usage != _unfit(pair.module)] == pair.module.key_usages,
+        lambda pair: (
+            [usage for usage in pair.cfssl.key_usages if usage != _unfit(pair.module)] == pair.module.key_usages
+        ),
     ),
     "each name once": Difference(
         "subjectAltName",
         "Names are a set: each once, DNS names in small letters, in a fixed order, so that another order in a file is no reason to issue anew. "
         "cfssl writes them as the file does.",
-        lambda pair: {_spelt(name) for name in pair.cfssl.names} == set(pair.module.names) and len(pair.module.names) == len(set(pair.module.names)),
+        lambda pair: (
+            {_spelt(name) for name in pair.cfssl.names} == set(pair.module.names)
+            and len(pair.module.names) == len(set(pair.module.names))
+        ),
     ),
     "a root names itself": Difference(
         "authorityKeyIdentifier",
         "A root carries an authority key identifier, too, its own. RFC 5280 (4.2.1.1) lets roots leave it out, as cfssl does.",
-        lambda pair: pair.module.own == pair.module.authority
-        and pair.cfssl.fields["authorityKeyIdentifier"] == "none"
-        and pair.module.fields["authorityKeyIdentifier"] == "that of its authority",
+        lambda pair: (
+            pair.module.own == pair.module.authority
+            and pair.cfssl.fields["authorityKeyIdentifier"] == "none"
+            and pair.module.fields["authorityKeyIdentifier"] == "that of its authority"
+        ),
     ),
     "several values of a field": Difference(
         "subject",
         "Each is a part of the name. cfssl puts all organizations into one part with several values. Kubernetes reads the same groups in both.",
-        lambda pair: sorted(re.split(r", |\+", pair.cfssl.fields["subject"])) == sorted(pair.module.fields["subject"].split(", ")),
+        lambda pair: (
+            sorted(re.split(r", |\+", pair.cfssl.fields["subject"]))
+            == sorted(pair.module.fields["subject"].split(", "))
+        ),
     ),
     "hash of a large RSA authority": Difference(
         "signature",
         "SHA-256 below any RSA key: as strong as 3072 bits are (NIST SP 800-57, 5.6.1). cfssl takes SHA-384 from 3072 bits on, SHA-512 from 4096 on.",
-        lambda pair: isinstance(pair.module.authority.public_key(), rsa.RSAPublicKey)
-        and pair.module.authority.public_key().key_size >= 3072
-        and pair.module.fields["signature"] == "sha256WithRSAEncryption",
+        lambda pair: (
+            isinstance(pair.module.authority.public_key(), rsa.RSAPublicKey)
+            and pair.module.authority.public_key().key_size >= 3072
+            and pair.module.fields["signature"] == "sha256WithRSAEncryption"
+        ),
     ),
 }
 
@@ -234,7 +290,9 @@ def differing(pair: Pair) -> dict[str, str]:
     found = {}
     for name in FIELDS:
         if pair.cfssl.fields[name] != pair.module.fields[name]:
-            found[name] = next((key for key, listed in DIFFERENCES.items() if listed.field == name and listed.explains(pair)), "")
+            found[name] = next(
+                (key for key, listed in DIFFERENCES.items() if listed.field == name and listed.explains(pair)), ""
+            )
     return found
 
 

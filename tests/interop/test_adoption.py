@@ -1,5 +1,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """cfssl and the module with each other's authorities: adopted, signed below, and a directory that changes hands."""
+
 from __future__ import annotations
 
 import hashlib
@@ -37,7 +38,9 @@ def test_an_adopted_authority_issues(tmp_path, authority):
         (files / "ca-csr.json").write_text(json.dumps(authority))
     documents.shell(CA, files)
     before = digests(files, "*")
-    arguments = documents.asked(document, files, adopt={"certificate": str(files / "ca.pem"), "key": str(files / "ca-key.pem")})
+    arguments = documents.asked(
+        document, files, adopt={"certificate": str(files / "ca.pem"), "key": str(files / "ca-key.pem")}
+    )
     asked_at = fields.now()
     documents.by_module(arguments, pki)
     assert digests(files, "*") == before
@@ -47,7 +50,10 @@ def test_an_adopted_authority_issues(tmp_path, authority):
         accepted([Question(question.certificate, files / "ca.pem", question.usage, question.names)])
     for entry in document.certificates:
         below = fields.Certificate.read(pki, entry.name, asked_at)
-        assert (below.fields["issuer, byte by byte"], below.fields["authorityKeyIdentifier"]) == ("True", "that of its authority")
+        assert (below.fields["issuer, byte by byte"], below.fields["authorityKeyIdentifier"]) == (
+            "True",
+            "that of its authority",
+        )
     assert not documents.by_module(arguments, pki)["changed"]
 
 
@@ -56,7 +62,9 @@ def test_an_adopted_authority_with_a_passphrase(tmp_path, form):
     """As people lock away what cfssl made: with openssl, in either of its forms."""
     document, files, pki = documents_of("004"), tmp_path / "cfssl", tmp_path / "pki"
     document.lay_out(files)
-    documents.shell(f"{CA}; openssl rsa -aes256 -passout pass:secret {form} -in ca-key.pem -out locked.pem; rm ca-key.pem", files)
+    documents.shell(
+        f"{CA}; openssl rsa -aes256 -passout pass:secret {form} -in ca-key.pem -out locked.pem; rm ca-key.pem", files
+    )
     adopt = {"certificate": str(files / "ca.pem"), "key": str(files / "locked.pem"), "passphrase": "secret"}
     arguments = documents.asked(document, files, adopt=adopt)
     arguments["certificates"] = [{"name": "admin", "authority": "ca", "subject": {"CN": "admin"}, "profile": "client"}]
@@ -69,7 +77,9 @@ def test_cfssl_and_the_module_below_one_authority(tmp_path):
     document, files, pki = documents_of("001/k8s"), tmp_path / "cfssl", tmp_path / "pki"
     asked_at = fields.now()
     documents.by_cfssl(document, files)
-    arguments = documents.asked(document, files, adopt={"certificate": str(files / "ca.pem"), "key": str(files / "ca-key.pem")})
+    arguments = documents.asked(
+        document, files, adopt={"certificate": str(files / "ca.pem"), "key": str(files / "ca-key.pem")}
+    )
     documents.by_module(arguments, pki)
     for entry in document.certificates:
         pair = fields.Pair(*(fields.Certificate.read(way, entry.name, asked_at) for way in (files, pki)))
@@ -107,4 +117,9 @@ def test_cfssl_signs_below_an_authority_of_the_module(tmp_path, key):
     documents.by_module({"authorities": [authority]}, tmp_path / "pki")
     for certificate in document.certificates:
         documents.sign(certificate, tmp_path, tmp_path / "pki")
-        accepted([Question(tmp_path / f"{certificate.name}.pem", tmp_path / "pki/ca.pem", usage) for usage in ("server", "client")])
+        accepted(
+            [
+                Question(tmp_path / f"{certificate.name}.pem", tmp_path / "pki/ca.pem", usage)
+                for usage in ("server", "client")
+            ]
+        )

@@ -1,5 +1,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The examples of the filter's documentation and of docs/01-certificates.md, as a user copies them, with the files of document 000."""
+
 from __future__ import annotations
 
 import os
@@ -15,16 +16,21 @@ import yaml
 from cryptography import x509
 from test_verifiers import Question, accepted
 
-
 PAGE = tools.ROOT / "docs" / "01-certificates.md"
 
 
 def play(directory: Path, tasks: list[dict], *options: str, **variables: object) -> str:
     """The output of a playbook, run by somebody with this home directory."""
     playbook = directory / "playbook.yml"
-    playbook.write_text(yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "vars": variables, "tasks": tasks}]))
+    playbook.write_text(
+        yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "vars": variables, "tasks": tasks}])
+    )
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
-    environment |= {"HOME": str(directory), "NO_COLOR": "1", "ANSIBLE_COLLECTIONS_PATH": str(tools.ROOT / ".collections")}
+    environment |= {
+        "HOME": str(directory),
+        "NO_COLOR": "1",
+        "ANSIBLE_COLLECTIONS_PATH": str(tools.ROOT / ".collections"),
+    }
     command = [Path(sys.executable).with_name("ansible-playbook"), playbook, *options]
     done = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -47,7 +53,11 @@ def test_the_settings_on_the_page(tmp_path):
     """What the page puts into group_vars, as the role `ca` hands it on to the filter pki."""
     shutil.copytree(documents.FILES / "000", tmp_path / "TLS/k8s")
     shutil.copy(documents.FILES / "000/kube-proxy-csr.json", tmp_path / "TLS/k8s/calico-csr.json")
-    (settings,) = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL) if block.startswith("tls:")]
+    (settings,) = [
+        yaml.safe_load(block)
+        for block in re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
+        if block.startswith("tls:")
+    ]
     asked = (
         "{{ {'etcd': [], 'kube_master': []} | hardway.kubernetes.pki(endpoint_address='10.33.0.100', service_network='10.96.0.0/16', "
         "dns_domain='cluster.local', subject=ca_subject, key=ca_key, authority_validity=ca_authority_validity, certificates=ca_certificates) }}"

@@ -1,6 +1,7 @@
 # Copyright: (c) 2026, the hardway.kubernetes authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """nginx itself accepts the configuration that the role lb writes, and does with masters that fail what the documents promise."""
+
 from __future__ import annotations
 
 import contextlib
@@ -33,13 +34,19 @@ def free_port(address: str = "127.0.0.1") -> int:
 
 
 def render(template: str, **variables: t.Any) -> str:
-    defaults = yaml.safe_load((ROLE / "defaults/main.yml").read_text()) | yaml.safe_load((ROLE / "vars/main.yml").read_text())
+    defaults = yaml.safe_load((ROLE / "defaults/main.yml").read_text()) | yaml.safe_load(
+        (ROLE / "vars/main.yml").read_text()
+    )
     settings = {"lb_maxconn": 100, "cluster_lb": "nginx", "cluster_endpoint_address": "192.0.2.9"}
     values = {**defaults, **settings, "cluster_endpoint_port": 6443, "cluster_apiserver_port": 6443, **variables}
-    values["cluster_masters"] = [{"name": f"master{number}", "address": address} for number, address in enumerate(MASTERS, 1)]
+    values["cluster_masters"] = [
+        {"name": f"master{number}", "address": address} for number, address in enumerate(MASTERS, 1)
+    ]
     trusted = {name: trust_as_template(value) if isinstance(value, str) else value for name, value in values.items()}
     text = trust_as_template((ROLE / "templates" / template).read_text())
-    return Templar(loader=DataLoader(), variables=trusted).template(text, overrides={"trim_blocks": True, "lstrip_blocks": True})
+    return Templar(loader=DataLoader(), variables=trusted).template(
+        text, overrides={"trim_blocks": True, "lstrip_blocks": True}
+    )
 
 
 class Nginx:
@@ -53,7 +60,11 @@ class Nginx:
         self.port, self.status, self.master_port = free_port(), free_port(), free_port("127.0.0.2")
         self.directory = directory
         (directory / "modules.conf").write_text(f"load_module {modules}/ngx_stream_module.so;\n")
-        ports = {"cluster_endpoint_port": self.port, "lb_stats_port": self.status, "cluster_apiserver_port": self.master_port}
+        ports = {
+            "cluster_endpoint_port": self.port,
+            "lb_stats_port": self.status,
+            "cluster_apiserver_port": self.master_port,
+        }
         self.variables = {**ports, **variables}
         text = render("nginx.conf.j2", **self.variables)
         text = text.replace("/etc/nginx/modules-enabled/*.conf", f"{directory}/modules.conf")
@@ -66,8 +77,24 @@ class Nginx:
         self.configuration.write_text(text)
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess:
-        command = [self.binary, "-p", self.directory, "-g", f"pid {self.directory}/nginx.pid;", "-c", self.configuration, *arguments]
-        return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, env={**os.environ, "HARDWAY_INPUTS": "digest"})
+        command = [
+            self.binary,
+            "-p",
+            self.directory,
+            "-g",
+            f"pid {self.directory}/nginx.pid;",
+            "-c",
+            self.configuration,
+            *arguments,
+        ]
+        return subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+            env={**os.environ, "HARDWAY_INPUTS": "digest"},
+        )
 
     @contextlib.contextmanager
     def running(self) -> t.Iterator[Nginx]:

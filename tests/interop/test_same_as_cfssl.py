@@ -1,5 +1,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The same files, given to cfssl and to the module, give the same certificates, but for the differences that fields.py names."""
+
 from __future__ import annotations
 
 import json
@@ -13,7 +14,11 @@ import pytest
 import tools
 from ansible.errors import AnsibleFilterError
 
-ALL = [(document.name, name) for document in documents.COMPARED for name in ("ca", *(certificate.name for certificate in document.certificates))]
+ALL = [
+    (document.name, name)
+    for document in documents.COMPARED
+    for name in ("ca", *(certificate.name for certificate in document.certificates))
+]
 
 
 @pytest.mark.parametrize(("document", "name"), ALL, ids=[f"{document}-{name}" for document, name in ALL])
@@ -42,7 +47,9 @@ def test_every_difference_on_purpose_still_occurs(made):
 
 
 def summary(pairs: dict[str, fields.Pair], found: dict[str, dict[str, str]]) -> list[str]:
-    lines = [f"{len(pairs)} certificates, 17 of them of the documents, by cfssl {tools.CFSSL_VERSION} and by the module:"]
+    lines = [
+        f"{len(pairs)} certificates, 17 of them of the documents, by cfssl {tools.CFSSL_VERSION} and by the module:"
+    ]
     for name in fields.FIELDS:
         keys = [differences[name] for differences in found.values() if name in differences]
         counts = ", ".join(f"{keys.count(key)} {key or 'NOT LISTED'}" for key in dict.fromkeys(keys))
@@ -53,12 +60,17 @@ def summary(pairs: dict[str, fields.Pair], found: dict[str, dict[str, str]]) -> 
 def test_the_document_names_the_differences():
     page = (tools.ROOT / "docs" / "01-certificates.md").read_text()
     rows = re.findall(r"^\| ([^|]+) \| `([^|]+)` \| ([^|]+) \|$", page, re.MULTILINE)
-    assert rows == [(key, difference.field.partition(",")[0], difference.reason) for key, difference in fields.DIFFERENCES.items()]
+    assert rows == [
+        (key, difference.field.partition(",")[0], difference.reason) for key, difference in fields.DIFFERENCES.items()
+    ]
 
 
 def test_what_outlives_its_authority_is_said(made):
     """cfssl is silent about it; the result names the authority whose end comes first."""
-    capped = {name: {entry["name"] for entry in one.result["certificates"] if entry["capped_by"] == "ca"} for name, one in made.items()}
+    capped = {
+        name: {entry["name"] for entry in one.result["certificates"] if entry["capped_by"] == "ca"}
+        for name, one in made.items()
+    }
     found = {name: ends for name, ends in capped.items() if ends}
     assert found == {"001/etcd": {"server"}, "001/k8s": {"kubernetes", "kube-proxy", "k8s-admin"}, "002": {"server"}}
 
@@ -66,7 +78,10 @@ def test_what_outlives_its_authority_is_said(made):
 def test_files_of_the_same_names_and_formats(made):
     """NAME.pem and NAME-key.pem, with the same first line; the requests (NAME.csr) have no reader, so there are none."""
     for one in made.values():
-        theirs, ours = ({path.name: path.read_text().splitlines()[0] for path in way.glob("*.pem")} for way in (one.cfssl, one.module))
+        theirs, ours = (
+            {path.name: path.read_text().splitlines()[0] for path in way.glob("*.pem")}
+            for way in (one.cfssl, one.module)
+        )
         assert theirs == ours
         assert {path.stat().st_mode & 0o777 for path in one.module.glob("*-key.pem")} == {0o600}
 
@@ -79,7 +94,13 @@ def test_what_cfssl_takes_and_the_module_refuses(tmp_path):
     """The page's table of what each does with the files."""
     for name in ("ca-config.json", "ca-csr.json"):
         (tmp_path / name).write_bytes((documents.FILES / "beyond" / name).read_bytes())
-    mistaken = {"CN": "x" * 65, "host": ["a.example.org"], "hosts": MISTAKEN, "names": [{"C": "China"}], "key": {"algo": "ecdsa", "size": 256}}
+    mistaken = {
+        "CN": "x" * 65,
+        "host": ["a.example.org"],
+        "hosts": MISTAKEN,
+        "names": [{"C": "China"}],
+        "key": {"algo": "ecdsa", "size": 256},
+    }
     (tmp_path / "mistaken-csr.json").write_text(json.dumps(mistaken))
     documents.shell("cfssl gencert -initca ca-csr.json | cfssljson -bare ca", tmp_path)
     documents.sign(documents.Gencert("mistaken", "mistaken-csr.json", "every"), tmp_path)

@@ -1,5 +1,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """etcd and kube-apiserver run with certificates that the module made from document 000's own files, on ports of the loopback."""
+
 from __future__ import annotations
 
 import json
@@ -18,6 +19,7 @@ from pathlib import Path
 import documents
 import pytest
 import tools
+
 from ansible_collections.hardway.kubernetes.plugins.filter.cfssl import cfssl as read_files
 
 PATIENCE = 90.0
@@ -36,7 +38,10 @@ def free_ports(number: int) -> list[int]:
 def running(command: list[object], log: Path) -> Iterator[subprocess.Popen]:
     """A server that does not outlive the test."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("ETCD", "KUBE"))}
-    with log.open("w") as stream, subprocess.Popen(list(map(str, command)), stdout=stream, stderr=stream, env=environment) as process:
+    with (
+        log.open("w") as stream,
+        subprocess.Popen(list(map(str, command)), stdout=stream, stderr=stream, env=environment) as process,
+    ):
         try:
             yield process
         finally:
@@ -49,7 +54,9 @@ def wait_for(what: str, ready, process: subprocess.Popen, log: Path) -> None:
     while not ready():
         ended = process.poll() is not None
         if ended or time.monotonic() > until:
-            pytest.fail(f"{what} {'ended' if ended else 'is not ready'}:\n" + "\n".join(log.read_text().splitlines()[-30:]))
+            pytest.fail(
+                f"{what} {'ended' if ended else 'is not ready'}:\n" + "\n".join(log.read_text().splitlines()[-30:])
+            )
         time.sleep(0.1)
 
 
@@ -59,7 +66,12 @@ def certificates(tmp_path_factory) -> Path:
     directory = tmp_path_factory.mktemp("servers") / "pki"
     arguments = read_files([str(documents.FILES / "000"), str(documents.FILES / "001/k8s/k8s-admin-csr.json")])
     arguments["authorities"].append({"name": "other-ca", "subject": {"CN": "other"}})
-    stranger = {"name": "stranger", "authority": "other-ca", "profile": "kubernetes", "subject": {"O": "system:masters", "CN": "k8s-admin"}}
+    stranger = {
+        "name": "stranger",
+        "authority": "other-ca",
+        "profile": "kubernetes",
+        "subject": {"O": "system:masters", "CN": "k8s-admin"},
+    }
     arguments["certificates"].append(stranger)
     documents.by_module({**arguments, "keys": [{"name": "service-account"}]}, directory)
     return directory
@@ -68,8 +80,16 @@ def certificates(tmp_path_factory) -> Path:
 # --- etcd
 
 
-def etcdctl(pki: Path, endpoints: list[str], *words: str, pair: str = "etcd", ca: str = "ca") -> subprocess.CompletedProcess:
-    command = [tools.etcd() / "etcdctl", f"--endpoints={','.join(endpoints)}", f"--cacert={pki}/{ca}.pem", "--dial-timeout=2s", "--command-timeout=3s"]
+def etcdctl(
+    pki: Path, endpoints: list[str], *words: str, pair: str = "etcd", ca: str = "ca"
+) -> subprocess.CompletedProcess:
+    command = [
+        tools.etcd() / "etcdctl",
+        f"--endpoints={','.join(endpoints)}",
+        f"--cacert={pki}/{ca}.pem",
+        "--dial-timeout=2s",
+        "--command-timeout=3s",
+    ]
     if pair:
         command += [f"--cert={pki}/{pair}.pem", f"--key={pki}/{pair}-key.pem"]
     return subprocess.run([*command, *words], capture_output=True, text=True, check=False)
@@ -109,7 +129,9 @@ def etcd_cluster(pki, etcd_log) -> Iterator[list[str]]:
                 "unsafe-no-fsync": "true",
             }
             log = etcd_log.with_stem(name)
-            process = stack.enter_context(running([tools.etcd() / "etcd", *(f"--{key}={value}" for key, value in options.items())], log))
+            process = stack.enter_context(
+                running([tools.etcd() / "etcd", *(f"--{key}={value}" for key, value in options.items())], log)
+            )
         wait_for("etcd", lambda: etcdctl(pki, clients, "endpoint", "health").returncode == 0, process, log)
         yield clients
 
@@ -125,7 +147,10 @@ def test_etcd_over_mutual_tls(pki, etcd):
 def test_etcd_refuses_strangers(pki, etcd, etcd_log):
     """etcdctl tries again until its time is over, so all of them at once."""
     localhost = etcd[0].replace("127.0.0.1", "localhost")
-    refused_by_etcd = {"client didn't provide a certificate": (etcd[0], "", "ca"), "certificate signed by unknown authority": (etcd[0], "stranger", "ca")}
+    refused_by_etcd = {
+        "client didn't provide a certificate": (etcd[0], "", "ca"),
+        "certificate signed by unknown authority": (etcd[0], "stranger", "ca"),
+    }
     refused_by_etcdctl = {
         "certificate signed by unknown authority": (etcd[0], "etcd", "other-ca"),
         # etcd-csr.json names addresses alone.
@@ -195,7 +220,9 @@ def ask(pki: Path, url: str, pair: str = "k8s-admin", body: dict | None = None) 
 
 def who(pki: Path, api: str, pair: str) -> dict:
     review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
-    return json.loads(ask(pki, f"{api}/apis/authentication.k8s.io/v1/selfsubjectreviews", pair, review)[1])["status"]["userInfo"]
+    return json.loads(ask(pki, f"{api}/apis/authentication.k8s.io/v1/selfsubjectreviews", pair, review)[1])["status"][
+        "userInfo"
+    ]
 
 
 def test_kube_apiserver_is_ready_over_tls(pki, api):

@@ -1,5 +1,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Certificates of the module before two verifiers that others wrote: openssl, strict, and Go's, which Kubernetes and etcd use."""
+
 from __future__ import annotations
 
 import ipaddress
@@ -11,8 +12,9 @@ from pathlib import Path
 import documents
 import pytest
 import tools
+
 from ansible_collections.hardway.kubernetes.plugins.filter.pki import pki
-from ansible_collections.hardway.kubernetes.plugins.module_utils.pki_request import DEFAULT_PROFILES
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.spec import DEFAULT_PROFILES
 
 PURPOSES = {"server": "sslserver", "client": "sslclient", "code": "codesign"}
 KEYS = [("rsa", 2048), ("rsa", 3072), ("rsa", 4096), ("ecdsa", 256), ("ecdsa", 384), ("ecdsa", 521)]
@@ -41,12 +43,23 @@ def by_go(questions: list[Question]) -> list[str]:
 
 def by_openssl(question: Question) -> str:
     """It takes one name at a time; without one, the purpose alone is judged."""
-    command = ["openssl", "verify", "-x509_strict", "-purpose", PURPOSES[question.usage], "-no-CApath", "-CAfile", str(question.roots)]
+    command = [
+        "openssl",
+        "verify",
+        "-x509_strict",
+        "-purpose",
+        PURPOSES[question.usage],
+        "-no-CApath",
+        "-CAfile",
+        str(question.roots),
+    ]
     # A leaf with its chain behind it, as a server sends it.
     command += ["-untrusted", str(question.intermediates or question.certificate)]
     for name in question.names or [""]:
         option = [] if not name else ["-verify_ip" if is_address(name) else "-verify_hostname", name]
-        done = subprocess.run([*command, *option, str(question.certificate)], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [*command, *option, str(question.certificate)], capture_output=True, text=True, check=False
+        )
         if done.returncode:
             return done.stderr.strip() or done.stdout.strip() or "refused"
     return ""
@@ -86,7 +99,9 @@ def questions_of(arguments: dict, directory: Path) -> list[Question]:
     for entry in arguments["certificates"]:
         for usage in usages(arguments, entry):
             names = [name for name in entry["hosts"] if not set(name) & set("*/@")] if usage == "server" else []
-            found.append(Question(directory / f"{entry['name']}.pem", directory / f"{entry['authority']}.pem", usage, names))
+            found.append(
+                Question(directory / f"{entry['name']}.pem", directory / f"{entry['authority']}.pem", usage, names)
+            )
     return found
 
 
@@ -99,7 +114,13 @@ def questions_of_the_documents(made) -> list[Question]:
 def cluster_directory(tmp_path_factory) -> tuple[dict, Path]:
     """All that the role `ca` asks for."""
     member = {"name": "master1", "address": "10.33.0.11"}
-    arguments = pki({"etcd": [member], "kube_master": [member]}, "10.33.0.100", "10.96.0.0/16,fd00:1::/108", "cluster.local", "api.example.org")
+    arguments = pki(
+        {"etcd": [member], "kube_master": [member]},
+        "10.33.0.100",
+        "10.96.0.0/16,fd00:1::/108",
+        "cluster.local",
+        "api.example.org",
+    )
     directory = tmp_path_factory.mktemp("cluster") / "pki"
     documents.by_module(arguments, directory)
     return arguments, directory
@@ -113,15 +134,47 @@ def every_kind_of_key(tmp_path_factory) -> Path:
         name, key = f"{kind}-{size}", {"type": kind, "size": size}
         arguments["authorities"] += [
             {"name": f"{name}-root", "subject": {"CN": f"{name} root"}, "key": key, "path_length": 1},
-            {"name": f"{name}-issuing", "subject": {"CN": f"{name} issuing"}, "key": key, "issuer": f"{name}-root", "path_length": 0, "validity": "5y"},
+            {
+                "name": f"{name}-issuing",
+                "subject": {"CN": f"{name} issuing"},
+                "key": key,
+                "issuer": f"{name}-root",
+                "path_length": 0,
+                "validity": "5y",
+            },
         ]
-        hosts = ["example.org", "*.example.org", "10.0.0.1", "fd00::1", "spiffe://example.org/server", "admin@example.org"]
-        server = {"authority": f"{name}-issuing", "profile": "server", "subject": {"CN": "server"}, "hosts": hosts, "key": key}
+        hosts = [
+            "example.org",
+            "*.example.org",
+            "10.0.0.1",
+            "fd00::1",
+            "spiffe://example.org/server",
+            "admin@example.org",
+        ]
+        server = {
+            "authority": f"{name}-issuing",
+            "profile": "server",
+            "subject": {"CN": "server"},
+            "hosts": hosts,
+            "key": key,
+        }
         arguments["certificates"] += [
             {**server, "name": f"{name}-server"},
             {**server, "name": f"{name}-chained", "chain": True},
-            {"name": f"{name}-client", "authority": f"{name}-root", "profile": "client", "subject": {"O": ["a", "b"], "CN": "client"}, "key": key},
-            {"name": f"{name}-unnamed", "authority": f"{name}-root", "profile": "server", "hosts": ["example.org"], "key": key},
+            {
+                "name": f"{name}-client",
+                "authority": f"{name}-root",
+                "profile": "client",
+                "subject": {"O": ["a", "b"], "CN": "client"},
+                "key": key,
+            },
+            {
+                "name": f"{name}-unnamed",
+                "authority": f"{name}-root",
+                "profile": "server",
+                "hosts": ["example.org"],
+                "key": key,
+            },
         ]
     directory = tmp_path_factory.mktemp("kinds") / "pki"
     documents.by_module(arguments, directory)
@@ -137,30 +190,59 @@ def test_certificates_of_a_cluster(cluster):
     accepted(questions_of(arguments, directory))
     # The API's certificate proves the server; a leaked one is no key to the API.
     apiserver = directory / "kube-apiserver-master1.pem"
-    refused([Question(apiserver, directory / "ca.pem", "client")], "incompatible key usage", "unsuitable certificate purpose")
+    refused(
+        [Question(apiserver, directory / "ca.pem", "client")],
+        "incompatible key usage",
+        "unsuitable certificate purpose",
+    )
     # What the front proxy's authority signs is nobody to the API, nor to etcd.
-    others = [Question(directory / "front-proxy-client.pem", directory / f"{name}.pem", "client") for name in ("ca", "etcd-ca", "client-ca")]
+    others = [
+        Question(directory / "front-proxy-client.pem", directory / f"{name}.pem", "client")
+        for name in ("ca", "etcd-ca", "client-ca")
+    ]
     refused(others, "unknown authority", "unable to get local issuer certificate")
 
 
 def test_a_wrong_purpose_is_refused(made, of_documents):
-    refused([Question(one.certificate, one.roots, "code") for one in of_documents if one.usage == "client"], "incompatible key usage", "")
+    refused(
+        [Question(one.certificate, one.roots, "code") for one in of_documents if one.usage == "client"],
+        "incompatible key usage",
+        "",
+    )
     client = made["003"].module / "client.pem"
-    refused([Question(client, client.with_name("ca.pem"), "server")], "incompatible key usage", "unsuitable certificate purpose")
+    refused(
+        [Question(client, client.with_name("ca.pem"), "server")],
+        "incompatible key usage",
+        "unsuitable certificate purpose",
+    )
 
 
 def test_a_wrong_name_is_refused(of_documents):
     servers = [one for one in of_documents if one.names]
-    refused([Question(one.certificate, one.roots, "server", ["www.example.net"]) for one in servers], "www.example.net", "hostname mismatch")
-    refused([Question(one.certificate, one.roots, "server", ["192.0.2.1"]) for one in servers], "192.0.2.1", "IP address mismatch")
+    refused(
+        [Question(one.certificate, one.roots, "server", ["www.example.net"]) for one in servers],
+        "www.example.net",
+        "hostname mismatch",
+    )
+    refused(
+        [Question(one.certificate, one.roots, "server", ["192.0.2.1"]) for one in servers],
+        "192.0.2.1",
+        "IP address mismatch",
+    )
     # A pure client proves no name, not even that of its CN.
     clients = [one for one in of_documents if one.certificate.name == "kube-proxy.pem" and one.usage == "server"]
-    refused([Question(one.certificate, one.roots, "server", ["system.kube-proxy"]) for one in clients], "", "hostname mismatch")
+    refused(
+        [Question(one.certificate, one.roots, "server", ["system.kube-proxy"]) for one in clients],
+        "",
+        "hostname mismatch",
+    )
 
 
 def test_another_authority_is_refused(made, of_documents):
     other = made["002"].module / "ca.pem"
-    questions = [Question(one.certificate, other, one.usage) for one in of_documents if one.certificate.parent != other.parent]
+    questions = [
+        Question(one.certificate, other, one.usage) for one in of_documents if one.certificate.parent != other.parent
+    ]
     refused(questions, "unknown authority", "unable to get local issuer certificate")
 
 
@@ -193,11 +275,31 @@ def test_a_subject_like_that_of_the_authority(tmp_path):
 def test_every_kind_of_key_and_name(kinds, kind, size):
     name = f"{kind}-{size}"
     root, issuing = kinds / f"{name}-root.pem", kinds / f"{name}-issuing.pem"
-    server = Question(kinds / f"{name}-server.pem", root, "server", ["example.org", "a.example.org", "10.0.0.1", "fd00::1"], issuing)
-    accepted([server, Question(kinds / f"{name}-client.pem", root, "client"), Question(kinds / f"{name}-unnamed.pem", root, "server", ["example.org"])])
-    refused([Question(server.certificate, root, "server", ["a.b.example.org"], issuing)], "a.b.example.org", "hostname mismatch")
-    refused([Question(server.certificate, root, "server", [], "")], "unknown authority", "unable to get local issuer certificate")
-    refused([Question(server.certificate, root, "client", [], issuing)], "incompatible key usage", "unsuitable certificate purpose")
+    server = Question(
+        kinds / f"{name}-server.pem", root, "server", ["example.org", "a.example.org", "10.0.0.1", "fd00::1"], issuing
+    )
+    accepted(
+        [
+            server,
+            Question(kinds / f"{name}-client.pem", root, "client"),
+            Question(kinds / f"{name}-unnamed.pem", root, "server", ["example.org"]),
+        ]
+    )
+    refused(
+        [Question(server.certificate, root, "server", ["a.b.example.org"], issuing)],
+        "a.b.example.org",
+        "hostname mismatch",
+    )
+    refused(
+        [Question(server.certificate, root, "server", [], "")],
+        "unknown authority",
+        "unable to get local issuer certificate",
+    )
+    refused(
+        [Question(server.certificate, root, "client", [], issuing)],
+        "incompatible key usage",
+        "unsuitable certificate purpose",
+    )
     # With its chain in the file, the root alone is enough for whoever is shown it.
     chained = kinds / f"{name}-chained.pem"
     assert chained.read_text().count("BEGIN CERTIFICATE") == 2
@@ -208,10 +310,18 @@ def test_every_kind_of_key_and_name(kinds, kind, size):
 
 def test_below_the_path_length_nothing_is_accepted(kinds, tmp_path):
     """An authority that cfssl made below an intermediate with pathLenConstraint 0."""
-    for target, source in (("ca.pem", "ecdsa-256-issuing.pem"), ("ca-key.pem", "ecdsa-256-issuing-key.pem"), ("root.pem", "ecdsa-256-root.pem")):
+    for target, source in (
+        ("ca.pem", "ecdsa-256-issuing.pem"),
+        ("ca-key.pem", "ecdsa-256-issuing-key.pem"),
+        ("root.pem", "ecdsa-256-root.pem"),
+    ):
         (tmp_path / target).write_bytes((kinds / source).read_bytes())
     profile = {"usages": ["cert sign", "crl sign"], "expiry": "8760h", "ca_constraint": {"is_ca": True}}
-    (tmp_path / "ca-config.json").write_text(json.dumps({"signing": {"profiles": {"sub": profile, "kubernetes": {"usages": ["client auth"], "expiry": "1h"}}}}))
+    (tmp_path / "ca-config.json").write_text(
+        json.dumps(
+            {"signing": {"profiles": {"sub": profile, "kubernetes": {"usages": ["client auth"], "expiry": "1h"}}}}
+        )
+    )
     (tmp_path / "sub.json").write_text(json.dumps({"CN": "sub"}))
     documents.sign(documents.Gencert("sub", "sub.json", "sub"), tmp_path)
     below = tmp_path / "below"
@@ -222,4 +332,8 @@ def test_below_the_path_length_nothing_is_accepted(kinds, tmp_path):
     documents.sign(documents.Gencert("leaf", "leaf.json", "kubernetes"), below)
     chain = below / "chain.pem"
     chain.write_bytes((tmp_path / "sub.pem").read_bytes() + (tmp_path / "ca.pem").read_bytes())
-    refused([Question(below / "leaf.pem", tmp_path / "root.pem", "client", intermediates=chain)], "too many intermediates", "path length constraint exceeded")
+    refused(
+        [Question(below / "leaf.pem", tmp_path / "root.pem", "client", intermediates=chain)],
+        "too many intermediates",
+        "path length constraint exceeded",
+    )

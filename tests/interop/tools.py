@@ -1,5 +1,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The real programs that the certificates are shown to: cfssl and a verifier in Go, built here, and etcd and kube-apiserver of the local mirror."""
+
 from __future__ import annotations
 
 import hashlib
@@ -32,9 +33,18 @@ def cache() -> Path:
 def go(*arguments: str, **environment: str) -> None:
     """The go command, with the caches that the mirror is built with."""
     if shutil.which("go") is None:
-        raise Missing("the go command is not in PATH: install Go (https://go.dev/dl/), for cfssl is built from its module")
-    settings = {"GOCACHE": str(cache() / "go" / "build"), "GOMODCACHE": str(cache() / "go" / "mod"), "GOWORK": "off", "CGO_ENABLED": "0"}
-    done = subprocess.run(["go", *arguments], env={**settings, **os.environ, **environment}, capture_output=True, text=True, check=False)
+        raise Missing(
+            "the go command is not in PATH: install Go (https://go.dev/dl/), for cfssl is built from its module"
+        )
+    settings = {
+        "GOCACHE": str(cache() / "go" / "build"),
+        "GOMODCACHE": str(cache() / "go" / "mod"),
+        "GOWORK": "off",
+        "CGO_ENABLED": "0",
+    }
+    done = subprocess.run(
+        ["go", *arguments], env={**settings, **os.environ, **environment}, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise Missing(f"go {' '.join(arguments)} failed:\n{done.stderr.strip()}")
 
@@ -83,7 +93,9 @@ def mirrored(pattern: str, component: str) -> Path:
     pattern = pattern.format(arch=ARCHITECTURES.get(platform.machine(), platform.machine()))
     found = list((cache() / "mirror").glob(pattern))
     if not found:
-        raise Missing(f"{cache()}/mirror has no {pattern}: build it with `python roles/mirror/files/build.py {component}` (`make artifacts` does it, too)")
+        raise Missing(
+            f"{cache()}/mirror has no {pattern}: build it with `python roles/mirror/files/build.py {component}` (`make artifacts` does it, too)"
+        )
     return max(found, key=lambda path: [int(number) for number in re.findall(r"\d+", str(path))])
 
 
@@ -119,7 +131,13 @@ def nginx() -> tuple[Path, Path]:
             raise Missing("nginx comes from Debian's packages, and apt-get and dpkg are not in PATH")
         directory.parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(dir=directory.parent))
-        fetched = subprocess.run(["apt-get", "download", "nginx", "libnginx-mod-stream"], cwd=scratch, capture_output=True, text=True, check=False)
+        fetched = subprocess.run(
+            ["apt-get", "download", "nginx", "libnginx-mod-stream"],
+            cwd=scratch,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         for package in scratch.glob("*.deb"):
             subprocess.run(["dpkg", "-x", package, scratch], check=True)
             package.unlink()

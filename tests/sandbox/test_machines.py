@@ -28,11 +28,15 @@ from machinery.errors import SandboxError  # noqa: E402
 NAME = "lb3"
 ADDRESS = "10.33.0.23"
 
-real = pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("systemd-nspawn"), reason="needs root and systemd-nspawn")
+real = pytest.mark.skipif(
+    os.geteuid() != 0 or not shutil.which("systemd-nspawn"), reason="needs root and systemd-nspawn"
+)
 
 
 def sandbox(*words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, str(SANDBOX / "machines.py"), *words], check=check, capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, str(SANDBOX / "machines.py"), *words], check=check, capture_output=True, text=True
+    )
 
 
 def on_machine(command: str) -> str:
@@ -47,7 +51,9 @@ def traces() -> list[str]:
     """Return what the machine has on this computer besides its disk."""
     found = [str(group) for group in units.unit(NAME).cgroups() if group.exists()]
     found += [f"process {pid}" for pid in units.unit(NAME).pids()]
-    found += [path for path in (f"/sys/class/net/vb-{NAME}", f"/run/systemd/nspawn/propagate/{NAME}") if Path(path).exists()]
+    found += [
+        path for path in (f"/sys/class/net/vb-{NAME}", f"/run/systemd/nspawn/propagate/{NAME}") if Path(path).exists()
+    ]
     mounts = Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()
     return found + [mount for mount in mounts if f"/{disk.directory(NAME).name}/" in mount]
 
@@ -69,11 +75,20 @@ class TestMachine:
         assert on_machine(f"getent hosts {NAME}").split()[0] == ADDRESS
         assert on_machine("modprobe overlay && modprobe br_netfilter && echo loaded") == "loaded"
         groups = "find /sys/fs/cgroup -maxdepth 2 -name cgroup.procs -printf '%h\\n'"
-        assert on_machine(f"for group in $({groups}); do mkdir $group/test && rmdir $group/test || echo $group; done") == ""
+        assert (
+            on_machine(f"for group in $({groups}); do mkdir $group/test && rmdir $group/test || echo $group; done")
+            == ""
+        )
 
     def test_what_roles_install_does_not_run_before(self, machine):
-        assert on_machine("dpkg -s haproxy keepalived nginx-light docker.io | grep -c '^Status: install ok installed'") == "4"
-        assert on_machine("systemctl is-active haproxy keepalived nginx docker containerd docker.socket || :").split() == ["inactive"] * 6
+        assert (
+            on_machine("dpkg -s haproxy keepalived nginx-light docker.io | grep -c '^Status: install ok installed'")
+            == "4"
+        )
+        assert (
+            on_machine("systemctl is-active haproxy keepalived nginx docker containerd docker.socket || :").split()
+            == ["inactive"] * 6
+        )
 
     def test_addresses_outside_are_refused_at_once(self, machine):
         began = time.monotonic()
@@ -153,14 +168,19 @@ class TestInterruptedUp:
         if not disk.names():
             assert not settings.STATE.exists()
             assert not network.bridge_exists()
-            assert network.COMMENT not in subprocess.run(["iptables", "-S"], check=True, capture_output=True, text=True).stdout
+            assert (
+                network.COMMENT
+                not in subprocess.run(["iptables", "-S"], check=True, capture_output=True, text=True).stdout
+            )
             assert units.left_behind() == []
 
 
 def interrupt_up(number: int) -> int:
     """Send a signal to `up` as soon as it has started the machine's processes."""
     sandbox("down", NAME)
-    command = subprocess.Popen([sys.executable, str(SANDBOX / "machines.py"), "up", NAME], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    command = subprocess.Popen(
+        [sys.executable, str(SANDBOX / "machines.py"), "up", NAME], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     deadline = time.monotonic() + 60
     while not units.unit(NAME).pids():
         assert time.monotonic() < deadline
@@ -201,27 +221,47 @@ class TestRefusals:
     @pytest.mark.parametrize(
         "addresses, routes, expected",
         [
-            ('[{"ifname": "vpn0", "addr_info": [{"local": "10.33.0.7", "prefixlen": 16}]}]', "[]", "the interface vpn0 has the address 10.33.0.7/16"),
-            ("[]", '[{"dst": "default", "dev": "eth0"}, {"dst": "10.32.0.0/11", "dev": "vpn0"}]', "a route to 10.32.0.0/11 goes through vpn0"),
+            (
+                '[{"ifname": "vpn0", "addr_info": [{"local": "10.33.0.7", "prefixlen": 16}]}]',
+                "[]",
+                "the interface vpn0 has the address 10.33.0.7/16",
+            ),
+            (
+                "[]",
+                '[{"dst": "default", "dev": "eth0"}, {"dst": "10.32.0.0/11", "dev": "vpn0"}]',
+                "a route to 10.32.0.0/11 goes through vpn0",
+            ),
         ],
     )
     def test_address_range_in_use(self, monkeypatch, addresses, routes, expected):
         answers = {"address": addresses, "route": routes}
-        monkeypatch.setattr(network, "run", lambda *words, **options: SimpleNamespace(stdout=answers[words[-1]], returncode=0))
+        monkeypatch.setattr(
+            network, "run", lambda *words, **options: SimpleNamespace(stdout=answers[words[-1]], returncode=0)
+        )
         assert f"10.33.0.0/24 is in use: {expected}" in self.refusal()
 
     def test_own_bridge_is_no_conflict(self, monkeypatch):
         own = f'[{{"ifname": "{settings.BRIDGE}", "addr_info": [{{"local": "10.33.0.1", "prefixlen": 24}}]}}]'
         answers = {"address": own, "route": f'[{{"dst": "10.33.0.0/24", "dev": "{settings.BRIDGE}"}}]'}
-        monkeypatch.setattr(network, "run", lambda *words, **options: SimpleNamespace(stdout=answers[words[-1]], returncode=0))
+        monkeypatch.setattr(
+            network, "run", lambda *words, **options: SimpleNamespace(stdout=answers[words[-1]], returncode=0)
+        )
         assert network.conflicts() == []
 
     def test_kernel_without_what_machines_are_made_of(self, monkeypatch):
         monkeypatch.setattr(network, "bridge_exists", lambda: False)
-        monkeypatch.setattr(host, "run", lambda *words, **options: SimpleNamespace(returncode=2, stderr="Operation not supported", stdout=""))
+        monkeypatch.setattr(
+            host,
+            "run",
+            lambda *words, **options: SimpleNamespace(returncode=2, stderr="Operation not supported", stdout=""),
+        )
         read = Path.read_text
         without = "nodev\tproc\n"
-        monkeypatch.setattr(Path, "read_text", lambda self, **options: without if str(self) == "/proc/filesystems" else read(self, **options))
+        monkeypatch.setattr(
+            Path,
+            "read_text",
+            lambda self, **options: without if str(self) == "/proc/filesystems" else read(self, **options),
+        )
         refusal = self.refusal()
         assert "no overlay file system" in refusal
         if shutil.which("ip"):
@@ -238,7 +278,19 @@ class TestInventory:
 
     def test_names_all_machines(self):
         machines = inventory.read()
-        assert list(machines) == ["master1", "master2", "master3", "lb1", "lb2", "node1", "node2", "master4", "etcd4", "lb3", "node3"]
+        assert list(machines) == [
+            "master1",
+            "master2",
+            "master3",
+            "lb1",
+            "lb2",
+            "node1",
+            "node2",
+            "master4",
+            "etcd4",
+            "lb3",
+            "node3",
+        ]
         assert [name for name, machine in machines.items() if machine.spare] == ["master4", "etcd4", "lb3", "node3"]
         assert str(machines[NAME].address) == ADDRESS
 
@@ -251,7 +303,10 @@ class TestInventory:
             ("all: {hosts: {one: {}}}", "must be an IPv4 address, not ''"),
             ("all: {hosts: {one: {ansible_host: 10.34.0.9}}}", "must lie in 10.33.0.0/24"),
             ("all: {hosts: {one: {ansible_host: 10.33.0.1}}}", "and not be 10.33.0.1"),
-            ("all: {hosts: {one: {ansible_host: 10.33.0.9}, two: {ansible_host: 10.33.0.9}}}", "the name or the address of one"),
+            (
+                "all: {hosts: {one: {ansible_host: 10.33.0.9}, two: {ansible_host: 10.33.0.9}}}",
+                "the name or the address of one",
+            ),
         ],
     )
     def test_refuses(self, tmp_path, monkeypatch, hosts, expected):

@@ -28,7 +28,15 @@ def load_generator():
 docs = load_generator()
 ROLES = sorted(path.parent.name for path in ROOT.glob("roles/*/meta") if (path / "main.yml").is_file())
 EXAMPLES = sorted(path.parent for path in ROOT.glob("examples/*/hosts.yml"))
-PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *ROOT.glob("docs/*.md"), *ROOT.glob("examples/**/*.md"), *ROOT.glob("roles/*/README.md")])
+PAGES = sorted(
+    [
+        ROOT / "README.md",
+        ROOT / "CHANGELOG.md",
+        *ROOT.glob("docs/*.md"),
+        *ROOT.glob("examples/**/*.md"),
+        *ROOT.glob("roles/*/README.md"),
+    ]
+)
 # Set by the inventory, without a default.
 WITHOUT_DEFAULT = {"cluster_endpoint_address", "cluster_host_address"}
 PREFIXED = re.compile(rf"(?<![\w./-])((?:{'|'.join(ROLES)})_[a-z0-9_]+)\b(?![\w./-]*\.(?:md|py|yml|j2))")
@@ -44,12 +52,18 @@ def page_id(path: Path) -> str:
 @pytest.mark.parametrize("role", ROLES)
 def test_spec_and_defaults_of_a_role_agree(role):
     options, defaults = docs.entry_point(role)["options"], docs.defaults(role)
-    assert set(options) - WITHOUT_DEFAULT == set(defaults), f"roles/{role}: argument_specs and defaults name different settings"
+    assert set(options) - WITHOUT_DEFAULT == set(defaults), (
+        f"roles/{role}: argument_specs and defaults name different settings"
+    )
     for name, default in defaults.items():
         if docs.is_template(default):
-            assert "default" not in options[name], f"{name}: its default is computed, so argument_specs must not name one"
+            assert "default" not in options[name], (
+                f"{name}: its default is computed, so argument_specs must not name one"
+            )
         else:
-            assert options[name].get("default", docs.NO_DEFAULT) == default or is_partial(options[name], default), f"{name}: another default in argument_specs"
+            assert options[name].get("default", docs.NO_DEFAULT) == default or is_partial(options[name], default), (
+                f"{name}: another default in argument_specs"
+            )
 
 
 def is_partial(option: dict, default) -> bool:
@@ -95,7 +109,7 @@ def test_all_settings_names_each_setting_once():
 
 
 def test_all_settings_are_valid_for_preflight():
-    from ansible_collections.hardway.kubernetes.plugins.module_utils import preflight_inventory as inventory
+    from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight import inventory
 
     values = docs.load(ROOT / "examples" / "all-settings.yml")
     plan = inventory.Plan(
@@ -119,7 +133,13 @@ def test_example_settings_exist(directory):
 @pytest.mark.parametrize("directory", EXAMPLES, ids=page_id)
 def test_example_is_an_inventory(directory):
     code = "import sys; from ansible.cli.inventory import main; sys.exit(main())"
-    done = subprocess.run([sys.executable, "-c", code, "-i", str(directory), "--list"], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code, "-i", str(directory), "--list"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     listed = json.loads(done.stdout)
     assert {"etcd", "kube_master", "kube_node"} <= set(listed)
@@ -129,14 +149,18 @@ def test_example_is_an_inventory(directory):
 @pytest.mark.parametrize("directory", EXAMPLES, ids=page_id)
 def test_example_has_no_problem(directory):
     pytest.importorskip("netaddr")
-    from ansible_collections.hardway.kubernetes.plugins.module_utils import preflight_inventory as inventory
+    from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight import inventory
 
-    settings = {name: value for role in ROLES for name, value in docs.defaults(role).items() if not docs.is_template(value)}
+    settings = {
+        name: value for role in ROLES for name, value in docs.defaults(role).items() if not docs.is_template(value)
+    }
     given = docs.load(directory / "group_vars" / "all.yml")
     tree = docs.load(directory / "hosts.yml")["all"]
     groups = {name: list(group.get("hosts") or {}) for name, group in tree["children"].items()}
     machines = {
-        name: inventory.Machine(name, values["ansible_host"], tuple(group for group, names in groups.items() if name in names))
+        name: inventory.Machine(
+            name, values["ansible_host"], tuple(group for group, names in groups.items() if name in names)
+        )
         for name, values in tree["hosts"].items()
     }
     ports = docs.load(ROOT / "roles" / "preflight" / "vars" / "main.yml")["preflight_ports"]
@@ -148,9 +172,16 @@ def test_example_has_no_problem(directory):
         definitions=[inventory.Definition(name, value, "example") for name, value in given.items()],
         specs={name: option for role in ROLES for name, option in docs.entry_point(role)["options"].items()},
         prefixes=tuple(f"{role}_" for role in ROLES),
-        supported=inventory.supported_versions(docs.load(ROOT / "roles" / "cluster" / "vars" / "main" / "versions.yml")["cluster_version_table"], ["3.6"]),
+        supported=inventory.supported_versions(
+            docs.load(ROOT / "roles" / "cluster" / "vars" / "main" / "versions.yml")["cluster_version_table"], ["3.6"]
+        ),
         ports=[
-            inventory.PortUse(entry["group"], settings.get(entry.get("setting"), entry["port"]), entry.get("setting", ""), entry["component"])
+            inventory.PortUse(
+                entry["group"],
+                settings.get(entry.get("setting"), entry["port"]),
+                entry.get("setting", ""),
+                entry["component"],
+            )
             for entry in ports
         ],
         run=list(machines),
@@ -187,18 +218,28 @@ def test_every_document_has_its_commands():
 def test_every_command_has_a_place():
     """A link, the inventory, or a plain word that there is none."""
     place = re.compile(r"\]\(|^(not done|not needed|the inventory)")
-    assert [f"{section}: {row['by hand']}" for section, row in command_rows() if not (row["by hand"] and place.search(row["here"]))] == []
+    assert [
+        f"{section}: {row['by hand']}"
+        for section, row in command_rows()
+        if not (row["by hand"] and place.search(row["here"]))
+    ] == []
 
 
 def test_links_of_the_commands_lead_to_files():
     targets = {target.partition("#")[0] for target in re.findall(r"\]\(([^)\s]+)\)", COMMANDS.read_text())}
     assert targets
-    assert sorted(target for target in targets if "://" not in target and not (COMMANDS.parent / target).is_file()) == []
+    assert (
+        sorted(target for target in targets if "://" not in target and not (COMMANDS.parent / target).is_file()) == []
+    )
 
 
 def test_settings_of_the_commands_exist():
     known = {name for role in ROLES for name in docs.entry_point(role)["options"]}
-    named = {re.split(r"[:.]", word)[0] for _section, row in command_rows() for word in re.findall(r"`([^`]+)`", row["settings"])}
+    named = {
+        re.split(r"[:.]", word)[0]
+        for _section, row in command_rows()
+        for word in re.findall(r"`([^`]+)`", row["settings"])
+    }
     assert named
     assert sorted(named - known) == []
 
@@ -233,7 +274,12 @@ def test_page_names_what_exists(page):
     assert sorted({name for name in PREFIXED.findall(text) if name not in known}) == [], "unknown settings"
     named = set(re.findall(r"(?<![\w/])hardway\.kubernetes\.([a-z_]+)", text))
     assert sorted(named - collection_names()) == [], "unknown playbooks, roles or plugins"
-    playbooks = {word for line in re.findall(r"ansible-playbook ([^\n`]*)", text) for word in line.split() if re.fullmatch(r"[\w/-]+\.yml", word)}
+    playbooks = {
+        word
+        for line in re.findall(r"ansible-playbook ([^\n`]*)", text)
+        for word in line.split()
+        if re.fullmatch(r"[\w/-]+\.yml", word)
+    }
     missing = {name for name in playbooks if not (ROOT / name).is_file() and name != "sandbox/spare.yml"}
     assert sorted(missing) == [], "unknown playbooks"
 
@@ -254,5 +300,7 @@ def test_links_of_a_page_lead_somewhere(page):
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
 def test_paths_of_a_page_exist(page):
     """Paths of the tree in backquotes."""
-    named = re.findall(r"`((?:roles|playbooks|plugins|tests|examples|docs|sandbox|molecule)/[\w./-]+)`", page.read_text())
+    named = re.findall(
+        r"`((?:roles|playbooks|plugins|tests|examples|docs|sandbox|molecule)/[\w./-]+)`", page.read_text()
+    )
     assert [name for name in named if "NAME" not in name and not (ROOT / name).exists()] == []

@@ -40,7 +40,11 @@ class Compiler:
 
     def build(self, job: t.Any, output: Path) -> None:
         self.built.append(str(job))
-        names = [name for artifact in job.recipe.artifacts for name in build.catalogue_entry(job, "cluster_artifacts", artifact, self.arch)["install"]]
+        names = [
+            name
+            for artifact in job.recipe.artifacts
+            for name in build.catalogue_entry(job, "cluster_artifacts", artifact, self.arch)["install"]
+        ]
         for name in names or [job.component]:
             binary = job.recipe.renamed.get(name, name)
             (output / binary).write_text(f"{binary} {job.version}")
@@ -65,7 +69,9 @@ def run(builder: t.Any, *wanted: str) -> list[str]:
 
 def test_the_newest_version_is_the_default() -> None:
     (job,) = build.select(build.available(), ["kubernetes"])
-    assert job.version == max((other.version for other in build.available() if other.component == "kubernetes"), key=build.version_key)
+    assert job.version == max(
+        (other.version for other in build.available() if other.component == "kubernetes"), key=build.version_key
+    )
 
 
 def test_a_version_that_cannot_be_built_is_told_with_those_that_can() -> None:
@@ -75,7 +81,9 @@ def test_a_version_that_cannot_be_built_is_told_with_those_that_can() -> None:
 
 def test_the_role_asks_for_what_is_built_without_asking_and_offers_all() -> None:
     defaults = yaml.safe_load((ROLE / "defaults" / "main.yml").read_text())
-    option = yaml.safe_load((ROLE / "meta" / "argument_specs.yml").read_text())["argument_specs"]["main"]["options"]["mirror_components"]
+    option = yaml.safe_load((ROLE / "meta" / "argument_specs.yml").read_text())["argument_specs"]["main"]["options"][
+        "mirror_components"
+    ]
     assert sorted(defaults["mirror_components"]) == sorted(option["default"]) == sorted(build.DEFAULT)
     assert sorted(option["choices"]) == sorted([*build.RECIPES, *build.NOT_BUILT])
     assert [job.component for job in build.select(build.available(), [])] == list(build.DEFAULT)
@@ -87,7 +95,9 @@ def test_a_patch_version_is_built_from_the_set_of_its_minor_version(version: str
     assert (job.version, job.set_dir.name, job.derived) == (version, f"kubernetes-{version[:4]}", True)
 
 
-@pytest.mark.parametrize("request_", ["kubernetes=1.20.3", "kubernetes=1.34.4", "kubernetes=1.36", "etcd=3.6.15", "coredns=1.14.6"])
+@pytest.mark.parametrize(
+    "request_", ["kubernetes=1.20.3", "kubernetes=1.34.4", "kubernetes=1.36", "etcd=3.6.15", "coredns=1.14.6"]
+)
 def test_no_other_version_is_made_up(request_: str) -> None:
     with pytest.raises(build.BuildError, match="cannot be built"):
         build.select(build.available(), [request_])
@@ -95,7 +105,11 @@ def test_no_other_version_is_made_up(request_: str) -> None:
 
 def test_a_set_for_another_patch_version_requires_what_upstream_requires() -> None:
     (job,) = build.select(build.available(), ["kubernetes=1.36.1"])
-    own = {"Module": {"Path": "ours"}, "Tool": [{"Path": "k8s.io/kubernetes/cmd/kubelet"}], "Require": [{"Path": "example.org/x", "Version": "v1.0.9"}]}
+    own = {
+        "Module": {"Path": "ours"},
+        "Tool": [{"Path": "k8s.io/kubernetes/cmd/kubelet"}],
+        "Require": [{"Path": "example.org/x", "Version": "v1.0.9"}],
+    }
     upstream = {
         "Module": {"Path": "k8s.io/kubernetes"},
         "Go": "1.26.0",
@@ -117,7 +131,10 @@ def test_a_set_for_another_patch_version_requires_what_upstream_requires() -> No
 
 def test_patch_versions_lie_side_by_side(builder: t.Any) -> None:
     run(builder, "kubernetes=1.36.1", "kubernetes=1.36.3")
-    sums = [(builder.mirror / f"dl.k8s.io/release/v{version}/bin/linux/amd64/kubectl.sha256").read_text() for version in ("1.36.1", "1.36.3")]
+    sums = [
+        (builder.mirror / f"dl.k8s.io/release/v{version}/bin/linux/amd64/kubectl.sha256").read_text()
+        for version in ("1.36.1", "1.36.3")
+    ]
     assert sums[0] != sums[1]
     assert run(builder, "kubernetes=1.36.1", "kubernetes=1.36.3") == []
 
@@ -127,7 +144,10 @@ def test_what_is_not_built_has_to_be_in_the_mirror(tmp_path: Path) -> None:
     url = "github.com/Mirantis/cri-dockerd/releases/download/v0.4.10/cri-dockerd-0.4.10.amd64.tgz"
     with pytest.raises(build.BuildError) as raised:
         build.without_not_built(requests, tmp_path, "amd64", build.Progress())
-    assert str(raised.value) == f"cri-dockerd 0.4.10 is not built from source: download https://{url} to {tmp_path / url}, or leave cri-dockerd out"
+    assert (
+        str(raised.value)
+        == f"cri-dockerd 0.4.10 is not built from source: download https://{url} to {tmp_path / url}, or leave cri-dockerd out"
+    )
     (tmp_path / url).parent.mkdir(parents=True)
     (tmp_path / url).touch()
     assert build.without_not_built(requests, tmp_path, "amd64", build.Progress()) == ["etcd=3.6.16"]
@@ -150,7 +170,9 @@ def test_calico_is_all_of_its_manifests_images_and_calicoctl(tmp_path: Path) -> 
 
 def test_the_linker_stamps_the_version_that_was_asked_for() -> None:
     (job,) = build.select(build.available(), ["kubernetes=1.36.1"])
-    assert {"k8s.io/component-base/version.gitVersion=v1.36.1", "k8s.io/client-go/pkg/version.gitMinor=36"} <= set(build.stamps(job))
+    assert {"k8s.io/component-base/version.gitVersion=v1.36.1", "k8s.io/client-go/pkg/version.gitMinor=36"} <= set(
+        build.stamps(job)
+    )
 
 
 def test_every_recipe_fits_the_catalogue(builder: t.Any) -> None:
@@ -170,9 +192,15 @@ def test_a_bare_binary_has_a_bare_sum(builder: t.Any) -> None:
 
 @pytest.mark.parametrize(
     ("version", "names", "source"),
-    [("3.6.16", ["etcd", "etcdctl", "etcdutl"], b"server "), ("3.5.35", ["etcd", "etcdctl", "etcdutl"], b"server "), ("3.4.23", ["etcd", "etcdctl"], b"etcd ")],
+    [
+        ("3.6.16", ["etcd", "etcdctl", "etcdutl"], b"server "),
+        ("3.5.35", ["etcd", "etcdctl", "etcdutl"], b"server "),
+        ("3.4.23", ["etcd", "etcdctl"], b"etcd "),
+    ],
 )
-def test_an_archive_has_the_members_that_are_installed(builder: t.Any, version: str, names: list[str], source: bytes) -> None:
+def test_an_archive_has_the_members_that_are_installed(
+    builder: t.Any, version: str, names: list[str], source: bytes
+) -> None:
     run(builder, f"etcd={version}")
     (archive,) = builder.mirror.rglob("etcd-*.tar.gz")
     prefix = archive.name.removesuffix(".tar.gz")

@@ -7,6 +7,6 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
-from machines import fixture_machine  # noqa: E402
+from machines import fixture_machine
 
-__all__ = ['fixture_machine']
+__all__ = ["fixture_machine"]

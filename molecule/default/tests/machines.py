@@ -10,19 +10,21 @@ import testinfra
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
-from processes import lab  # noqa: E402
+from processes import lab
 
-SSH_OPTIONS = '-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR'
+SSH_OPTIONS = "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR"
 
 
-@pytest.fixture(name='machine', scope='session')
+@pytest.fixture(name="machine", scope="session")
 def fixture_machine():
     """A function from a machine's name to its testinfra host."""
     hosts = {}
 
     def by_name(name):
         if name not in hosts:
-            hosts[name] = testinfra.get_host(f'ssh://root@{lab.ADDRESSES[name]}', ssh_identity_file=lab.SSH[2], ssh_extra_args=SSH_OPTIONS)
+            hosts[name] = testinfra.get_host(
+                f"ssh://root@{lab.ADDRESSES[name]}", ssh_identity_file=lab.SSH[2], ssh_extra_args=SSH_OPTIONS
+            )
         return hosts[name]
 
     return by_name

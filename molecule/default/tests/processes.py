@@ -7,27 +7,27 @@ import pathlib
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
-sys.path.insert(0, str(ROOT / 'tests' / 'drills'))
+sys.path.insert(0, str(ROOT / "tests" / "drills"))
 
 import lab  # noqa: E402
 
-KEPT = lab.CLUSTER / 'processes.json'
+KEPT = lab.CLUSTER / "processes.json"
 
 
 def compare_with_the_first_run():
     """The second run left every process alone."""
-    lab.compare_processes(json.loads(KEPT.read_text(encoding='utf-8')), lab.processes(lab.MACHINES))
+    lab.compare_processes(json.loads(KEPT.read_text(encoding="utf-8")), lab.processes(lab.MACHINES))
 
 
 def require_what_is_on_the_disk(host, name):
     """A component of a testinfra host runs, is enabled, and was started with the inputs that its drop-in tells."""
     service = host.service(name)
     assert service.is_running and service.is_enabled
-    pid = host.check_output(f'systemctl show --property MainPID --value {name}')
-    drop_in = host.file(f'/etc/systemd/system/{name}.service.d/50-hardway-inputs.conf').content_string
-    digest = drop_in.rsplit('=', 1)[1].strip()
-    assert f'HARDWAY_INPUTS={digest}' in host.check_output(f"tr '\\0' '\\n' < /proc/{pid}/environ")
+    pid = host.check_output(f"systemctl show --property MainPID --value {name}")
+    drop_in = host.file(f"/etc/systemd/system/{name}.service.d/50-hardway-inputs.conf").content_string
+    digest = drop_in.rsplit("=", 1)[1].strip()
+    assert f"HARDWAY_INPUTS={digest}" in host.check_output(f"tr '\\0' '\\n' < /proc/{pid}/environ")
 
 
-if __name__ == '__main__':
-    KEPT.write_text(json.dumps(lab.processes(lab.MACHINES)), encoding='utf-8')
+if __name__ == "__main__":
+    KEPT.write_text(json.dumps(lab.processes(lab.MACHINES)), encoding="utf-8")

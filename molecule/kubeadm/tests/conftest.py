@@ -5,8 +5,8 @@ from __future__ import annotations
 import pathlib
 import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / 'default' / 'tests'))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "default" / "tests"))
 
-from machines import fixture_machine  # noqa: E402
+from machines import fixture_machine
 
-__all__ = ['fixture_machine']
+__all__ = ["fixture_machine"]

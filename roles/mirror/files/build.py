@@ -13,6 +13,7 @@ modules come from Debian's packages (debian_sets.py).
 It can be stopped at any time and run again: what is complete, was built from the same inputs, and still has the sum that was
 written down for it, is kept.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -114,11 +115,22 @@ NET_BIND_SERVICE = (0x02000001).to_bytes(4, "little") + (1 << 10).to_bytes(4, "l
 
 # What kube-proxy calls: iptables over nftables, as on Debian's hosts, with its libraries.
 IPTABLES = (
-    ("iptables", "1.8.9"), ("libip4tc2", "1.8.9"), ("libip6tc2", "1.8.9"), ("libxtables12", "1.8.9"), ("libmnl0", "1.0.4"),
-    ("libnftnl11", "1.2.4"), ("libnetfilter-conntrack3", "1.0.9"), ("libnfnetlink0", "1.0.2"), ("libc6", "2.36"),
+    ("iptables", "1.8.9"),
+    ("libip4tc2", "1.8.9"),
+    ("libip6tc2", "1.8.9"),
+    ("libxtables12", "1.8.9"),
+    ("libmnl0", "1.0.4"),
+    ("libnftnl11", "1.2.4"),
+    ("libnetfilter-conntrack3", "1.0.9"),
+    ("libnfnetlink0", "1.0.2"),
+    ("libc6", "2.36"),
 )
 # Chosen by update-alternatives where the package is installed.
-IPTABLES_LINKS = tuple((f"usr/sbin/{family}{end}", "xtables-nft-multi") for family in ("iptables", "ip6tables") for end in ("", "-save", "-restore"))
+IPTABLES_LINKS = tuple(
+    (f"usr/sbin/{family}{end}", "xtables-nft-multi")
+    for family in ("iptables", "ip6tables")
+    for end in ("", "-save", "-restore")
+)
 STATIC_PODS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
 # Of a package nothing that no program here reads.
 NEEDLESS = re.compile(r"^(usr/share|usr/lib/[^/]+/gconv|usr/lib/gconv|etc)(/|$)")
@@ -130,9 +142,15 @@ RECIPES = {
         ("containerd",),
         stamps=(("github.com/containerd/containerd/v2/version.Version", "v{version}"),),
     ),
-    "runc": Recipe("github.com/opencontainers/runc", ("runc",), cgo_tags=("seccomp", "urfave_cli_no_docs", "netgo", "osusergo")),
-    "cni-plugins": Recipe("github.com/containernetworking/plugins", ("cni-plugins",), stamps=((CNI_VERSION, "v{version}"),)),
-    "flannel-cni-plugin": Recipe("github.com/containernetworking/plugins", ("flannel-cni-plugin",), stamps=((CNI_VERSION, "v{version}"),)),
+    "runc": Recipe(
+        "github.com/opencontainers/runc", ("runc",), cgo_tags=("seccomp", "urfave_cli_no_docs", "netgo", "osusergo")
+    ),
+    "cni-plugins": Recipe(
+        "github.com/containernetworking/plugins", ("cni-plugins",), stamps=((CNI_VERSION, "v{version}"),)
+    ),
+    "flannel-cni-plugin": Recipe(
+        "github.com/containernetworking/plugins", ("flannel-cni-plugin",), stamps=((CNI_VERSION, "v{version}"),)
+    ),
     "kubernetes": Recipe(
         "k8s.io/kubernetes",
         ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl", "kubeadm"),
@@ -150,7 +168,9 @@ RECIPES = {
             PodImage("kube-proxy", "/usr/local/bin/kube-proxy", links=IPTABLES_LINKS, packages=IPTABLES),
         ),
     ),
-    "crictl": Recipe("sigs.k8s.io/cri-tools", ("crictl",), stamps=(("sigs.k8s.io/cri-tools/pkg/version.Version", "v{version}"),)),
+    "crictl": Recipe(
+        "sigs.k8s.io/cri-tools", ("crictl",), stamps=(("sigs.k8s.io/cri-tools/pkg/version.Version", "v{version}"),)
+    ),
     "flannel": Recipe(
         "github.com/flannel-io/flannel",
         ("flannel",),
@@ -178,7 +198,9 @@ RECIPES = {
     ),
     "agnhost": Recipe(
         "k8s.io/kubernetes",
-        image=Image("agnhost", "/agnhost", ("pause",), directories=("tmp", "uploads"), links=(("agnhost-2", "agnhost"),)),
+        image=Image(
+            "agnhost", "/agnhost", ("pause",), directories=("tmp", "uploads"), links=(("agnhost-2", "agnhost"),)
+        ),
         version="2.63.0",
         version_file="test/images/agnhost/VERSION",
         directory="kubernetes-images",
@@ -231,9 +253,13 @@ def set_directories(component: str, recipe: Recipe) -> list[Path]:
 
 
 def module_version(set_dir: Path, module: str) -> str:
-    match = re.search(rf"^(?:require)?\s+{re.escape(module)} v([^\s+]+)", (set_dir / "go.mod").read_text(), re.MULTILINE)
+    match = re.search(
+        rf"^(?:require)?\s+{re.escape(module)} v([^\s+]+)", (set_dir / "go.mod").read_text(), re.MULTILINE
+    )
     if not match:
-        raise BuildError(f"{set_dir}/go.mod does not require {module}: the set and the recipe in {__file__} do not belong together")
+        raise BuildError(
+            f"{set_dir}/go.mod does not require {module}: the set and the recipe in {__file__} do not belong together"
+        )
     return match.group(1)
 
 
@@ -246,7 +272,11 @@ def job_of(component: str, recipe: Recipe, set_dir: Path) -> Job:
 
 def available() -> list[Job]:
     """All that can be built, the newest version of each component first."""
-    jobs = [job_of(component, recipe, set_dir) for component, recipe in RECIPES.items() for set_dir in set_directories(component, recipe)]
+    jobs = [
+        job_of(component, recipe, set_dir)
+        for component, recipe in RECIPES.items()
+        for set_dir in set_directories(component, recipe)
+    ]
     order = list(RECIPES)
     return sorted(jobs, key=lambda job: (order.index(job.component), [-number for number in version_key(job.version)]))
 
@@ -276,7 +306,10 @@ def patch_versions(jobs: list[Job], version: str) -> list[Job]:
     return [
         replace(job, version=version, derived=True)
         for job in jobs
-        if job.component in (PATCHED, PODS) and not job.debian and len(key) == 3 and key[:2] == version_key(job.version)[:2]
+        if job.component in (PATCHED, PODS)
+        and not job.debian
+        and len(key) == 3
+        and key[:2] == version_key(job.version)[:2]
     ]
 
 
@@ -309,7 +342,12 @@ def catalogue() -> dict[str, Any]:
 def entries_of(component: str) -> list[tuple[str, str]]:
     """(kind, name) of a component's entries of the catalogue: its own, and those of its parts, `COMPONENT-PART` (or `COMPONENTctl`)."""
     parts = re.compile(rf"{re.escape(component)}(-.+|ctl)?")
-    return [(kind, name) for kind in ("cluster_artifacts", "cluster_images") for name in catalogue()[kind] if parts.fullmatch(name)]
+    return [
+        (kind, name)
+        for kind in ("cluster_artifacts", "cluster_images")
+        for name in catalogue()[kind]
+        if parts.fullmatch(name)
+    ]
 
 
 def rendered_entry(kind: str, name: str, component: str, version: str, arch: str) -> dict[str, Any]:
@@ -320,7 +358,9 @@ def rendered_entry(kind: str, name: str, component: str, version: str, arch: str
 @functools.cache
 def versions() -> dict[str, str]:
     """The role cluster's versions, for a component whose parts have more than one."""
-    return {name: str(value) for name, value in yaml.safe_load(VERSIONS.read_text()).items() if name.endswith("_version")}
+    return {
+        name: str(value) for name, value in yaml.safe_load(VERSIONS.read_text()).items() if name.endswith("_version")
+    }
 
 
 def mirror_path(url: str) -> str:
@@ -347,7 +387,9 @@ class Progress:
 def stamps(job: Job) -> list[str]:
     """What the linker writes: `package.variable=value`."""
     major, minor = job.version.split(".")[:2]
-    return [f"{name}={value.format(version=job.version, major=major, minor=minor)}" for name, value in job.recipe.stamps]
+    return [
+        f"{name}={value.format(version=job.version, major=major, minor=minor)}" for name, value in job.recipe.stamps
+    ]
 
 
 def derived_go_mod(own: dict[str, Any], upstream: dict[str, Any], job: Job) -> str:
@@ -375,12 +417,16 @@ class Go:
         self.env.setdefault("GOCACHE", str(cache / "go" / "build"))
         self.env.setdefault("GOMODCACHE", str(cache / "go" / "mod"))
         if shutil.which("go") is None:
-            raise BuildError("the go command is not in PATH: install Go (https://go.dev/dl/), at least the version that build/*/go.mod ask for")
+            raise BuildError(
+                "the go command is not in PATH: install Go (https://go.dev/dl/), at least the version that build/*/go.mod ask for"
+            )
         self.host_arch = self.output(SETS, "env", "GOHOSTARCH")
         self.arch = self.env["GOARCH"] = arch or self.output(SETS, "env", "GOARCH")
 
     def output(self, directory: Path, *arguments: str) -> str:
-        done = subprocess.run(["go", *arguments], cwd=directory, env=self.env, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["go", *arguments], cwd=directory, env=self.env, capture_output=True, text=True, check=False
+        )
         if done.returncode:
             # With -json the go command tells on standard output what is wrong.
             raise BuildError(f"go {' '.join(arguments)} failed in {directory}:\n{(done.stderr + done.stdout).strip()}")
@@ -398,7 +444,9 @@ class Go:
         """An image must not be called other than its source calls itself."""
         path = self.module_dir(job.set_dir, job.recipe.module) / job.recipe.version_file
         if not re.search(rf"(^|\s){re.escape(job.version)}$", path.read_text(), re.MULTILINE):
-            raise BuildError(f"{path} does not name {job.version}: bring the version of {job.component} in {__file__} up to its module")
+            raise BuildError(
+                f"{path} does not name {job.version}: bring the version of {job.component} in {__file__} up to its module"
+            )
 
     def prefetch(self, jobs: list[Job]) -> None:
         """Download the modules of later jobs while earlier ones compile; what fails here fails again, and is told, in the build itself."""
@@ -407,7 +455,11 @@ class Go:
             for set_dir in dict.fromkeys(job.set_dir for job in jobs if not (job.derived or job.debian)):
                 subprocess.run(
                     ["nice", "go", "list", "-mod=readonly", "-modcacherw", "-deps", "tool"],
-                    cwd=set_dir, env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False,
+                    cwd=set_dir,
+                    env=self.env,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    check=False,
                 )
 
         threading.Thread(target=run, daemon=True).start()
@@ -435,8 +487,13 @@ class Go:
     def _derive(self, job: Job, scratch: Path) -> Path:
         """A set for another patch version; what its go.sum does not have, the go command checks against its checksum database."""
         self.progress.say(f"{job}: taking the requirements from upstream's go.mod")
-        module = json.loads(self.output(scratch, "mod", "download", "-modcacherw", "-json", f"{job.recipe.module}@v{job.version}"))
-        own, upstream = (json.loads(self.output(scratch, "mod", "edit", "-json", str(path))) for path in (job.set_dir / "go.mod", module["GoMod"]))
+        module = json.loads(
+            self.output(scratch, "mod", "download", "-modcacherw", "-json", f"{job.recipe.module}@v{job.version}")
+        )
+        own, upstream = (
+            json.loads(self.output(scratch, "mod", "edit", "-json", str(path)))
+            for path in (job.set_dir / "go.mod", module["GoMod"])
+        )
         directory = scratch / job.set_dir.name
         directory.mkdir()
         (directory / "go.mod").write_text(derived_go_mod(own, upstream, job))
@@ -523,7 +580,9 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary.replace(path)
 
 
-def tar_member(name: str, size: int = 0, kind: bytes = tarfile.REGTYPE, mode: int = 0o755, target: str = "") -> tarfile.TarInfo:
+def tar_member(
+    name: str, size: int = 0, kind: bytes = tarfile.REGTYPE, mode: int = 0o755, target: str = ""
+) -> tarfile.TarInfo:
     """A member without time and owner, so that the same inputs give the same archive."""
     info = tarfile.TarInfo(name)
     info.size, info.type, info.mode, info.linkname = size, kind, mode, target
@@ -560,7 +619,9 @@ def publish_checksum(entry: dict[str, Any], mirror: Path, digest: str) -> Path |
     if not bare and path.exists():
         lines += [line for line in path.read_text().splitlines() if line.split()[1:] != [name]]
     with replacing(path) as temporary:
-        temporary.write_text(f"{digest}\n" if bare else "\n".join(sorted(lines, key=lambda line: line.split()[1])) + "\n")
+        temporary.write_text(
+            f"{digest}\n" if bare else "\n".join(sorted(lines, key=lambda line: line.split()[1])) + "\n"
+        )
     return path
 
 
@@ -594,17 +655,28 @@ def pack_image(image: Image, reference: str, arch: str, binary: Path, target: Pa
     layer = binary.with_name(f"{image.name}.layer.tar")
     image_layer(image, binary, layer, tree)
     layer_digest = sha256_of(layer)
-    settings = {"Entrypoint": [image.entrypoint], "Cmd": list(image.command) or None, "User": image.user, "WorkingDir": "/"}
-    config = json.dumps({
-        "architecture": arch,
-        "os": "linux",
-        "created": "1970-01-01T00:00:00Z",
-        "config": {key: value for key, value in settings.items() if value},
-        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{layer_digest}"]},
-        "history": [{"created": "1970-01-01T00:00:00Z", "created_by": f"hardway.kubernetes: {reference} from source"}],
-    }).encode()
+    settings = {
+        "Entrypoint": [image.entrypoint],
+        "Cmd": list(image.command) or None,
+        "User": image.user,
+        "WorkingDir": "/",
+    }
+    config = json.dumps(
+        {
+            "architecture": arch,
+            "os": "linux",
+            "created": "1970-01-01T00:00:00Z",
+            "config": {key: value for key, value in settings.items() if value},
+            "rootfs": {"type": "layers", "diff_ids": [f"sha256:{layer_digest}"]},
+            "history": [
+                {"created": "1970-01-01T00:00:00Z", "created_by": f"hardway.kubernetes: {reference} from source"}
+            ],
+        }
+    ).encode()
     config_name = f"{hashlib.sha256(config).hexdigest()}.json"
-    manifest = json.dumps([{"Config": config_name, "RepoTags": [reference], "Layers": [f"{layer_digest}/layer.tar"]}]).encode()
+    manifest = json.dumps(
+        [{"Config": config_name, "RepoTags": [reference], "Layers": [f"{layer_digest}/layer.tar"]}]
+    ).encode()
     with replacing(target) as temporary, tarfile.open(temporary, "w", format=tarfile.PAX_FORMAT) as archive:
         archive.addfile(tar_member(config_name, len(config), mode=0o644), io.BytesIO(config))
         add_file(archive, tar_member(f"{layer_digest}/layer.tar", mode=0o644), layer)
@@ -648,7 +720,9 @@ class Builder:
         if recipe.version_file:
             self.go.check_version(job)
         if recipe.c_source:
-            compile_c(self.go.module_dir(job.set_dir, recipe.module) / recipe.c_source, job.version, scratch / job.component)
+            compile_c(
+                self.go.module_dir(job.set_dir, recipe.module) / recipe.c_source, job.version, scratch / job.component
+            )
         else:
             self.go.build(job, scratch)
         files = []
@@ -686,7 +760,9 @@ class Builder:
     def packed_binary(self, job: Job, image: Image) -> Path:
         path = self.mirror / mirror_path(catalogue_entry(job, "cluster_artifacts", image.name, self.arch)["url"])
         if not path.is_file():
-            raise BuildError(f"{path} is not there, of which {job} makes an image: ask for {PATCHED}={job.version}, too, before it")
+            raise BuildError(
+                f"{path} is not there, of which {job} makes an image: ask for {PATCHED}={job.version}, too, before it"
+            )
         return path
 
     def inputs(self, job: Job) -> str:
@@ -748,9 +824,14 @@ def without_not_built(requests: list[str], mirror: Path, arch: str, progress: Pr
             entry = rendered_entry(kind, name, component, version or "VERSION", arch)
             path = mirror / (entry["url"] if image else mirror_path(entry["url"]))
             if not path.is_file():
-                missing.append((f"copy {entry['ref']} as a docker-archive" if image else f"download {entry['url']}") + f" to {path}")
+                missing.append(
+                    (f"copy {entry['ref']} as a docker-archive" if image else f"download {entry['url']}")
+                    + f" to {path}"
+                )
         if missing:
-            problems.append(f"{component} {version or 'VERSION'} is not built from source: {'; '.join(missing)}, or leave {component} out")
+            problems.append(
+                f"{component} {version or 'VERSION'} is not built from source: {'; '.join(missing)}, or leave {component} out"
+            )
         elif component in NOT_BUILT:
             progress.say(f"{component} {version}: is in the mirror as it was put there, kept")
     if problems:
@@ -763,7 +844,9 @@ def check_tools(jobs: list[Job], cache: Path, go: Go) -> None:
     problems = []
     if any(job.recipe.c_source or job.recipe.cgo_tags is not None for job in jobs):
         if go.arch != go.host_arch and not os.environ.get("CC"):
-            problems.append(f"runc, flannel and pause need a C compiler for {go.arch}: name it in the environment (CC), or build on such a machine")
+            problems.append(
+                f"runc, flannel and pause need a C compiler for {go.arch}: name it in the environment (CC), or build on such a machine"
+            )
         elif shutil.which(c_compiler()) is None:
             problems.append(f"{c_compiler()} is not in PATH (Debian: apt-get install gcc libc6-dev)")
         if shutil.which("pkg-config") is None:
@@ -773,10 +856,14 @@ def check_tools(jobs: list[Job], cache: Path, go: Go) -> None:
     recipes = [job.debian or {} for job in jobs if job.debian or job.component == PODS]
     tools = dict.fromkeys(tool for recipe in recipes for tool in debian_sets.missing_tools(recipe))
     if tools:
-        problems.append(f"{', '.join(tools)}: not in PATH; a version that comes from Debian's packages needs them (Debian: apt-get install apt dpkg-dev)")
+        problems.append(
+            f"{', '.join(tools)}: not in PATH; a version that comes from Debian's packages needs them (Debian: apt-get install apt dpkg-dev)"
+        )
     free = shutil.disk_usage(cache).free
     if free < SPACE_NEEDED:
-        problems.append(f"{cache} has {free / 2**30:.1f} GiB free, a build takes up to {SPACE_NEEDED / 2**30:.0f} GiB: set HARDWAY_CACHE to a larger place")
+        problems.append(
+            f"{cache} has {free / 2**30:.1f} GiB free, a build takes up to {SPACE_NEEDED / 2**30:.0f} GiB: set HARDWAY_CACHE to a larger place"
+        )
     if jobs and problems:
         raise BuildError("cannot build:\n" + "\n".join(f"- {problem}" for problem in problems))
 
@@ -796,10 +883,19 @@ def locked(cache: Path, progress: Progress) -> Iterator[None]:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Fill a mirror by building the artifacts of a cluster from source.")
     default = f"{', '.join(DEFAULT)}, each in its newest version"
-    parser.add_argument("components", nargs="*", metavar="COMPONENT[=VERSION]", help=f"what to build (default: {default})")
-    parser.add_argument("--cache", type=Path, default=default_cache(), help="caches of the build (default: $HARDWAY_CACHE or ~/.cache/hardway)")
+    parser.add_argument(
+        "components", nargs="*", metavar="COMPONENT[=VERSION]", help=f"what to build (default: {default})"
+    )
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        default=default_cache(),
+        help="caches of the build (default: $HARDWAY_CACHE or ~/.cache/hardway)",
+    )
     parser.add_argument("--mirror", type=Path, help="the mirror to fill (default: `mirror` in the cache)")
-    parser.add_argument("--arch", default="", help="architecture to build for, as Go calls it (default: `go env GOARCH`)")
+    parser.add_argument(
+        "--arch", default="", help="architecture to build for, as Go calls it (default: `go env GOARCH`)"
+    )
     parser.add_argument("--check", action="store_true", help="say what would be built, and stop")
     parser.add_argument("--list", action="store_true", help="list what can be built, and stop")
     return parser.parse_args()

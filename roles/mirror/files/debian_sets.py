@@ -11,6 +11,7 @@ root is needed.
     source: {package: kubernetes, version: 1.20.5+really1.20.2, import_path: k8s.io/kubernetes}   or: a source package, and
     compiler: {version: "1.19"}        the version of Debian's Go that compiles it, without modules
 """
+
 from __future__ import annotations
 
 import os
@@ -103,22 +104,36 @@ class Apt:
         self._apt("apt-get", "update")
 
     def _write_sources(self) -> None:
-        targets = run(["apt-get", "indextargets", "--no-release-info", "--format", TARGET, "Identifier: Packages"], self.directory)
+        targets = run(
+            ["apt-get", "indextargets", "--no-release-info", "--format", TARGET, "Identifier: Packages"], self.directory
+        )
         entries = dict.fromkeys(targets.splitlines())
         if not entries:
-            raise DebianError("apt has no package sources on this computer: configure them (/etc/apt/sources.list.d), with Debian 12 among them")
-        (self.directory / "sources.list").write_text("".join(f"{kind} {entry}\n" for entry in entries for kind in ("deb", "deb-src")))
+            raise DebianError(
+                "apt has no package sources on this computer: configure them (/etc/apt/sources.list.d), with Debian 12 among them"
+            )
+        (self.directory / "sources.list").write_text(
+            "".join(f"{kind} {entry}\n" for entry in entries for kind in ("deb", "deb-src"))
+        )
 
     def _apt(self, command: str, *arguments: str) -> str:
         return run([command, "-q", "-c", str(self.directory / "apt.conf"), *arguments], self.directory)
 
     def _chosen(self, package: str, upstream: str, source: bool) -> str:
         """package=version of the newest revision (madison names the newest first)."""
-        found = [offer for offer in offers(self._apt("apt-cache", "madison", package)) if offer.is_source == source and offer.package == package]
+        found = [
+            offer
+            for offer in offers(self._apt("apt-cache", "madison", package))
+            if offer.is_source == source and offer.package == package
+        ]
         for offer in found:
             if offer.is_of(upstream):
                 return f"{package}={offer.version}"
-        there = f"they have {', '.join(dict.fromkeys(offer.version for offer in found))}" if found else "they do not have it"
+        there = (
+            f"they have {', '.join(dict.fromkeys(offer.version for offer in found))}"
+            if found
+            else "they do not have it"
+        )
         raise DebianError(
             f"{'source package' if source else 'package'} {package} {upstream} is not in the package sources of this computer, {there}: "
             "it is in Debian 12 (bookworm), build there or add it to apt's configuration"
@@ -180,7 +195,13 @@ def prepare(recipe: dict[str, Any], apt: Apt, scratch: Path, env: dict[str, str]
         apt.unpack(package, compiler["version"], root)
     goroot = root / "usr" / "lib" / f"go-{compiler['version']}"
     # The user's flags are for the user's Go.
-    own = {"GOROOT": str(goroot), "GOPATH": str(scratch / "gopath"), "GO111MODULE": "off", "GOFLAGS": "", "CGO_ENABLED": "0"}
+    own = {
+        "GOROOT": str(goroot),
+        "GOPATH": str(scratch / "gopath"),
+        "GO111MODULE": "off",
+        "GOFLAGS": "",
+        "CGO_ENABLED": "0",
+    }
     tree = Tree(scratch / "gopath", source["import_path"], goroot / "bin" / "go", {**env, **own})
     apt.unpack_source(source["package"], source["version"], tree.directory)
     return tree
@@ -189,7 +210,13 @@ def prepare(recipe: dict[str, Any], apt: Apt, scratch: Path, env: dict[str, str]
 def compile_commands(tree: Tree, commands: list[str], stamps: list[str], output: Path, go_compile: Compile) -> None:
     """Packages of other modules are vendored: that is where the values of `-X` go."""
     vendored = [f"-X {tree.import_path}/vendor/{stamp}" for stamp in stamps]
-    arguments = ["-v", "-trimpath", "-gcflags=all=-dwarf=false", f"-ldflags={' '.join(['-s', '-w', *vendored])}", f"-o={output}/"]
+    arguments = [
+        "-v",
+        "-trimpath",
+        "-gcflags=all=-dwarf=false",
+        f"-ldflags={' '.join(['-s', '-w', *vendored])}",
+        f"-o={output}/",
+    ]
     packages = [f"{tree.import_path}/cmd/{command}" for command in commands]
     go_compile([str(tree.go), "build", *arguments, *packages], tree.directory, tree.env)
 
@@ -209,7 +236,11 @@ def openapi_packages(tree: Tree) -> list[str]:
                 found.add(path.parent.relative_to(tree.directory).as_posix())
     of_others = re.compile(r"staging/src/k8s\.io/(code-generator|sample-apiserver)/")
     # staging/src/k8s.io/NAME is what vendor/k8s.io/NAME links to.
-    return sorted(f"{tree.import_path}/{re.sub('^staging/src/', 'vendor/', package)}" for package in found if not of_others.match(package))
+    return sorted(
+        f"{tree.import_path}/{re.sub('^staging/src/', 'vendor/', package)}"
+        for package in found
+        if not of_others.match(package)
+    )
 
 
 def generate_openapi(tree: Tree, scratch: Path, go_compile: Compile) -> None:
@@ -218,13 +249,35 @@ def generate_openapi(tree: Tree, scratch: Path, go_compile: Compile) -> None:
     generator = scratch / "openapi-gen"
     # It runs here, whatever it is built for in the end.
     here = {key: value for key, value in tree.env.items() if key != "GOARCH"}
-    go_compile([str(tree.go), "build", "-v", "-trimpath", f"-o={generator}", f"{tree.import_path}/vendor/k8s.io/kube-openapi/cmd/openapi-gen"],
-               tree.directory, here)
+    go_compile(
+        [
+            str(tree.go),
+            "build",
+            "-v",
+            "-trimpath",
+            f"-o={generator}",
+            f"{tree.import_path}/vendor/k8s.io/kube-openapi/cmd/openapi-gen",
+        ],
+        tree.directory,
+        here,
+    )
     path = os.pathsep.join((str(tree.go.parent), here.get("PATH", os.defpath)))
     run(
         [
-            str(generator), "-i", ",".join(openapi_packages(tree)), "-p", target, "-O", "zz_generated.openapi",
-            "-h", "hack/boilerplate/boilerplate.generatego.txt", "-r", str(scratch / "violations"), "--output-base", str(tree.gopath / "src"),
+            str(generator),
+            "-i",
+            ",".join(openapi_packages(tree)),
+            "-p",
+            target,
+            "-O",
+            "zz_generated.openapi",
+            "-h",
+            "hack/boilerplate/boilerplate.generatego.txt",
+            "-r",
+            str(scratch / "violations"),
+            "--output-base",
+            str(tree.gopath / "src"),
         ],
-        tree.directory, {**here, "PATH": path},
+        tree.directory,
+        {**here, "PATH": path},
     )

@@ -40,14 +40,26 @@ class Artifacts(dict):
 
 def components(host: str, state: pathlib.Path, **settings) -> dict[str, dict]:
     """Component -> its description as the host would get it, with the text of its files by path."""
-    done = subprocess.run([sys.executable, __file__], input=json.dumps([host, str(state), settings]), capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, __file__],
+        input=json.dumps([host, str(state), settings]),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
 def objects(state: pathlib.Path, **settings) -> str:
     """What the role kube_master applies to a cluster, as YAML."""
-    done = subprocess.run([sys.executable, __file__], input=json.dumps(["", str(state), settings]), capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, __file__],
+        input=json.dumps(["", str(state), settings]),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -59,7 +71,10 @@ def _loaded():
 
 
 def _variables(host: str, state: pathlib.Path, settings: dict) -> dict:
-    hostvars = {name: {"ansible_host": address, "inventory_hostname": name, "hardway_host": HOST} for name, address in ADDRESSES.items()}
+    hostvars = {
+        name: {"ansible_host": address, "inventory_hostname": name, "hardway_host": HOST}
+        for name, address in ADDRESSES.items()
+    }
     return {
         **hostvars[host],
         "group_names": [name for name, members in GROUPS.items() if host in members],
@@ -79,7 +94,8 @@ def _variables(host: str, state: pathlib.Path, settings: dict) -> dict:
 def _objects(state: pathlib.Path, settings: dict) -> str:
     from ansible.parsing.dataloader import DataLoader
     from ansible.template import Templar, trust_as_template
-    from ansible_collections.hardway.kubernetes.plugins.module_utils import steps
+
+    from ansible_collections.hardway.kubernetes.plugins.plugin_utils.rollout import site_tasks as steps
 
     loader = DataLoader()
     role = ROOT / "roles" / "kube_master"
@@ -88,12 +104,19 @@ def _objects(state: pathlib.Path, settings: dict) -> str:
     for found, files in zip((defaults, variables), steps.role_files(load, str(ROOT), "kube_master")):
         for path in files:
             found.update(load(path) or {})
-    templar = Templar(loader=loader, variables={**defaults, **_variables("master1", state, settings), **variables, "role_path": str(role)})
+    templar = Templar(
+        loader=loader,
+        variables={**defaults, **_variables("master1", state, settings), **variables, "role_path": str(role)},
+    )
     texts = []
     patched = "{{ [] if cluster_has.anonymous_conditions else ['public-info-viewer.yaml.j2'] }}"
-    for name in templar.template(trust_as_template("{{ kube_master_objects + cluster_cni_objects }}")) + templar.template(trust_as_template(patched)):
+    for name in templar.template(
+        trust_as_template("{{ kube_master_objects + cluster_cni_objects }}")
+    ) + templar.template(trust_as_template(patched)):
         text = trust_as_template((role / "templates" / name).read_text(encoding="utf-8"))
-        texts.append(templar.template(text, escape_backslashes=False, overrides={"trim_blocks": True, "lstrip_blocks": True}))
+        texts.append(
+            templar.template(text, escape_backslashes=False, overrides={"trim_blocks": True, "lstrip_blocks": True})
+        )
     return "\n".join(texts)
 
 
@@ -101,13 +124,18 @@ def _components(host: str, state: pathlib.Path, settings: dict) -> dict[str, dic
     from ansible.parsing.dataloader import DataLoader
     from ansible.playbook.task import Task
     from ansible.template import Templar
+
     from ansible_collections.hardway.kubernetes.plugins.action import component_plan
 
     loader = DataLoader()
     variables = _variables(host, state, settings)
     templar = Templar(loader=loader, variables=variables)
     task = Task()
-    task.action, task.args, task.check_mode = "hardway.kubernetes.component_plan", {"part": "host", "variables": {}}, False
+    task.action, task.args, task.check_mode = (
+        "hardway.kubernetes.component_plan",
+        {"part": "host", "variables": {}},
+        False,
+    )
     sent: dict[str, list[str]] = {"payloads": []}
     action = component_plan.ActionModule(task, mock.MagicMock(), mock.MagicMock(), loader, templar, mock.MagicMock())
 
@@ -129,13 +157,18 @@ def _components(host: str, state: pathlib.Path, settings: dict) -> dict[str, dic
 def _described(payload: str) -> dict:
     described = json.loads(zlib.decompress(base64.b64decode(payload)))
     files = described.get("files", [])
-    texts = {item["path"]: base64.b64decode(item["content"]).decode() for item in files if item.get("content") is not None}
+    texts = {
+        item["path"]: base64.b64decode(item["content"]).decode() for item in files if item.get("content") is not None
+    }
     return {**described, "texts": texts, "absent": [item["path"] for item in files if item.get("absent")]}
 
 
 def era(name: str) -> dict:
     """The settings of the sandbox's inventory with those of an era over them."""
-    files = (ROOT / "inventory" / "group_vars" / "all.yml", ROOT / "sandbox" / "eras" / name / "group_vars" / "all" / "era.yml")
+    files = (
+        ROOT / "inventory" / "group_vars" / "all.yml",
+        ROOT / "sandbox" / "eras" / name / "group_vars" / "all" / "era.yml",
+    )
     settings = {key: value for path in files for key, value in yaml.safe_load(path.read_text(encoding="utf-8")).items()}
     return {key: value for key, value in settings.items() if key != "cluster_dir"}
 
@@ -143,4 +176,7 @@ def era(name: str) -> dict:
 if __name__ == "__main__":
     name, directory, given = json.load(sys.stdin)
     _loaded()
-    json.dump(_components(name, pathlib.Path(directory), given) if name else _objects(pathlib.Path(directory), given), sys.stdout)
+    json.dump(
+        _components(name, pathlib.Path(directory), given) if name else _objects(pathlib.Path(directory), given),
+        sys.stdout,
+    )

@@ -16,9 +16,9 @@ import pytest
 
 pytest.importorskip("cryptography")
 
-from ansible_collections.hardway.kubernetes.plugins.action import certificate_info  # noqa: E402
-from ansible_collections.hardway.kubernetes.plugins.module_utils import pki  # noqa: E402
-from ansible_collections.hardway.kubernetes.plugins.module_utils.pki_request import parse_request  # noqa: E402
+from ansible_collections.hardway.kubernetes.plugins.action import certificate_info
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki import plan as pki
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.spec import parse_request
 
 # the collection below its ansible_collections, not the checkout that it may be a link to
 COLLECTION = Path(os.path.abspath(certificate_info.__file__)).parents[2]
@@ -46,7 +46,14 @@ REQUEST = {
     "authorities": [{"name": "ca", "subject": {"CN": "kubernetes-ca"}}],
     "certificates": [
         {"name": "admin", "authority": "ca", "profile": "client", "subject": {"CN": "admin"}, "validity": "400d"},
-        {"name": "kubelet", "authority": "ca", "profile": "server", "subject": {"CN": "kubelet"}, "hosts": ["10.33.0.31"], "validity": "400d"},
+        {
+            "name": "kubelet",
+            "authority": "ca",
+            "profile": "server",
+            "subject": {"CN": "kubelet"},
+            "hosts": ["10.33.0.31"],
+            "validity": "400d",
+        },
     ],
 }
 
@@ -84,12 +91,21 @@ def ansible(command: str, inventory: Path, *arguments: str, **environment: str) 
 
 
 def play(inventory: Path, *arguments: str) -> tuple[int, str]:
-    return ansible("playbook", inventory, str(COLLECTION / "playbooks" / "certificates.yml"), *arguments, ANSIBLE_CALLBACK_RESULT_FORMAT="yaml")
+    return ansible(
+        "playbook",
+        inventory,
+        str(COLLECTION / "playbooks" / "certificates.yml"),
+        *arguments,
+        ANSIBLE_CALLBACK_RESULT_FORMAT="yaml",
+    )
 
 
 def places(text: str) -> set[tuple[str, str]]:
     """Host and place of each line of the table, in which no line is broken."""
-    return {(match[1], Path(match[2]).name) for match in re.finditer(r"^    - -?\d+ +\d{4}-\d\d-\d\d  (\S+) +(\S+)  .*", text, re.MULTILINE)}
+    return {
+        (match[1], Path(match[2]).name)
+        for match in re.finditer(r"^    - -?\d+ +\d{4}-\d\d-\d\d  (\S+) +(\S+)  .*", text, re.MULTILINE)
+    }
 
 
 def prose(text: str) -> str:
@@ -98,19 +114,34 @@ def prose(text: str) -> str:
 
 
 def test_everything_is_told_and_hosts_that_fail_are_lines(inventory):
-    before = sorted((path, path.lstat().st_mtime_ns) for name in ("cluster", "host") for path in (inventory.parent / name).rglob("*"))
+    before = sorted(
+        (path, path.lstat().st_mtime_ns)
+        for name in ("cluster", "host")
+        for path in (inventory.parent / name).rglob("*")
+    )
     status, text = play(inventory, "--check", "--diff")
     assert status == 0, text
-    assert places(text) == {(where, f"{name}.pem") for where in ("controller", "m1,l1") for name in ("ca", "admin", "kubelet")}
+    assert places(text) == {
+        (where, f"{name}.pem") for where in ("controller", "m1,l1") for name in ("ca", "admin", "kubelet")
+    }
     told = prose(text)
     assert "6 certificates on the controller and 2 hosts; the first one ends on " in told
     assert re.search(r"warning: m1, l1: \S+/host/admin.pem \(CN=admin\) ends on \S+, in 19 days: run site.yml", told)
-    assert re.search(r"warning: m1, l1: \S+/host/kubelet.pem \(CN=kubelet\) is older than the controller's: run site.yml", told)
+    assert re.search(
+        r"warning: m1, l1: \S+/host/kubelet.pem \(CN=kubelet\) is older than the controller's: run site.yml", told
+    )
     assert "warning: m2: was not reached: " in told
     assert "warning: n1: was not read: " in told
     assert re.search(r"warning: controller: \S+/cluster/admin.kubeconfig: does not exist", told)
     assert not re.search(r"changed=[1-9]|unreachable=[1-9]|failed=[1-9]", text)
-    assert sorted((path, path.lstat().st_mtime_ns) for name in ("cluster", "host") for path in (inventory.parent / name).rglob("*")) == before
+    assert (
+        sorted(
+            (path, path.lstat().st_mtime_ns)
+            for name in ("cluster", "host")
+            for path in (inventory.parent / name).rglob("*")
+        )
+        == before
+    )
 
 
 def test_an_expired_one_ends_it_with_an_error_once_all_is_told(inventory):
@@ -124,7 +155,9 @@ def test_an_expired_one_ends_it_with_an_error_once_all_is_told(inventory):
 
 
 def test_thresholds_and_a_limit_and_no_directory(inventory):
-    status, text = play(inventory, "--limit", "l1", "-e", "certificate_report_warn_days=10", "-e", f"cluster_dir={inventory}/gone")
+    status, text = play(
+        inventory, "--limit", "l1", "-e", "certificate_report_warn_days=10", "-e", f"cluster_dir={inventory}/gone"
+    )
     assert status == 0, text
     assert places(text) == {("l1", f"{name}.pem") for name in ("ca", "admin", "kubelet")}
     assert "ends on" not in prose(text).partition("warning: ")[2]
@@ -133,19 +166,33 @@ def test_thresholds_and_a_limit_and_no_directory(inventory):
 
 def test_the_module_alone(inventory):
     (inventory.parent / "tree").mkdir()
-    arguments = ["l1", "-m", "hardway.kubernetes.certificate_info", "-a", json.dumps({"paths": [f"{inventory.parent}/host"]}), "-t", f"{inventory.parent}/tree"]
+    arguments = [
+        "l1",
+        "-m",
+        "hardway.kubernetes.certificate_info",
+        "-a",
+        json.dumps({"paths": [f"{inventory.parent}/host"]}),
+        "-t",
+        f"{inventory.parent}/tree",
+    ]
     status, text = ansible("adhoc", inventory, *arguments)
     assert status == 0, text
     result = json.loads((inventory.parent / "tree/l1").read_text())
     assert result["changed"] is False
     assert (result["reachable"], result["readable"], result["error"], result["problems"]) == (True, True, "", [])
-    assert {Path(entry["where"]).name: entry["days_left"] for entry in result["certificates"]} == {"admin.pem": 19, "ca.pem": 3269, "kubelet.pem": 19}
+    assert {Path(entry["where"]).name: entry["days_left"] for entry in result["certificates"]} == {
+        "admin.pem": 19,
+        "ca.pem": 3269,
+        "kubelet.pem": 19,
+    }
     assert "PRIVATE" not in text
     assert "BEGIN" not in json.dumps(result)
 
 
 @pytest.mark.parametrize("host", ["m2", "n1"])
 def test_the_module_alone_fails_with_its_host(inventory, host):
-    status, text = ansible("adhoc", inventory, host, "-m", "hardway.kubernetes.certificate_info", "-a", json.dumps({"paths": ["/etc"]}))
+    status, text = ansible(
+        "adhoc", inventory, host, "-m", "hardway.kubernetes.certificate_info", "-a", json.dumps({"paths": ["/etc"]})
+    )
     assert status != 0
     assert "python-none" in text or "UNREACHABLE" in text

@@ -14,6 +14,7 @@ from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.parsing.dataloader import DataLoader
 from ansible.playbook.task import Task
 from ansible.template import Templar
+
 from ansible_collections.hardway.kubernetes.plugins.action import component as subject
 
 KEY = "-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49AgEG\n-----END PRIVATE KEY-----\n"
@@ -26,9 +27,13 @@ def make_role(tmp_path):
     """A directory with the templates and files of a role, and the controller's state beside it."""
     for directory in ("templates", "files", "cluster/pki"):
         (tmp_path / directory).mkdir(parents=True)
-    (tmp_path / "templates/unit.j2").write_text("[Service]\nExecStart=/bin/x {{ component_arguments | default([]) | join(' ') }}\n")
+    (tmp_path / "templates/unit.j2").write_text(
+        "[Service]\nExecStart=/bin/x {{ component_arguments | default([]) | join(' ') }}\n"
+    )
     (tmp_path / "templates/arguments.j2").write_text("port: {{ port }}\nverbose: true\nservers: [a, b]\n")
-    (tmp_path / "templates/config.j2").write_text("a: {one: 1, two: 2}\nlist: [1]\nname: {{ inventory_hostname }}{{ more | default('') }}\n")
+    (tmp_path / "templates/config.j2").write_text(
+        "a: {one: 1, two: 2}\nlist: [1]\nname: {{ inventory_hostname }}{{ more | default('') }}\n"
+    )
     (tmp_path / "cluster/pki/ca.pem").write_text("the CA\n")
     (tmp_path / "cluster/pki/x-key.pem").write_text(KEY)
     return tmp_path
@@ -48,7 +53,10 @@ def make_call(role, monkeypatch):
             "cluster_bin_dir": "/usr/local/bin",
             "cluster_download_timeout": 60,
             "cluster_lock_file": str(role / "cluster/artifacts.lock"),
-            "cluster_locked_artifacts": {"etcd": {"version": "3.6.0"}, "image-pause": {"ref": "pause:3", "url": "http://x/", "sha256": "ab", "version": "3"}},
+            "cluster_locked_artifacts": {
+                "etcd": {"version": "3.6.0"},
+                "image-pause": {"ref": "pause:3", "url": "http://x/", "sha256": "ab", "version": "3"},
+            },
             "cluster_image_source": "archive",
             **(variables or {}),
         }
@@ -56,11 +64,23 @@ def make_call(role, monkeypatch):
         task = Task()
         task.action, task.args, task.check_mode = "hardway.kubernetes.component", {"name": "x", **arguments}, check_mode
         monkeypatch.setattr(task, "get_search_path", lambda: [str(role)])
-        action = subject.ActionModule(task, mock.MagicMock(), mock.MagicMock(), loader, Templar(loader=loader, variables=task_vars), mock.MagicMock())
+        action = subject.ActionModule(
+            task,
+            mock.MagicMock(),
+            mock.MagicMock(),
+            loader,
+            Templar(loader=loader, variables=task_vars),
+            mock.MagicMock(),
+        )
 
         def execute(module_name, module_args, task_vars):
             assert module_name == "hardway.kubernetes.component_apply"
-            call.sent.append({**json.loads(zlib.decompress(base64.b64decode(module_args["payload"]))), "defer_restart": module_args["defer_restart"]})
+            call.sent.append(
+                {
+                    **json.loads(zlib.decompress(base64.b64decode(module_args["payload"]))),
+                    "defer_restart": module_args["defer_restart"],
+                }
+            )
             return dict(call.answers.pop(0) if call.answers else CHANGED)
 
         monkeypatch.setattr(action, "_execute_module", execute)
@@ -80,7 +100,13 @@ def content(item: dict) -> str:
 def test_the_defaults(call):
     call()
     sent = call.sent[0]
-    assert (sent["service"], sent["unit"], sent["files"], sent["directories"], sent["images"]) == (None, None, [], [], None)
+    assert (sent["service"], sent["unit"], sent["files"], sent["directories"], sent["images"]) == (
+        None,
+        None,
+        [],
+        [],
+        None,
+    )
     assert (sent["install_dir"], sent["bin_dir"], sent["download_timeout"]) == ("/opt/hardway", "/usr/local/bin", 60)
 
 
@@ -119,12 +145,18 @@ def test_a_mapping_is_merged_into_a_file(call):
 def test_arguments_are_merged_and_sorted(call):
     merge = {"verbose": None, "off": False, "gates": {"B": True, "A": False}, "zone": "a b%c$d"}
     call(unit="unit.j2", arguments={"template": "arguments.j2", "merge": merge})
-    assert call.sent[0]["unit"].splitlines()[1] == 'ExecStart=/bin/x --gates=A=false,B=true --off=false --port=6443 --servers=a,b "--zone=a b%%c$$d"'
+    assert (
+        call.sent[0]["unit"].splitlines()[1]
+        == 'ExecStart=/bin/x --gates=A=false,B=true --off=false --port=6443 --servers=a,b "--zone=a b%%c$$d"'
+    )
     assert call.sent[0]["service"] == "x.service"
 
 
 def test_pki(call):
-    call(directories=[{"path": "/var/lib/x"}], pki={"path": "/etc/x/pki", "owner": "etcd", "files": {"ca.pem": "ca.pem", "key.pem": "x-key.pem"}})
+    call(
+        directories=[{"path": "/var/lib/x"}],
+        pki={"path": "/etc/x/pki", "owner": "etcd", "files": {"ca.pem": "ca.pem", "key.pem": "x-key.pem"}},
+    )
     assert call.sent[0]["directories"] == [
         {"path": "/var/lib/x", "mode": "0755", "owner": "root", "group": "root"},
         {"path": "/etc/x/pki", "mode": "0700", "owner": "etcd", "group": "etcd"},
@@ -141,10 +173,18 @@ def test_directories_without_pki(call):
 
 
 def test_in_check_mode_certificates_need_not_be_there(call, role):
-    planned = {"certificates": [{"name": "ca", "changed": True, "reason": "expires in 3 days"}, {"name": "x", "changed": False}]}
+    planned = {
+        "certificates": [
+            {"name": "ca", "changed": True, "reason": "expires in 3 days"},
+            {"name": "x", "changed": False},
+        ]
+    }
     files = {"ca.pem": "ca.pem", "new.pem": "new.pem"}
     call(check_mode=True, variables={"ca_pki": planned}, pki={"path": "/p", "files": files})
-    assert [item["pending"] for item in call.sent[0]["files"]] == ["would change: expires in 3 days", "would be created"]
+    assert [item["pending"] for item in call.sent[0]["files"]] == [
+        "would change: expires in 3 days",
+        "would be created",
+    ]
     with pytest.raises(AnsibleActionFail, match="new.pem: not on the controller"):
         call(pki={"path": "/p", "files": files})
 
@@ -166,8 +206,14 @@ def test_artifacts_and_images_come_from_the_lock(call):
         ({"files": [{"dest": "/a", "content": "x", "mode": 0o644}]}, "/a: mode 420 is not four octal digits"),
         ({"directories": [{"path": "/a", "mode": "755"}]}, "/a: mode 755 is not four octal digits"),
         ({"files": [{"dest": "/a", "template": "no-such.j2"}]}, "no-such.j2"),
-        ({"files": [{"dest": "/a", "template": "broken.j2", "merge": {"a": 1}}]}, "template broken.j2 is not YAML once rendered"),
-        ({"files": [{"dest": "/a", "template": "native.j2"}]}, "template native.j2 renders to a value that is not text"),
+        (
+            {"files": [{"dest": "/a", "template": "broken.j2", "merge": {"a": 1}}]},
+            "template broken.j2 is not YAML once rendered",
+        ),
+        (
+            {"files": [{"dest": "/a", "template": "native.j2"}]},
+            "template native.j2 renders to a value that is not text",
+        ),
         ({"files": [{"dest": "/a", "content": "x", "on_change": "reboot"}]}, "reboot"),
         ({"health": {"no_such_word": 1}}, "no_such_word"),
     ],
@@ -244,7 +290,9 @@ def test_a_failure_names_component_and_host(call):
 
 
 def test_keys_are_not_in_a_result(call):
-    result = call(pki={"path": "/p", "files": {"key.pem": "x-key.pem"}}, files=[{"dest": "/s", "content": KEY, "mode": "0600"}])
+    result = call(
+        pki={"path": "/p", "files": {"key.pem": "x-key.pem"}}, files=[{"dest": "/s", "content": KEY, "mode": "0600"}]
+    )
     text = json.dumps(result, default=str)
     assert "PRIVATE KEY" not in text
     assert base64.b64encode(KEY.encode()).decode() not in text

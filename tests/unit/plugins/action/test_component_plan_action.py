@@ -14,6 +14,7 @@ from ansible.errors import AnsibleConnectionFailure
 from ansible.parsing.dataloader import DataLoader
 from ansible.playbook.task import Task
 from ansible.template import Templar
+
 from ansible_collections.hardway.kubernetes.plugins.action import component_plan as subject
 from ansible_collections.hardway.kubernetes.plugins.modules import component_plan as module
 
@@ -69,9 +70,20 @@ def make_plan(tmp_path, monkeypatch):
         }
         loader = DataLoader()
         task = Task()
-        task.action, task.args, task.check_mode = "hardway.kubernetes.component_plan", {"part": part, "variables": registered or {}}, False
+        task.action, task.args, task.check_mode = (
+            "hardway.kubernetes.component_plan",
+            {"part": part, "variables": registered or {}},
+            False,
+        )
         monkeypatch.setattr(Task, "get_search_path", lambda self: [str(tmp_path)])
-        action = subject.ActionModule(task, mock.MagicMock(), mock.MagicMock(), loader, Templar(loader=loader, variables=task_vars), mock.MagicMock())
+        action = subject.ActionModule(
+            task,
+            mock.MagicMock(),
+            mock.MagicMock(),
+            loader,
+            Templar(loader=loader, variables=task_vars),
+            mock.MagicMock(),
+        )
 
         def execute(module_args, task_vars, module_name="component_plan"):
             assert task.check_mode, "whatever runs here only reads"
@@ -88,7 +100,11 @@ def make_plan(tmp_path, monkeypatch):
 
     planned = {"changes": ["/etc/web.conf: changed"], "restart": "it changed", "error": ""}
     plan.sent = {}
-    plan.answers = {"component_plan": {"planned": [planned]}, "certificates": {"changed": False}, "kubeconfig": {"changed": True}}
+    plan.answers = {
+        "component_plan": {"planned": [planned]},
+        "certificates": {"changed": False},
+        "kubeconfig": {"changed": True},
+    }
     return plan
 
 
@@ -105,8 +121,16 @@ def test_a_component_as_its_role_would_render_it(plan):
     result = plan()
     assert (sent(plan)["name"], sent(plan)["service"], sent(plan)["unit"]) == ("web", "web.service", "[Service]\n")
     assert (sent(plan)["files"][0]["path"], content(plan)) == ("/etc/nobody/web.conf", "nobody 80 default\n")
-    assert result["components"][0] == {"component": "web", "role": "web", "changes": ["/etc/web.conf: changed"], "restart": "it changed", "error": ""}
-    assert [entry["component"] for entry in result["components"]] == ["web", "broken"], "no task whose condition is false"
+    assert result["components"][0] == {
+        "component": "web",
+        "role": "web",
+        "changes": ["/etc/web.conf: changed"],
+        "restart": "it changed",
+        "error": "",
+    }
+    assert [entry["component"] for entry in result["components"]] == ["web", "broken"], (
+        "no task whose condition is false"
+    )
 
 
 def test_settings_go_over_defaults_and_a_role_s_own_variables_over_settings(plan):
@@ -133,7 +157,9 @@ def test_nothing_secret_comes_back(plan):
     assert "hunter2" not in str(plan(web_secret="hunter2"))
 
 
-@pytest.mark.parametrize("answer", [AnsibleConnectionFailure("no route to host"), {"failed": True, "msg": "no route to host"}])
+@pytest.mark.parametrize(
+    "answer", [AnsibleConnectionFailure("no route to host"), {"failed": True, "msg": "no route to host"}]
+)
 def test_a_host_that_fails_is_told(plan, answer):
     plan.answers["component_plan"] = answer
     result = plan()
@@ -159,5 +185,7 @@ def test_the_controller_s_part(plan):
 
 def test_on_the_host_an_error_of_one_component_is_its_own(monkeypatch):
     payload = base64.b64encode(zlib.compress(json.dumps({"name": "x"}).encode())).decode()
-    monkeypatch.setattr(module.component, "reconcile", mock.Mock(side_effect=module.component.ComponentError("no such command")))
+    monkeypatch.setattr(
+        module.component, "reconcile", mock.Mock(side_effect=module.component.ComponentError("no such command"))
+    )
     assert module.plan(payload) == {"changes": [], "restart": None, "error": "no such command"}

@@ -15,6 +15,12 @@ def test_clock_offset_allows_for_the_time_that_the_call_takes():
 
 
 def test_a_module_that_died_says_of_what():
-    assert error_text({"failed": True, "exception": SimpleNamespace(event=SimpleNamespace(msg="'bin_dir'"))}) == "the module died: 'bin_dir'"
-    assert error_text({"failed": True, "exception": "Traceback\n  File\nKeyError: 'bin_dir'\n"}) == "the module died: KeyError: 'bin_dir'"
+    assert (
+        error_text({"failed": True, "exception": SimpleNamespace(event=SimpleNamespace(msg="'bin_dir'"))})
+        == "the module died: 'bin_dir'"
+    )
+    assert (
+        error_text({"failed": True, "exception": "Traceback\n  File\nKeyError: 'bin_dir'\n"})
+        == "the module died: KeyError: 'bin_dir'"
+    )
     assert error_text({"failed": True, "msg": "no such file", "exception": "x"}) == "no such file"

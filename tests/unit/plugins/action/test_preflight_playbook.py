@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from ansible_collections.hardway.kubernetes.plugins.action import preflight
 
 # the collection below its ansible_collections, not the checkout that it may be a link to
@@ -78,7 +79,15 @@ def play(inventory, *arguments) -> tuple[int, str]:
         ANSIBLE_CALLBACK_RESULT_FORMAT="yaml",
     )
     code = "import sys; from ansible.cli.playbook import main; sys.exit(main())"
-    command = [sys.executable, "-c", code, "-i", str(inventory), str(COLLECTION / "playbooks" / "preflight.yml"), *arguments]
+    command = [
+        sys.executable,
+        "-c",
+        code,
+        "-i",
+        str(inventory),
+        str(COLLECTION / "playbooks" / "preflight.yml"),
+        *arguments,
+    ]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     return done.returncode, done.stdout + done.stderr
 

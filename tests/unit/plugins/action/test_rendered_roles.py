@@ -9,6 +9,7 @@ import re
 
 import pytest
 import yaml
+
 from ansible_collections.hardway.kubernetes.tests.unit.plugins.action import rendered
 
 KUBELET = "/etc/kubernetes/kubelet.yaml"
@@ -41,7 +42,9 @@ def test_docker_on_the_subnet_that_flannel_takes_in_etcd(node):
     unit = components["docker"]["unit"]
     assert "After=network-online.target local-fs.target containerd.service flanneld.service" in unit
     assert "--bip=${FLANNEL_SUBNET} --mtu=${FLANNEL_MTU} --ip-masq=false" in unit
-    assert not [word for word in ("Requires=", "BindsTo=", "PartOf=") if word in unit], "flannel may restart and docker stays"
+    assert not [word for word in ("Requires=", "BindsTo=", "PartOf=") if word in unit], (
+        "flannel may restart and docker stays"
+    )
     assert json.loads(components["docker"]["texts"]["/etc/docker/daemon.json"])["userland-proxy"] is False
     assert "--etcd-endpoints=https://192.0.2.11:2379,https://192.0.2.21:2379" in components["flanneld"]["unit"]
     assert "--network-plugin" not in components["kubelet"]["unit"]
@@ -77,20 +80,29 @@ def test_docker_with_a_kubelet_of_today(node):
     components = node(cluster_runtime="docker")
     assert "--network-plugin=cni" in components["cri-dockerd"]["unit"]
     assert "After=network-online.target cri-dockerd.service" in components["kubelet"]["unit"]
-    assert yaml.safe_load(components["kubelet"]["texts"][KUBELET])["containerRuntimeEndpoint"] == "unix:///run/cri-dockerd.sock"
+    assert (
+        yaml.safe_load(components["kubelet"]["texts"][KUBELET])["containerRuntimeEndpoint"]
+        == "unix:///run/cri-dockerd.sock"
+    )
 
 
 @pytest.mark.parametrize(
     ("version", "arguments", "fields"),
     [
-        ("1.23.1", ["--container-runtime=remote", "--container-runtime-endpoint=unix:///run/containerd/containerd.sock"], {"shutdownGracePeriod"}),
+        (
+            "1.23.1",
+            ["--container-runtime=remote", "--container-runtime-endpoint=unix:///run/containerd/containerd.sock"],
+            {"shutdownGracePeriod"},
+        ),
         ("1.26.1", ["--container-runtime=remote", "--register-with-taints=a=b:NoSchedule"], {"shutdownGracePeriod"}),
         ("1.27.1", [], {"shutdownGracePeriod", "containerRuntimeEndpoint", "registerWithTaints"}),
         ("1.36.3", [], {"shutdownGracePeriod", "containerRuntimeEndpoint", "registerWithTaints"}),
     ],
 )
 def test_kubelets_of_the_years_between(node, version, arguments, fields):
-    components = node(cluster_kubernetes_version=version, kube_node_taints=[{"key": "a", "value": "b", "effect": "NoSchedule"}])
+    components = node(
+        cluster_kubernetes_version=version, kube_node_taints=[{"key": "a", "value": "b", "effect": "NoSchedule"}]
+    )
     assert "containerd" in components and "docker" not in components
     unit = components["kubelet"]["unit"]
     assert all(argument in unit for argument in arguments)
@@ -123,7 +135,9 @@ CONTAINERD = "/etc/containerd/config.toml"
 def test_a_node_has_the_parts_of_its_network_and_of_no_other(node, cni, installer):
     components = node(cluster_cni=cni, cluster_installer=installer)
     assert set(components) & set().union(*NETWORKS.values()) == NETWORKS[cni]
-    assert "cni-plugins" in [artifact["name"] for artifact in components["containerd"]["tools"]], "a network of somebody's own needs them, too"
+    assert "cni-plugins" in [artifact["name"] for artifact in components["containerd"]["tools"]], (
+        "a network of somebody's own needs them, too"
+    )
     assert "/etc/cni/net.d" in [directory["path"] for directory in components["containerd"]["directories"]]
 
 
@@ -139,8 +153,14 @@ def test_plain_routes_have_an_identity_to_ask_with(node, installer):
 
 def test_calicos_plugins_and_ours_are_in_directories_of_their_own(node):
     assert 'bin_dirs = ["/opt/cni/bin"]' in node()["containerd"]["texts"][CONTAINERD]
-    assert 'bin_dirs = ["/opt/cni/bin", "/opt/cni/calico"]' in node(cluster_cni="calico")["containerd"]["texts"][CONTAINERD]
-    assert "--cni-bin-dir=/opt/cni/bin,/opt/cni/calico" in node(cluster_cni="calico", cluster_runtime="docker")["cri-dockerd"]["unit"]
+    assert (
+        'bin_dirs = ["/opt/cni/bin", "/opt/cni/calico"]'
+        in node(cluster_cni="calico")["containerd"]["texts"][CONTAINERD]
+    )
+    assert (
+        "--cni-bin-dir=/opt/cni/bin,/opt/cni/calico"
+        in node(cluster_cni="calico", cluster_runtime="docker")["cri-dockerd"]["unit"]
+    )
 
 
 def test_a_host_tells_how_its_network_was_made(node):
@@ -152,12 +172,19 @@ def test_a_host_tells_how_its_network_was_made(node):
 def test_calicoctl_on_masters(host, installer):
     calicoctl = host("master1", cluster_cni="calico", cluster_installer=installer)["calicoctl"]
     modes = {item["path"]: item["mode"] for item in calicoctl["files"] if not item.get("absent")}
-    assert modes["/etc/calico/calicoctl.cfg"] == modes["/etc/calico/pki/calicoctl-key.pem"] == modes["/etc/calico/calicoctl.kubeconfig"] == "0600"
+    assert (
+        modes["/etc/calico/calicoctl.cfg"]
+        == modes["/etc/calico/pki/calicoctl-key.pem"]
+        == modes["/etc/calico/calicoctl.kubeconfig"]
+        == "0600"
+    )
     spec = yaml.safe_load(calicoctl["texts"]["/etc/calico/calicoctl.cfg"])["spec"]
     assert spec == {"datastoreType": "kubernetes", "kubeconfig": "/etc/calico/calicoctl.kubeconfig"}
     assert [artifact["name"] for artifact in calicoctl["tools"]] == ["calicoctl"]
     assert "calicoctl" not in host("node1", cluster_cni="calico", cluster_installer=installer)
-    assert "calicoctl" not in host("master1", cluster_cni="calico", cluster_installer=installer, cni_calico_calicoctl=False)
+    assert "calicoctl" not in host(
+        "master1", cluster_cni="calico", cluster_installer=installer, cni_calico_calicoctl=False
+    )
     assert "calicoctl" not in host("master1", cluster_installer=installer)
 
 
@@ -166,7 +193,9 @@ def test_calicoctl_with_its_data_in_etcd(host):
     spec = yaml.safe_load(calicoctl["texts"]["/etc/calico/calicoctl.cfg"])["spec"]
     assert spec["etcdEndpoints"] == "https://192.0.2.11:2379,https://192.0.2.21:2379"
     paths = {item["path"]: item["mode"] for item in calicoctl["files"]}
-    assert {spec["etcdCACertFile"], spec["etcdCertFile"], spec["etcdKeyFile"]} <= set(paths) and paths[spec["etcdKeyFile"]] == "0600"
+    assert {spec["etcdCACertFile"], spec["etcdCertFile"], spec["etcdKeyFile"]} <= set(paths) and paths[
+        spec["etcdKeyFile"]
+    ] == "0600"
     assert "/etc/calico/calicoctl.kubeconfig" in calicoctl["absent"]
 
 
@@ -184,18 +213,33 @@ def test_who_gives_nodes_their_part_of_the_pod_network(host, settings, allocated
     unit = host("master1", **settings)["kube-controller-manager"]["unit"]
     assert f"--allocate-node-cidrs={str(allocated).lower()}" in unit
     assert ("--cluster-cidr=10.244.0.0/16" in unit) == allocated
-    config = host("master1", cluster_installer="kubeadm", **settings)["kubeadm"]["texts"]["/etc/kubernetes/kubeadm.yaml"]
-    arguments = [document["controllerManager"]["extraArgs"] for document in yaml.safe_load_all(config) if document["kind"] == "ClusterConfiguration"][0]
+    config = host("master1", cluster_installer="kubeadm", **settings)["kubeadm"]["texts"][
+        "/etc/kubernetes/kubeadm.yaml"
+    ]
+    arguments = [
+        document["controllerManager"]["extraArgs"]
+        for document in yaml.safe_load_all(config)
+        if document["kind"] == "ClusterConfiguration"
+    ][0]
     # Without the argument kubeadm has it do so, for the configuration names the pod network.
     assert ({"name": "allocate-node-cidrs", "value": "false"} not in arguments) == allocated
 
 
 def test_images_of_calico_that_nodes_load(node):
     def images(**settings):
-        return {image["ref"] for image in node(cluster_image_source="archive", cluster_cni="calico", **settings)["containerd"]["images"]["wanted"]}
+        return {
+            image["ref"]
+            for image in node(cluster_image_source="archive", cluster_cni="calico", **settings)["containerd"]["images"][
+                "wanted"
+            ]
+        }
 
     manifest = {"image-calico-node", "image-calico-cni", "image-calico-kube-controllers"}
     assert {ref for ref in images() if "calico" in ref} == manifest
     operator = manifest | {"image-calico-operator", "image-calico-typha"}
-    assert {ref for ref in images(cni_calico_method="operator") if "calico" in ref} == operator | {"image-calico-apiserver"}
-    assert {ref for ref in images(cni_calico_method="operator", cni_calico_apiserver=False) if "calico" in ref} == operator
+    assert {ref for ref in images(cni_calico_method="operator") if "calico" in ref} == operator | {
+        "image-calico-apiserver"
+    }
+    assert {
+        ref for ref in images(cni_calico_method="operator", cni_calico_apiserver=False) if "calico" in ref
+    } == operator

@@ -8,8 +8,9 @@ import html.parser
 import stat
 
 import pytest
+
 from ansible_collections.hardway.kubernetes.plugins.action import status as subject
-from ansible_collections.hardway.kubernetes.plugins.module_utils.status import Cell, Finding, Page, Section
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.status.evaluate import Cell, Finding, Page, Section
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -20,7 +21,26 @@ HOSTILE = [
     "&lt;b&gt; &amp;",
 ]
 # The elements of an empty page: text of others may add none.
-ALLOWED = {"html", "head", "meta", "title", "style", "body", "header", "h1", "h2", "p", "span", "dl", "div", "dt", "dd", "ul", "li", "strong"}
+ALLOWED = {
+    "html",
+    "head",
+    "meta",
+    "title",
+    "style",
+    "body",
+    "header",
+    "h1",
+    "h2",
+    "p",
+    "span",
+    "dl",
+    "div",
+    "dt",
+    "dd",
+    "ul",
+    "li",
+    "strong",
+}
 ALLOWED |= {"table", "thead", "tbody", "tr", "th", "td"}
 ATTRIBUTES = {"lang", "charset", "name", "content", "http-equiv", "class", "tabindex", "role", "aria-label", "scope"}
 
@@ -79,4 +99,7 @@ def test_the_page_is_replaced_whole_and_is_its_owner_s(tmp_path):
 
 
 def test_a_page_that_cannot_be_written_is_no_end(tmp_path):
-    assert subject.write(str(tmp_path / "none" / "status.html"), "x") == "the page cannot be written: No such file or directory"
+    assert (
+        subject.write(str(tmp_path / "none" / "status.html"), "x")
+        == "the page cannot be written: No such file or directory"
+    )

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from ansible_collections.hardway.kubernetes.plugins.action import status
 
 # the collection below its ansible_collections, not the checkout that it may be a link to
@@ -57,7 +58,15 @@ def play(inventory, *arguments) -> tuple[int, str]:
         ANSIBLE_CALLBACK_RESULT_FORMAT="yaml",
     )
     code = "import sys; from ansible.cli.playbook import main; sys.exit(main())"
-    command = [sys.executable, "-c", code, "-i", str(inventory), str(COLLECTION / "playbooks" / "status.yml"), *arguments]
+    command = [
+        sys.executable,
+        "-c",
+        code,
+        "-i",
+        str(inventory),
+        str(COLLECTION / "playbooks" / "status.yml"),
+        *arguments,
+    ]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     return done.returncode, re.sub(r"\s+", " ", (done.stdout + done.stderr).replace("\u00a0", " "))
 
@@ -81,4 +90,6 @@ def test_with_limit_and_nothing_to_compare_with(inventory):
     assert "warning: controller: artifacts could not be compared with its settings:" in text
     assert "warning: controller: certificates differs from the settings: ca:" in text
     assert "warning: /nowhere/status.html: the page cannot be written" in text
-    assert not list((inventory.parent / "state").iterdir()), "the plan of what lies on the controller made nothing there"
+    assert not list((inventory.parent / "state").iterdir()), (
+        "the plan of what lies on the controller made nothing there"
+    )

@@ -4,11 +4,15 @@
 from __future__ import annotations
 
 import yaml
+
 from ansible_collections.hardway.kubernetes.plugins.doc_fragments.api import ModuleDocFragment
-from ansible_collections.hardway.kubernetes.plugins.module_utils.api import argument_spec
+from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import argument_spec
 
 
 def test_the_fragment_and_the_code_have_the_same_options() -> None:
     documented = yaml.safe_load(ModuleDocFragment.DOCUMENTATION)["options"]
-    described = {name: {key: value for key, value in option.items() if key != "description"} for name, option in documented.items()}
+    described = {
+        name: {key: value for key, value in option.items() if key != "description"}
+        for name, option in documented.items()
+    }
     assert argument_spec(more={"type": "str"}) == {**described, "more": {"type": "str"}}

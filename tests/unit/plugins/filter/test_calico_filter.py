@@ -9,6 +9,7 @@ import base64
 import pytest
 import yaml
 from ansible.errors import AnsibleFilterError
+
 from ansible_collections.hardway.kubernetes.plugins.filter import calico
 
 POD = """
@@ -114,7 +115,10 @@ def test_the_pool_and_the_node_s_address_are_the_cluster_s():
 
 def test_without_bgp_nobody_asks_for_bird():
     without, with_it = objects(bgp=False), objects(bgp=True, encapsulation="ipip")
-    assert without["ConfigMap"]["data"]["calico_backend"] == "vxlan" and with_it["ConfigMap"]["data"]["calico_backend"] == "bird"
+    assert (
+        without["ConfigMap"]["data"]["calico_backend"] == "vxlan"
+        and with_it["ConfigMap"]["data"]["calico_backend"] == "bird"
+    )
     assert container(without)["readinessProbe"]["exec"]["command"] == ["/bin/calico-node", "-felix-ready"]
     assert container(with_it)["livenessProbe"]["exec"]["command"][-1] == "-bird-live"
 
@@ -136,16 +140,23 @@ def test_every_image_comes_from_the_registry_that_is_given():
         "registry.example.org:5000/mirror/calico/cni:v3.32.1",
         "registry.example.org:5000/mirror/calico/calico-node:v3.32.1",
     ]
-    assert calico.image("quay.io/tigera/operator:v1.42.3", "registry.example.org") == "registry.example.org/tigera/operator:v1.42.3"
+    assert (
+        calico.image("quay.io/tigera/operator:v1.42.3", "registry.example.org")
+        == "registry.example.org/tigera/operator:v1.42.3"
+    )
     assert calico.image("quay.io/tigera/operator:v1.42.3") == "quay.io/tigera/operator:v1.42.3"
     operator = objects(OPERATOR, registry="registry.example.org", image_path="calico")["Deployment"]
-    assert operator["spec"]["template"]["spec"]["containers"][0]["image"] == "registry.example.org/calico/operator:v1.42.3"
+    assert (
+        operator["spec"]["template"]["spec"]["containers"][0]["image"] == "registry.example.org/calico/operator:v1.42.3"
+    )
 
 
 def test_etcd_its_certificates_and_what_starts_the_pods_anew():
     data = objects(datastore="etcd")["ConfigMap"]["data"]
     assert data["etcd_endpoints"] == "https://192.0.2.11:2379,https://192.0.2.12:2379"
-    assert (data["etcd_ca"], data["etcd_cert"], data["etcd_key"]) == tuple(f"/calico-secrets/etcd-{name}" for name in ("ca", "cert", "key"))
+    assert (data["etcd_ca"], data["etcd_cert"], data["etcd_key"]) == tuple(
+        f"/calico-secrets/etcd-{name}" for name in ("ca", "cert", "key")
+    )
     assert objects()["ConfigMap"]["data"]["etcd_ca"] == "", "with its data in the API there is no etcd to ask"
     (secret,) = calico.calico_keys("authority", "certificate", "key\n")
     assert {name: base64.b64decode(value).decode() for name, value in secret["data"].items()} == {
@@ -154,21 +165,30 @@ def test_etcd_its_certificates_and_what_starts_the_pods_anew():
     digests = set()
     for settings in ({}, {"datastore": "etcd"}, {"datastore": "etcd", "certificate": "another"}, {"mtu": 1400}):
         found = objects(**settings)
-        pair = [found[kind]["spec"]["template"]["metadata"]["annotations"][calico.CONFIGURATION] for kind in ("DaemonSet", "Deployment")]
+        pair = [
+            found[kind]["spec"]["template"]["metadata"]["annotations"][calico.CONFIGURATION]
+            for kind in ("DaemonSet", "Deployment")
+        ]
         assert pair[0] == pair[1]
         digests.add(pair[0])
     assert len(digests) == 4
 
 
 def test_what_the_operator_is_asked_for():
-    installation, apiserver = calico.calico_resources({**SETTINGS, "registry": "registry.example.org", "image_path": "/calico/", "mtu": 1400, "bgp": True})
+    installation, apiserver = calico.calico_resources(
+        {**SETTINGS, "registry": "registry.example.org", "image_path": "/calico/", "mtu": 1400, "bgp": True}
+    )
     spec = installation["spec"]
     assert (spec["registry"], spec["imagePath"]) == ("registry.example.org/", "calico")
     assert spec["cni"]["binDir"] == "/opt/cni/calico"
     assert (spec["calicoNetwork"]["bgp"], spec["calicoNetwork"]["mtu"]) == ("Enabled", 1400)
     assert apiserver["kind"] == "APIServer"
     plain = calico.calico_resources({**SETTINGS, "apiserver": False})
-    assert len(plain) == 1 and not {"registry", "imagePath"} & set(plain[0]["spec"]) and "mtu" not in plain[0]["spec"]["calicoNetwork"]
+    assert (
+        len(plain) == 1
+        and not {"registry", "imagePath"} & set(plain[0]["spec"])
+        and "mtu" not in plain[0]["spec"]["calicoNetwork"]
+    )
 
 
 def test_anything_may_be_laid_over_the_installation():

@@ -7,8 +7,9 @@ import pytest
 
 pytest.importorskip("cryptography")
 
-from ansible.errors import AnsibleFilterError  # noqa: E402
-from ansible_collections.hardway.kubernetes.plugins.filter.certificate_report import FilterModule  # noqa: E402
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.hardway.kubernetes.plugins.filter.certificate_report import FilterModule
 
 certificate_report = FilterModule().filters()["certificate_report"]
 EXPIRES = {

@@ -1,5 +1,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What the filter cfssl reads from the documents' own files, and what it says of bad ones."""
+
 from __future__ import annotations
 
 import json
@@ -7,13 +8,19 @@ from pathlib import Path
 
 import pytest
 from ansible.errors import AnsibleFilterError
+
 from ansible_collections.hardway.kubernetes.plugins.filter.cfssl import cfssl
-from ansible_collections.hardway.kubernetes.plugins.module_utils.pki_request import parse_request
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.spec import parse_request
 
 DOCUMENTS = Path(__file__).resolve().parents[3] / "interop" / "documents"
 ALL_USAGES = ["signing", "key encipherment", "server auth", "client auth"]
 RSA = {"algo": "rsa", "size": 2048}
-CONFIG = {"signing": {"default": {"expiry": "87600h"}, "profiles": {"www": {"expiry": "8760h", "usages": ["signing", "server auth"]}}}}
+CONFIG = {
+    "signing": {
+        "default": {"expiry": "87600h"},
+        "profiles": {"www": {"expiry": "8760h", "usages": ["signing", "server auth"]}},
+    }
+}
 AUTHORITY = {"CN": "kubernetes", "key": RSA, "names": [{"C": "CN", "O": "k8s"}]}
 REQUEST = {"CN": "etcd", "hosts": ["127.0.0.1", "etcd.example.org"], "key": RSA}
 
@@ -21,7 +28,10 @@ REQUEST = {"CN": "etcd", "hosts": ["127.0.0.1", "etcd.example.org"], "key": RSA}
 def asked(files: dict | None = None, **settings: object) -> dict:
     """The filter on whole and valid files, but for those given; None leaves one out."""
     texts = {"ca-config.json": CONFIG, "ca-csr.json": AUTHORITY, "etcd-csr.json": REQUEST, **(files or {})}
-    return cfssl({name: text if isinstance(text, str) else json.dumps(text) for name, text in texts.items() if text is not None}, **settings)
+    return cfssl(
+        {name: text if isinstance(text, str) else json.dumps(text) for name, text in texts.items() if text is not None},
+        **settings,
+    )
 
 
 def refusal(files: dict | None = None, **settings: object) -> list[str]:
@@ -95,7 +105,12 @@ def test_document_003_names_its_files_otherwise(tmp_path):
 
 
 def test_directories_and_files_of_one_list(tmp_path):
-    for name, directory in (("ca-config.json", "ca-ssl"), ("ca-csr.json", "ca-ssl"), ("etcd-csr.json", "etcd-ssl"), ("k8s-csr.json", ".")):
+    for name, directory in (
+        ("ca-config.json", "ca-ssl"),
+        ("ca-csr.json", "ca-ssl"),
+        ("etcd-csr.json", "etcd-ssl"),
+        ("k8s-csr.json", "."),
+    ):
         (tmp_path / directory).mkdir(exist_ok=True)
         (tmp_path / directory / name).write_bytes((DOCUMENTS / "000" / name).read_bytes())
     found = cfssl([str(tmp_path / "ca-ssl"), str(tmp_path / "etcd-ssl"), str(tmp_path / "k8s-csr.json")])
@@ -117,13 +132,22 @@ def test_content_instead_of_paths_as_text_or_parsed():
 
 def test_defaults_are_those_of_cfssl():
     found = asked({"ca-csr.json": {"CN": "ca"}, "etcd-csr.json": {"CN": "etcd", "hosts": None}})
-    assert found["authorities"] == [{"name": "ca", "subject": {"CN": "ca"}, "key": {"type": "ecdsa", "size": 256}, "validity": "43800h"}]
+    assert found["authorities"] == [
+        {"name": "ca", "subject": {"CN": "ca"}, "key": {"type": "ecdsa", "size": 256}, "validity": "43800h"}
+    ]
     assert (found["certificates"][0]["hosts"], found["certificates"][0]["key"]) == ([], {"type": "ecdsa", "size": 256})
 
 
 @pytest.mark.parametrize(
     ("section", "path_length"),
-    [({}, None), ({"pathlen": 2}, 2), ({"pathlen": 0}, None), ({"pathlen": 0, "pathlenzero": True}, 0), ({"pathlenzero": True}, 0), ({"pathlen": -1}, None)],
+    [
+        ({}, None),
+        ({"pathlen": 2}, 2),
+        ({"pathlen": 0}, None),
+        ({"pathlen": 0, "pathlenzero": True}, 0),
+        ({"pathlenzero": True}, 0),
+        ({"pathlen": -1}, None),
+    ],
 )
 def test_the_section_ca(section, path_length):
     authority = asked({"ca-csr.json": {**AUTHORITY, "ca": {"expiry": "8760h", **section}}})["authorities"][0]
@@ -132,13 +156,29 @@ def test_the_section_ca(section, path_length):
 
 def test_several_names():
     names = [{"C": "CN", "O": "k8s", "OU": ""}, {"O": "system:masters"}]
-    assert asked({"etcd-csr.json": {**REQUEST, "names": names}})["certificates"][0]["subject"] == {"C": "CN", "O": ["k8s", "system:masters"], "CN": "etcd"}
+    assert asked({"etcd-csr.json": {**REQUEST, "names": names}})["certificates"][0]["subject"] == {
+        "C": "CN",
+        "O": ["k8s", "system:masters"],
+        "CN": "etcd",
+    }
 
 
 def test_the_case_of_fields_does_not_matter_as_for_cfssl():
-    found = asked({"etcd-csr.json": {"cn": "etcd", "Hosts": ["127.0.0.1"], "KEY": {"Algo": "rsa", "Size": 3072}, "names": [{"st": "BeiJing"}]}})
+    found = asked(
+        {
+            "etcd-csr.json": {
+                "cn": "etcd",
+                "Hosts": ["127.0.0.1"],
+                "KEY": {"Algo": "rsa", "Size": 3072},
+                "names": [{"st": "BeiJing"}],
+            }
+        }
+    )
     assert found["certificates"][0]["subject"] == {"ST": "BeiJing", "CN": "etcd"}
-    assert (found["certificates"][0]["hosts"], found["certificates"][0]["key"]) == (["127.0.0.1"], {"type": "rsa", "size": 3072})
+    assert (found["certificates"][0]["hosts"], found["certificates"][0]["key"]) == (
+        ["127.0.0.1"],
+        {"type": "rsa", "size": 3072},
+    )
 
 
 def test_a_profile_without_expiry_takes_the_default_one():
@@ -149,7 +189,10 @@ def test_a_profile_without_expiry_takes_the_default_one():
 def test_the_default_profile_counts_where_it_has_usages():
     config = {"signing": {"default": {"expiry": "168h", "usages": ["server auth"]}}}
     found = asked({"ca-config.json": config})
-    assert (found["profiles"], found["certificates"][0]["profile"]) == ({"default": {"usages": ["server auth"], "validity": "168h"}}, "default")
+    assert (found["profiles"], found["certificates"][0]["profile"]) == (
+        {"default": {"usages": ["server auth"], "validity": "168h"}},
+        "default",
+    )
 
 
 def test_which_profile():
@@ -158,7 +201,10 @@ def test_which_profile():
     files = {"ca-config.json": config}
     assert asked(files)["certificates"][0]["profile"] == "etcd"
     assert asked(files, profile="client")["certificates"][0]["profile"] == "client"
-    assert asked(files, certificates={"x": {"file": "etcd-csr.json", "profile": "client"}})["certificates"][0]["profile"] == "client"
+    assert (
+        asked(files, certificates={"x": {"file": "etcd-csr.json", "profile": "client"}})["certificates"][0]["profile"]
+        == "client"
+    )
 
 
 def test_without_configuration_the_modules_profiles_count():
@@ -175,7 +221,10 @@ def test_requests_for_an_authority_that_is_described_elsewhere():
 def test_an_authority_that_cfssl_made_already():
     pair = {"certificate": "~/TLS/ca.pem", "key": "~/TLS/ca-key.pem"}
     found = asked(authority="etcd-ca", adopt=pair)
-    assert (found["authorities"], found["certificates"][0]["authority"]) == ([{"name": "etcd-ca", "adopt": pair}], "etcd-ca")
+    assert (found["authorities"], found["certificates"][0]["authority"]) == (
+        [{"name": "etcd-ca", "adopt": pair}],
+        "etcd-ca",
+    )
 
 
 # --- bad files: which, where, and what to do
@@ -185,37 +234,112 @@ def test_an_authority_that_cfssl_made_already():
     ("files", "problem"),
     [
         ({"etcd-csr.json": '{"CN": "etcd",}'}, "etcd-csr.json: line 1, column 15: is not JSON ("),
-        ({"etcd-csr.json": ""}, "etcd-csr.json: line 1, column 1: is not JSON (Expecting value); look for a comma or a bracket too many or too few"),
+        (
+            {"etcd-csr.json": ""},
+            "etcd-csr.json: line 1, column 1: is not JSON (Expecting value); look for a comma or a bracket too many or too few",
+        ),
         ({"etcd-csr.json": "[]"}, "etcd-csr.json: holds a list, not an object in braces"),
-        ({"etcd-csr.json": {**REQUEST, "host": []}}, "etcd-csr.json: host: is not a field that the module certificates has; there are CN, hosts, "),
-        ({"etcd-csr.json": {**REQUEST, "serialnumber": "1"}}, "etcd-csr.json: serialnumber: is not a field that the module certificates has; "),
+        (
+            {"etcd-csr.json": {**REQUEST, "host": []}},
+            "etcd-csr.json: host: is not a field that the module certificates has; there are CN, hosts, ",
+        ),
+        (
+            {"etcd-csr.json": {**REQUEST, "serialnumber": "1"}},
+            "etcd-csr.json: serialnumber: is not a field that the module certificates has; ",
+        ),
         ({"etcd-csr.json": {**REQUEST, "CN": 7}}, "etcd-csr.json: CN: is a number, not a text; write it in quotes"),
-        ({"etcd-csr.json": {**REQUEST, "hosts": "127.0.0.1"}}, "etcd-csr.json: hosts: is a text, not a list in brackets"),
-        ({"etcd-csr.json": {**REQUEST, "hosts": ["a", 7]}}, "etcd-csr.json: hosts[1]: is a number, not a text; write it in quotes"),
+        (
+            {"etcd-csr.json": {**REQUEST, "hosts": "127.0.0.1"}},
+            "etcd-csr.json: hosts: is a text, not a list in brackets",
+        ),
+        (
+            {"etcd-csr.json": {**REQUEST, "hosts": ["a", 7]}},
+            "etcd-csr.json: hosts[1]: is a number, not a text; write it in quotes",
+        ),
         ({"etcd-csr.json": {**REQUEST, "hosts": [""]}}, "etcd-csr.json: hosts: an empty host"),
-        ({"etcd-csr.json": {**REQUEST, "hosts": ["10.0.0.300"]}}, "etcd-csr.json: hosts: '10.0.0.300' is not an IP address"),
-        ({"etcd-csr.json": {**REQUEST, "hosts": ["$PRIVATE_IP"]}}, "etcd-csr.json: hosts: '$PRIVATE_IP' is not a DNS name"),
+        (
+            {"etcd-csr.json": {**REQUEST, "hosts": ["10.0.0.300"]}},
+            "etcd-csr.json: hosts: '10.0.0.300' is not an IP address",
+        ),
+        (
+            {"etcd-csr.json": {**REQUEST, "hosts": ["$PRIVATE_IP"]}},
+            "etcd-csr.json: hosts: '$PRIVATE_IP' is not a DNS name",
+        ),
         ({"etcd-csr.json": {**REQUEST, "key": "rsa"}}, "etcd-csr.json: key: is a text, not an object in braces"),
-        ({"etcd-csr.json": {**REQUEST, "key": {"algo": "rsa", "size": "2048"}}}, "etcd-csr.json: key.size: is a text, not a number; write it without quotes"),
-        ({"etcd-csr.json": {**REQUEST, "key": {"algo": "rsa", "size": 1024}}}, "etcd-csr.json: key.size: '1024' is not a size of rsa keys"),
-        ({"etcd-csr.json": {**REQUEST, "key": {"algo": "ed25519"}}}, "etcd-csr.json: key.algo: 'ed25519' is not a type of key; there are rsa and ecdsa"),
-        ({"etcd-csr.json": {**REQUEST, "key": {"algo": "rsa"}}}, "etcd-csr.json: key.size: '256' is not a size of rsa keys"),
-        ({"etcd-csr.json": {**REQUEST, "names": {"C": "CN"}}}, "etcd-csr.json: names: is an object, not a list in brackets"),
-        ({"etcd-csr.json": {**REQUEST, "names": [{"E": "x@example.org"}]}}, "etcd-csr.json: names[0].E: is not a field that the module certificates has; "),
-        ({"etcd-csr.json": {**REQUEST, "names": [{"C": "China"}]}}, "etcd-csr.json: names.C: 'China' is not a country's two capital letters"),
+        (
+            {"etcd-csr.json": {**REQUEST, "key": {"algo": "rsa", "size": "2048"}}},
+            "etcd-csr.json: key.size: is a text, not a number; write it without quotes",
+        ),
+        (
+            {"etcd-csr.json": {**REQUEST, "key": {"algo": "rsa", "size": 1024}}},
+            "etcd-csr.json: key.size: '1024' is not a size of rsa keys",
+        ),
+        (
+            {"etcd-csr.json": {**REQUEST, "key": {"algo": "ed25519"}}},
+            "etcd-csr.json: key.algo: 'ed25519' is not a type of key; there are rsa and ecdsa",
+        ),
+        (
+            {"etcd-csr.json": {**REQUEST, "key": {"algo": "rsa"}}},
+            "etcd-csr.json: key.size: '256' is not a size of rsa keys",
+        ),
+        (
+            {"etcd-csr.json": {**REQUEST, "names": {"C": "CN"}}},
+            "etcd-csr.json: names: is an object, not a list in brackets",
+        ),
+        (
+            {"etcd-csr.json": {**REQUEST, "names": [{"E": "x@example.org"}]}},
+            "etcd-csr.json: names[0].E: is not a field that the module certificates has; ",
+        ),
+        (
+            {"etcd-csr.json": {**REQUEST, "names": [{"C": "China"}]}},
+            "etcd-csr.json: names.C: 'China' is not a country's two capital letters",
+        ),
         ({"etcd-csr.json": {"key": RSA}}, "etcd-csr.json: CN: has neither a subject nor hosts"),
-        ({"etcd-csr.json": {**REQUEST, "ca": {}}}, "ca-csr.json, etcd-csr.json: each is an authority's (by a section 'ca', or by the name ca-csr.json), "),
+        (
+            {"etcd-csr.json": {**REQUEST, "ca": {}}},
+            "ca-csr.json, etcd-csr.json: each is an authority's (by a section 'ca', or by the name ca-csr.json), ",
+        ),
         ({"ca-csr.json": {"key": RSA}}, "ca-csr.json: CN: is empty; an authority needs at least a CN"),
-        ({"ca-csr.json": {**AUTHORITY, "ca": {"expiry": "ten years"}}}, "ca-csr.json: ca.expiry: 'ten years' is not a duration; write a number and a unit"),
-        ({"ca-csr.json": {**AUTHORITY, "ca": {"expiry": "999999h"}}}, "ca-csr.json: ca.expiry: '999999h' is longer than 876000h"),
-        ({"ca-csr.json": {**AUTHORITY, "ca": {"expiry": 87600}}}, "ca-csr.json: ca.expiry: is a number, not a text; write it in quotes"),
-        ({"ca-csr.json": {**AUTHORITY, "ca": {"pathlen": 99}}}, "ca-csr.json: ca.pathlen: '99' is not a number from 0 to 32"),
-        ({"ca-csr.json": {**AUTHORITY, "ca": {"pathlen": 1.5}}}, "ca-csr.json: ca.pathlen: is a fraction, not a number"),
-        ({"ca-csr.json": {**AUTHORITY, "ca": {"pathlenzero": "y"}}}, "ca-csr.json: ca.pathlenzero: is a text, not true or false; write it without quotes"),
-        ({"ca-config.json": {"signing": {"profile": {}}}}, "ca-config.json: signing.profile: is not a field that the module certificates has; "),
-        ({"ca-config.json": {"signing": {"profiles": {}}}}, "etcd-csr.json: profile: ca-config.json has none, and none is called etcd: add one"),
-        ({"ca-config.json": {"signing": {"profiles": {"www": {"expiry": "1h"}}}}}, "ca-config.json: signing.profiles.www.usages: is not a list of usages"),
-        ({"ca-config.json": {"signing": {"profiles": {"www": ["signing"]}}}}, "ca-config.json: signing.profiles.www: is a list, not an object in braces"),
+        (
+            {"ca-csr.json": {**AUTHORITY, "ca": {"expiry": "ten years"}}},
+            "ca-csr.json: ca.expiry: 'ten years' is not a duration; write a number and a unit",
+        ),
+        (
+            {"ca-csr.json": {**AUTHORITY, "ca": {"expiry": "999999h"}}},
+            "ca-csr.json: ca.expiry: '999999h' is longer than 876000h",
+        ),
+        (
+            {"ca-csr.json": {**AUTHORITY, "ca": {"expiry": 87600}}},
+            "ca-csr.json: ca.expiry: is a number, not a text; write it in quotes",
+        ),
+        (
+            {"ca-csr.json": {**AUTHORITY, "ca": {"pathlen": 99}}},
+            "ca-csr.json: ca.pathlen: '99' is not a number from 0 to 32",
+        ),
+        (
+            {"ca-csr.json": {**AUTHORITY, "ca": {"pathlen": 1.5}}},
+            "ca-csr.json: ca.pathlen: is a fraction, not a number",
+        ),
+        (
+            {"ca-csr.json": {**AUTHORITY, "ca": {"pathlenzero": "y"}}},
+            "ca-csr.json: ca.pathlenzero: is a text, not true or false; write it without quotes",
+        ),
+        (
+            {"ca-config.json": {"signing": {"profile": {}}}},
+            "ca-config.json: signing.profile: is not a field that the module certificates has; ",
+        ),
+        (
+            {"ca-config.json": {"signing": {"profiles": {}}}},
+            "etcd-csr.json: profile: ca-config.json has none, and none is called etcd: add one",
+        ),
+        (
+            {"ca-config.json": {"signing": {"profiles": {"www": {"expiry": "1h"}}}}},
+            "ca-config.json: signing.profiles.www.usages: is not a list of usages",
+        ),
+        (
+            {"ca-config.json": {"signing": {"profiles": {"www": ["signing"]}}}},
+            "ca-config.json: signing.profiles.www: is a list, not an object in braces",
+        ),
         (
             {"ca-config.json": {"signing": {"profiles": {"www": {"usages": ["server"]}}}}},
             "ca-config.json: signing.profiles.www.usages: 'server' is not a usage; there are signing, ",
@@ -229,7 +353,11 @@ def test_an_authority_that_cfssl_made_already():
             "ca-config.json: signing.profiles.www.expiry: '0h' is shorter than an hour",
         ),
         (
-            {"ca-config.json": {"signing": {"profiles": {"www": {"usages": ["signing"], "ca_constraint": {"is_ca": True}}}}}},
+            {
+                "ca-config.json": {
+                    "signing": {"profiles": {"www": {"usages": ["signing"], "ca_constraint": {"is_ca": True}}}}
+                }
+            },
             "ca-config.json: signing.profiles.www.ca_constraint: is not a field that the module certificates has; there are expiry, usages: remove it",
         ),
         ({"x y-csr.json": REQUEST}, "x y-csr.json: its name: 'x y' cannot be a file's name; "),
@@ -247,17 +375,35 @@ def test_a_misspelt_field_is_told_its_neighbour():
 
 
 def test_all_problems_at_once():
-    found = refusal({"etcd-csr.json": {**REQUEST, "hosts": ["a:1"], "key": {"algo": "rsa", "size": 1}}, "ca-csr.json": {"CN": "x", "ca": {"expiry": "1"}}})
-    assert [line.split(": ")[:2] for line in found] == [["ca-csr.json", "ca.expiry"], ["etcd-csr.json", "hosts"], ["etcd-csr.json", "key.size"]]
+    found = refusal(
+        {
+            "etcd-csr.json": {**REQUEST, "hosts": ["a:1"], "key": {"algo": "rsa", "size": 1}},
+            "ca-csr.json": {"CN": "x", "ca": {"expiry": "1"}},
+        }
+    )
+    assert [line.split(": ")[:2] for line in found] == [
+        ["ca-csr.json", "ca.expiry"],
+        ["etcd-csr.json", "hosts"],
+        ["etcd-csr.json", "key.size"],
+    ]
 
 
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
         ({"profile": "www2"}, "etcd-csr.json: profile: 'www2' is not a profile of ca-config.json; there are www"),
-        ({"certificates": {"x": "y.json"}}, "certificates: x.file: 'y.json' is not among the files; there are etcd-csr.json"),
-        ({"certificates": {"x": ["y.json"]}}, "certificates: x: is neither a file's name nor a dictionary with file and profile; "),
-        ({"certificates": {"x": {"file": "etcd-csr.json", "hosts": []}}}, "certificates: x: is neither a file's name nor a dictionary with file and profile; "),
+        (
+            {"certificates": {"x": "y.json"}},
+            "certificates: x.file: 'y.json' is not among the files; there are etcd-csr.json",
+        ),
+        (
+            {"certificates": {"x": ["y.json"]}},
+            "certificates: x: is neither a file's name nor a dictionary with file and profile; ",
+        ),
+        (
+            {"certificates": {"x": {"file": "etcd-csr.json", "hosts": []}}},
+            "certificates: x: is neither a file's name nor a dictionary with file and profile; ",
+        ),
         ({"certificates": {"../x": "etcd-csr.json"}}, "etcd-csr.json: its name: '../x' cannot be a file's name; "),
         ({"authority": "a/b"}, "ca-csr.json: its name: 'a/b' cannot be a file's name; "),
     ],
@@ -279,9 +425,15 @@ def test_two_files_of_one_name(tmp_path):
     for directory in ("a", "b"):
         (tmp_path / directory).mkdir()
         (tmp_path / directory / "etcd-csr.json").write_text(json.dumps(REQUEST))
-    with pytest.raises(AnsibleFilterError, match=r"/b/etcd-csr.json: its name: its file etcd.pem is that of certificates\[etcd\] already; rename it"):
+    with pytest.raises(
+        AnsibleFilterError,
+        match=r"/b/etcd-csr.json: its name: its file etcd.pem is that of certificates\[etcd\] already; rename it",
+    ):
         cfssl([str(tmp_path / "a"), str(tmp_path / "b")])
-    with pytest.raises(AnsibleFilterError, match="certificates: x.file: 'etcd-csr.json' is the name of several files; write its whole path"):
+    with pytest.raises(
+        AnsibleFilterError,
+        match="certificates: x.file: 'etcd-csr.json' is the name of several files; write its whole path",
+    ):
         cfssl([str(tmp_path / "a"), str(tmp_path / "b")], certificates={"x": "etcd-csr.json"})
     found = cfssl([str(tmp_path / "a"), str(tmp_path / "b")], certificates={"x": str(tmp_path / "a/etcd-csr.json")})
     assert [entry["name"] for entry in found["certificates"]] == ["x", "etcd"]
@@ -289,7 +441,9 @@ def test_two_files_of_one_name(tmp_path):
 
 def test_two_configurations():
     files = {"a.json": CONFIG}
-    assert refusal(files)[0].startswith("ca-config.json, a.json: each is a configuration with profiles, and one is what counts; ")
+    assert refusal(files)[0].startswith(
+        "ca-config.json, a.json: each is a configuration with profiles, and one is what counts; "
+    )
 
 
 def test_paths_that_lead_nowhere(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 import pytest
 import yaml
 from ansible.errors import AnsibleFilterError
+
 from ansible_collections.hardway.kubernetes.plugins.filter.kubeadm import kubeadm_documents
 
 TEXT = """
@@ -20,14 +21,24 @@ def documents(over=None):
 
 
 def test_arguments_become_kubeadms_lists_in_the_order_of_their_names():
-    assert documents()["ClusterConfiguration"]["apiServer"]["extraArgs"] == [{"name": "kept", "value": "a,b"}, {"name": "profiling", "value": "false"}]
+    assert documents()["ClusterConfiguration"]["apiServer"]["extraArgs"] == [
+        {"name": "kept", "value": "a,b"},
+        {"name": "profiling", "value": "false"},
+    ]
 
 
 def test_settings_are_laid_over_by_kind_and_name():
     arguments = {"extraArgs": {"profiling": None, "v": 2}}
-    over = {"ClusterConfiguration": {"apiServer": arguments}, "KubeletConfiguration": {"maxPods": 60}, "JoinConfiguration": {"x": 1}}
+    over = {
+        "ClusterConfiguration": {"apiServer": arguments},
+        "KubeletConfiguration": {"maxPods": 60},
+        "JoinConfiguration": {"x": 1},
+    }
     merged = documents(over)
-    assert merged["ClusterConfiguration"]["apiServer"] == {"extraArgs": [{"name": "kept", "value": "a,b"}, {"name": "v", "value": "2"}], "certSANs": ["one"]}
+    assert merged["ClusterConfiguration"]["apiServer"] == {
+        "extraArgs": [{"name": "kept", "value": "a,b"}, {"name": "v", "value": "2"}],
+        "certSANs": ["one"],
+    }
     assert merged["KubeletConfiguration"]["maxPods"] == 60
     assert set(merged) == {"ClusterConfiguration", "KubeletConfiguration"}
 
@@ -44,9 +55,15 @@ apiServer:
   extraEnvs: [{name: HOST, valueFrom: {fieldRef: {fieldPath: status.hostIP}}}]
   extraVolumes: [{name: settings, hostPath: /a, mountPath: /a}, {name: audit, hostPath: /b, mountPath: /b}]
 """
-    over = {"extraEnvs": [{"name": "HTTPS_PROXY", "value": "http://proxy"}], "extraVolumes": {"audit": {"hostPath": "/c"}, "settings": None}}
+    over = {
+        "extraEnvs": [{"name": "HTTPS_PROXY", "value": "http://proxy"}],
+        "extraVolumes": {"audit": {"hostPath": "/c"}, "settings": None},
+    }
     assert yaml.safe_load(kubeadm_documents(text, {"ClusterConfiguration": {"apiServer": over}}))["apiServer"] == {
-        "extraEnvs": [{"name": "HOST", "valueFrom": {"fieldRef": {"fieldPath": "status.hostIP"}}}, {"name": "HTTPS_PROXY", "value": "http://proxy"}],
+        "extraEnvs": [
+            {"name": "HOST", "valueFrom": {"fieldRef": {"fieldPath": "status.hostIP"}}},
+            {"name": "HTTPS_PROXY", "value": "http://proxy"},
+        ],
         "extraVolumes": [{"name": "audit", "hostPath": "/c", "mountPath": "/b"}],
     }
 

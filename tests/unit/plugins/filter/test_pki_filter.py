@@ -3,8 +3,9 @@ from __future__ import annotations
 
 import pytest
 from ansible.errors import AnsibleFilterError
+
 from ansible_collections.hardway.kubernetes.plugins.filter.pki import members, nth_address, pki, urls
-from ansible_collections.hardway.kubernetes.plugins.module_utils.pki_request import parse_request
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.spec import parse_request
 
 GROUPS = {
     "etcd": [{"name": "master1", "address": "10.33.0.11"}],
@@ -26,7 +27,9 @@ class OnlyThese(dict):
 
 
 def test_members_looks_at_no_other_host():
-    hostvars = OnlyThese(a={"cluster_host_address": "10.0.0.1", "ansible_host": "192.0.2.1"}, b={"ansible_host": "10.0.0.2"}, c={}, d={})
+    hostvars = OnlyThese(
+        a={"cluster_host_address": "10.0.0.1", "ansible_host": "192.0.2.1"}, b={"ansible_host": "10.0.0.2"}, c={}, d={}
+    )
     assert members(["a", "b", "c"], hostvars) == [
         {"name": "a", "address": "10.0.0.1"},
         {"name": "b", "address": "10.0.0.2"},
@@ -48,7 +51,9 @@ def test_nth_address(network, number, address):
     assert nth_address(network, number) == address
 
 
-@pytest.mark.parametrize(("network", "number"), [("10.96.0.0/30", 4), ("10.96.0/16/2", 1), ("services", 1), ("10.96.0.0/16", "x")])
+@pytest.mark.parametrize(
+    ("network", "number"), [("10.96.0.0/30", 4), ("10.96.0/16/2", 1), ("services", 1), ("10.96.0.0/16", "x")]
+)
 def test_nth_address_refuses(network, number):
     with pytest.raises(AnsibleFilterError, match="nth_address"):
         nth_address(network, number)
@@ -76,7 +81,9 @@ def test_the_arguments_are_a_valid_request():
 
 
 def test_an_api_server_answers_under_every_name_of_the_api():
-    certificates = by_name(pki(GROUPS, **CLUSTER, endpoint_name="api.example.org", apiserver_hosts=["10.33.0.14"])["certificates"])
+    certificates = by_name(
+        pki(GROUPS, **CLUSTER, endpoint_name="api.example.org", apiserver_hosts=["10.33.0.14"])["certificates"]
+    )
     assert set(certificates["kube-apiserver-master2"]["hosts"]) == {
         "master2",
         "10.33.0.12",
@@ -103,7 +110,9 @@ def test_a_new_master_changes_no_other_certificate():
 
 def test_groups_of_the_authorization_are_those_of_the_contract():
     """O of the configured subject is a name of the organization, never a group of its clients."""
-    certificates = by_name(pki(GROUPS, **CLUSTER, subject={"C": "CN", "O": "system:masters", "CN": "x"})["certificates"])
+    certificates = by_name(
+        pki(GROUPS, **CLUSTER, subject={"C": "CN", "O": "system:masters", "CN": "x"})["certificates"]
+    )
     organizations = {name: certificate["subject"].get("O") for name, certificate in certificates.items()}
     assert {name: organization for name, organization in organizations.items() if organization} == {
         "kube-apiserver-kubelet-client": "hardway:kubelet-api",
@@ -132,12 +141,20 @@ def test_adoption_and_kinds_of_keys():
 
 
 def test_further_certificates():
-    extra = {"name": "calico", "authority": "etcd-ca", "profile": "client", "subject": {"CN": "calico"}, "validity": "1y"}
+    extra = {
+        "name": "calico",
+        "authority": "etcd-ca",
+        "profile": "client",
+        "subject": {"CN": "calico"},
+        "validity": "1y",
+    }
     assert by_name(pki(GROUPS, **CLUSTER, certificates=[extra])["certificates"])["calico"]["validity"] == "1y"
 
 
 def test_two_service_networks():
-    hosts = by_name(pki(GROUPS, **{**CLUSTER, "service_network": "10.96.0.0/16,fd00:1::/108"})["certificates"])["kube-apiserver-master1"]["hosts"]
+    hosts = by_name(pki(GROUPS, **{**CLUSTER, "service_network": "10.96.0.0/16,fd00:1::/108"})["certificates"])[
+        "kube-apiserver-master1"
+    ]["hosts"]
     assert {"10.96.0.1", "fd00:1::1"} <= set(hosts)
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 pytest.importorskip("cryptography")
-from ansible.errors import AnsibleFilterError  # noqa: E402
-from cryptography import x509  # noqa: E402
+from ansible.errors import AnsibleFilterError
+from cryptography import x509
 
-from ansible_collections.hardway.kubernetes.plugins.filter.pki import generation_names  # noqa: E402
-from ansible_collections.hardway.kubernetes.plugins.filter.pki import pki as describe  # noqa: E402
-from ansible_collections.hardway.kubernetes.plugins.module_utils import pki  # noqa: E402
-from ansible_collections.hardway.kubernetes.plugins.module_utils.pki_request import parse_request  # noqa: E402
-from ansible_collections.hardway.kubernetes.plugins.test.usable import usable  # noqa: E402
+from ansible_collections.hardway.kubernetes.plugins.filter.pki import generation_names
+from ansible_collections.hardway.kubernetes.plugins.filter.pki import pki as describe
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki import plan as pki
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.spec import parse_request
+from ansible_collections.hardway.kubernetes.plugins.test.usable import usable
 
 MASTER = [{"name": "master1", "address": "10.33.0.11"}]
 ALL = ("ca", "etcd-ca", "front-proxy-ca", "kubelet-ca", "service-account", "encryption")
@@ -23,8 +23,12 @@ DROP = {"trusted": [2], "active": 2}
 
 def request(stage: dict | None = None, names=ALL, **settings) -> dict:
     return describe(
-        {"etcd": MASTER, "kube_master": MASTER}, "10.33.0.100", "10.96.0.0/16", "cluster.local",
-        generations={name: stage for name in names} if stage else {}, **settings,
+        {"etcd": MASTER, "kube_master": MASTER},
+        "10.33.0.100",
+        "10.96.0.0/16",
+        "cluster.local",
+        generations={name: stage for name in names} if stage else {},
+        **settings,
     )
 
 
@@ -44,7 +48,14 @@ def directory(tmp_path):
 def test_each_stage_changes_its_own(directory):
     leaves = {entry["name"] for entry in request()["certificates"]}
     authorities = {"ca-2", "etcd-ca-2", "front-proxy-ca-2", "kubelet-ca-2"}
-    bundles = {"ca-bundle", "etcd-ca-bundle", "front-proxy-ca-bundle", "kubelet-ca-bundle", "client-ca", "service-account-bundle"}
+    bundles = {
+        "ca-bundle",
+        "etcd-ca-bundle",
+        "front-proxy-ca-bundle",
+        "kubelet-ca-bundle",
+        "client-ca",
+        "service-account-bundle",
+    }
 
     assert set(reconcile(directory, request(TRUST))) == authorities | bundles | {"service-account-2", "encryption-2"}
     assert reconcile(directory, request(TRUST)) == {}

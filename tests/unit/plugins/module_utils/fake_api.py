@@ -31,7 +31,9 @@ def name(**parts: str) -> x509.Name:
 
 def pem(item: t.Any) -> bytes:
     if hasattr(item, "private_bytes"):
-        return item.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        return item.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
     return item.public_bytes(serialization.Encoding.PEM)
 
 
@@ -42,7 +44,9 @@ class Authority:
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.certificate = self._build(name(cn="fake-ca"), self.key.public_key(), ca=True)
 
-    def _build(self, subject: x509.Name, key: t.Any, ca: bool = False, names: t.Sequence[x509.GeneralName] = ()) -> x509.Certificate:
+    def _build(
+        self, subject: x509.Name, key: t.Any, ca: bool = False, names: t.Sequence[x509.GeneralName] = ()
+    ) -> x509.Certificate:
         now = datetime.datetime.now(datetime.timezone.utc)
         authority_key = self.key.public_key()
         builder = (
@@ -139,8 +143,18 @@ class FakeApi:
             "kind": "Config",
             "current-context": "fake",
             "contexts": [{"name": "fake", "context": {"cluster": "fake", "user": "admin"}}],
-            "clusters": [{"name": "fake", "cluster": {"server": self.url, "certificate-authority-data": data(pem(self.authority.certificate))}}],
-            "users": [{"name": "admin", "user": {"client-certificate-data": data(certificate), "client-key-data": data(key)}}],
+            "clusters": [
+                {
+                    "name": "fake",
+                    "cluster": {
+                        "server": self.url,
+                        "certificate-authority-data": data(pem(self.authority.certificate)),
+                    },
+                }
+            ],
+            "users": [
+                {"name": "admin", "user": {"client-certificate-data": data(certificate), "client-key-data": data(key)}}
+            ],
         }
         self.kubeconfig.write_text(json.dumps(config))
 

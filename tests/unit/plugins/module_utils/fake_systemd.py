@@ -51,7 +51,9 @@ class Systemd:
         if self.die_at and self.die_at in argv:
             raise Killed(text)
         if argv[0] == "systemctl":
-            return subprocess.CompletedProcess(argv, 0, self._systemctl(argv[1], [word for word in argv[2:] if not word.startswith("--")]), "")
+            return subprocess.CompletedProcess(
+                argv, 0, self._systemctl(argv[1], [word for word in argv[2:] if not word.startswith("--")]), ""
+            )
         if argv[0] == "journalctl":
             return subprocess.CompletedProcess(argv, 0, "panic: the last line of the journal\n", "")
         code, out, err = self.answers.get(argv[0], (0, "", ""))
@@ -81,7 +83,9 @@ class Systemd:
     def _on_disk(self, name: str) -> dict[str, str]:
         drop_in = self.unit_dir / f"{name}.d" / "50-hardway-inputs.conf"
         lines = drop_in.read_text().splitlines() if drop_in.exists() else []
-        return dict(line.removeprefix("Environment=").split("=", 1) for line in lines if line.startswith("Environment="))
+        return dict(
+            line.removeprefix("Environment=").split("=", 1) for line in lines if line.startswith("Environment=")
+        )
 
     def _properties(self, name: str, service: Service) -> dict[str, str]:
         return {
@@ -103,7 +107,9 @@ class Systemd:
         kept = {} if self.told else service.environment
         service.process = subprocess.Popen(["sleep", "600"], env={**os.environ, **kept})
         if self.told:
-            (self.told / f"hardway-{name}.inputs").write_text(f"{service.invocation} {service.environment.get('HARDWAY_INPUTS', '')}\n")
+            (self.told / f"hardway-{name}.inputs").write_text(
+                f"{service.invocation} {service.environment.get('HARDWAY_INPUTS', '')}\n"
+            )
         service.state, service.sub_state = "active", "running"
 
     def stop(self, name: str) -> None:

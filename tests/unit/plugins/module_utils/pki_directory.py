@@ -1,14 +1,15 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What the tests of a directory of certificates share."""
+
 from __future__ import annotations
 
 import subprocess
 from datetime import datetime
 from pathlib import Path
 
-from ansible_collections.hardway.kubernetes.plugins.module_utils import pki
-from ansible_collections.hardway.kubernetes.plugins.module_utils import pki_x509 as certs
-from ansible_collections.hardway.kubernetes.plugins.module_utils.pki_request import parse_request
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki import plan as pki
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki import x509 as certs
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.spec import parse_request
 
 
 def reconcile(path, request: dict, check_mode: bool = False, now: datetime | None = None) -> dict:
@@ -17,7 +18,12 @@ def reconcile(path, request: dict, check_mode: bool = False, now: datetime | Non
 
 
 def changes(result: dict) -> dict[str, str]:
-    return {entry["name"]: entry["reason"] for kind in ("certificates", "keys", "bundles") for entry in result[kind] if entry["changed"]}
+    return {
+        entry["name"]: entry["reason"]
+        for kind in ("certificates", "keys", "bundles")
+        for entry in result[kind]
+        if entry["changed"]
+    }
 
 
 def described(result: dict, name: str) -> dict:
@@ -33,7 +39,10 @@ def pairs_match(path: Path, passphrases: tuple[str, ...] = ()) -> bool:
     for key in path.glob("*-key.pem"):
         certificate = path / key.name.replace("-key", "")
         if certificate.exists() and b"BEGIN CERTIFICATE" in certificate.read_bytes():
-            if certs.load_certificate(certificate.read_bytes()).public_key() != certs.open_key(key.read_bytes(), passphrases)[0].public_key():
+            if (
+                certs.load_certificate(certificate.read_bytes()).public_key()
+                != certs.open_key(key.read_bytes(), passphrases)[0].public_key()
+            ):
                 return False
     return True
 

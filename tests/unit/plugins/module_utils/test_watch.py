@@ -12,7 +12,8 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.hardway.kubernetes.plugins.module_utils.api import ApiUnreachable
+
+from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import ApiUnreachable
 from ansible_collections.hardway.kubernetes.tests.unit.plugins.module_utils.fake_api import FakeApi
 
 PATH = Path(__file__).resolve().parents[3] / "drills" / "watch.py"
@@ -41,9 +42,16 @@ class Server:
             return 200, {"kind": "ConfigMap"}, {}
         if path.endswith("configmaps"):
             for data in self.objects.values():
-                for key in list(data)[:self.forget]:
+                for key in list(data)[: self.forget]:
                     del data[key]
-            return 200, {"items": [{"metadata": {"name": name}, "data": data} for name, data in self.objects.items()], "metadata": {}}, {}
+            return (
+                200,
+                {
+                    "items": [{"metadata": {"name": name}, "data": data} for name, data in self.objects.items()],
+                    "metadata": {},
+                },
+                {},
+            )
         if method == "DELETE":
             return RIGHT
         return self.odd(next(self.count)) or RIGHT
@@ -88,7 +96,11 @@ def test_429_with_retry_after_is_a_retry_and_without_a_failure(tmp_path: Path) -
 
 @pytest.mark.parametrize(
     ("answer", "words"),
-    [((500, "oh", {}), "answered 500: oh"), ((200, {"kind": "Status"}, {}), "with a Status"), ((200, "<html>", {}), "not an object")],
+    [
+        ((500, "oh", {}), "answered 500: oh"),
+        ((200, {"kind": "Status"}, {}), "with a Status"),
+        ((200, "<html>", {}), "not an object"),
+    ],
 )
 def test_wrong_answers_fail(tmp_path: Path, answer: t.Any, words: str) -> None:
     report = run(tmp_path, Server(lambda number: answer if number == 5 else None))
@@ -171,5 +183,12 @@ def test_the_command(tmp_path: Path) -> None:
 
 
 def test_neighbouring_failures_of_one_cause_are_one_line() -> None:
-    failures = [{"at": at, "took": 0.1, "cause": cause} for at, cause in ((1.0, "refused"), (1.1, "refused"), (1.2, "reset"), (2.0, "refused"))]
-    assert [text.partition(" s ")[0] for text in watch.failure_runs(failures)] == ["2 failed at +1.000 to +1.100", "1 failed at +1.200", "1 failed at +2.000"]
+    failures = [
+        {"at": at, "took": 0.1, "cause": cause}
+        for at, cause in ((1.0, "refused"), (1.1, "refused"), (1.2, "reset"), (2.0, "refused"))
+    ]
+    assert [text.partition(" s ")[0] for text in watch.failure_runs(failures)] == [
+        "2 failed at +1.000 to +1.100",
+        "1 failed at +1.200",
+        "1 failed at +2.000",
+    ]

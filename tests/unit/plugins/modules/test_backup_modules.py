@@ -9,13 +9,17 @@ from pathlib import Path
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
+
 from ansible_collections.hardway.kubernetes.plugins.modules import backup, backup_extract
 
 
 @pytest.fixture
 def call(capsys):
     def run(module, check_mode: bool = False, **arguments) -> dict:
-        with patch_module_args({**arguments, "_ansible_check_mode": check_mode, "_ansible_diff": True}), pytest.raises(SystemExit):
+        with (
+            patch_module_args({**arguments, "_ansible_check_mode": check_mode, "_ansible_diff": True}),
+            pytest.raises(SystemExit),
+        ):
             module.main()
         return json.loads(capsys.readouterr().out)
 
@@ -32,7 +36,13 @@ def arguments(tmp_path) -> dict:
 @pytest.fixture
 def making(arguments, tmp_path) -> dict:
     settings = json.dumps({"registry_password": "hunter2", "cluster_name": "production"})
-    return {**arguments, "files": [{"src": str(tmp_path / "pki"), "dest": "pki"}], "settings": settings, "versions": {"etcd": "3.6.16"}, "revision": 7}
+    return {
+        **arguments,
+        "files": [{"src": str(tmp_path / "pki"), "dest": "pki"}],
+        "settings": settings,
+        "versions": {"etcd": "3.6.16"},
+        "revision": 7,
+    }
 
 
 def test_made_listed_verified_extracted(call, arguments, making, tmp_path):
@@ -40,7 +50,10 @@ def test_made_listed_verified_extracted(call, arguments, making, tmp_path):
     assert planned["changed"] and not os.path.exists(arguments["path"])
     made = call(backup, **making)
     assert made["changed"] and made["diff"]["after"] == os.path.basename(made["archive"]) + "\n"
-    assert made["manifest"]["revision"] == 7 and [file["path"] for file in made["manifest"]["files"]] == ["pki/ca-key.pem", "settings.json"]
+    assert made["manifest"]["revision"] == 7 and [file["path"] for file in made["manifest"]["files"]] == [
+        "pki/ca-key.pem",
+        "settings.json",
+    ]
     listed = call(backup, state="listed", **arguments)
     assert not listed["changed"] and [each["sha256"] for each in listed["archives"]] == [made["sha256"]]
     verified = call(backup, state="verified", **arguments)
@@ -81,7 +94,10 @@ def test_refusals_name_all(call, making, tmp_path):
     making["files"] += [{"src": str(tmp_path / "missing"), "dest": "a"}, {"src": str(tmp_path / "pki"), "dest": "/b"}]
     refused = call(backup, **making)
     assert refused["failed"] and len(refused["problems"]) == 2 and "No archive was made" in refused["msg"]
-    assert "has no archive of production" in call(backup, state="verified", path=str(tmp_path), cluster="production")["msg"]
+    assert (
+        "has no archive of production"
+        in call(backup, state="verified", path=str(tmp_path), cluster="production")["msg"]
+    )
     assert "No such file" in call(backup_extract, archive=str(tmp_path / "none"), path=str(tmp_path / "out"))["msg"]
 
 
@@ -99,6 +115,10 @@ def test_encrypted(call, arguments, making, tmp_path):
     assert made["encrypted"] and made["archive"].endswith(".tar.gz.age")
     without = call(backup, state="verified", **arguments)
     assert without["proved"] == "sum" and without["manifest"] == {}
-    assert call(backup, state="verified", identity=str(tmp_path / "identity"), **arguments)["manifest"] == made["manifest"]
+    assert (
+        call(backup, state="verified", identity=str(tmp_path / "identity"), **arguments)["manifest"] == made["manifest"]
+    )
     assert "is encrypted" in call(backup_extract, archive=made["archive"], path=str(tmp_path / "out"))["msg"]
-    assert call(backup_extract, archive=made["archive"], path=str(tmp_path / "out"), identity=str(tmp_path / "identity"))["changed"]
+    assert call(
+        backup_extract, archive=made["archive"], path=str(tmp_path / "out"), identity=str(tmp_path / "identity")
+    )["changed"]

@@ -1,5 +1,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The modules `certificates` and `kubeconfig` as Ansible calls them."""
+
 from __future__ import annotations
 
 import json
@@ -10,8 +11,9 @@ import pytest
 
 pytest.importorskip("cryptography")
 
-from ansible.module_utils.testing import patch_module_args  # noqa: E402
-from ansible_collections.hardway.kubernetes.plugins.modules import certificates, kubeconfig  # noqa: E402
+from ansible.module_utils.testing import patch_module_args
+
+from ansible_collections.hardway.kubernetes.plugins.modules import certificates, kubeconfig
 
 
 @pytest.fixture
@@ -48,14 +50,20 @@ def test_certificates(call, request_arguments):
 def test_renewal_and_bundles(call, request_arguments):
     request_arguments |= {
         "keys": [{"name": "service-account"}],
-        "bundles": [{"name": "ca-bundle", "authorities": ["ca"]}, {"name": "service-account-bundle", "keys": ["service-account"]}],
+        "bundles": [
+            {"name": "ca-bundle", "authorities": ["ca"]},
+            {"name": "service-account-bundle", "keys": ["service-account"]},
+        ],
         "renew": ["adm*"],
     }
     planned = call(certificates, **request_arguments, _ansible_check_mode=True, _ansible_diff=True)
     assert [entry["reason"] for entry in planned["bundles"]] == ["there was none", "there was none"]
     call(certificates, **request_arguments)
     result = call(certificates, **request_arguments)
-    assert {entry["name"]: entry["reason"] for entry in result["certificates"]} == {"ca": "", "admin": "renewal was asked for"}
+    assert {entry["name"]: entry["reason"] for entry in result["certificates"]} == {
+        "ca": "",
+        "admin": "renewal was asked for",
+    }
     assert not any(entry["changed"] for entry in result["bundles"] + result["keys"])
 
 
@@ -97,7 +105,10 @@ def test_kubeconfig(call, kubeconfig_arguments, tmp_path):
     assert planned["changed"]
     assert "client-key-data: (hidden, another)" in planned["diff"]["after"]
     assert not path.parent.exists()
-    assert call(kubeconfig, **kubeconfig_arguments)["reason"] == "cluster kubernetes, user admin, context admin@kubernetes, current context"
+    assert (
+        call(kubeconfig, **kubeconfig_arguments)["reason"]
+        == "cluster kubernetes, user admin, context admin@kubernetes, current context"
+    )
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert not call(kubeconfig, **kubeconfig_arguments)["changed"]
     path.chmod(0o644)

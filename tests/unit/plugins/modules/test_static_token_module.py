@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
+
 from ansible_collections.hardway.kubernetes.plugins.modules import static_token
 
 USER = {"user": "kubelet-bootstrap", "uid": "10001", "groups": ["system:bootstrappers"]}
@@ -19,7 +20,12 @@ USER = {"user": "kubelet-bootstrap", "uid": "10001", "groups": ["system:bootstra
 @pytest.fixture(name="call")
 def call_fixture(capsys: t.Any, tmp_path: Path) -> t.Callable[..., dict[str, t.Any]]:
     def run(*users: dict[str, t.Any], **arguments: t.Any) -> dict[str, t.Any]:
-        given = {"path": str(tmp_path / "cluster" / "token.csv"), "tokens": list(users), "_ansible_diff": True, **arguments}
+        given = {
+            "path": str(tmp_path / "cluster" / "token.csv"),
+            "tokens": list(users),
+            "_ansible_diff": True,
+            **arguments,
+        }
         with patch_module_args(given), pytest.raises(SystemExit):
             static_token.main()
         return json.loads(capsys.readouterr().out)

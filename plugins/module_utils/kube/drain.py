@@ -1,0 +1,237 @@
+# Copyright: (c) the hardway.kubernetes contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Emptying a node by evictions, and giving it back.
+
+Source: https://kubernetes.io/docs/concepts/scheduling-eviction/api-eviction/ and kubectl's own rules for what a drain passes over
+(k8s.io/kubectl/pkg/drain, filters.go).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+import typing as t
+
+from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import Api, ApiError, insist
+from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.conditions import condition, is_ready
+
+# On a node that was drained here: only such a node is given back, not one that somebody else has cordoned.
+ANNOTATION = "hardway.kubernetes/drained"
+MIRROR = "kubernetes.io/config.mirror"
+FINISHED = ("Succeeded", "Failed")
+# An eviction of a pod that several budgets select is answered with 500 and these words, which does not pass as other errors of the server do.
+SEVERAL_BUDGETS = "more than one PodDisruptionBudget"
+PAUSE = 0.5
+# Seconds for budgets that are used up for a moment, by a rollout for example, before the node is touched.
+PATIENCE = 20.0
+
+
+class DrainRefused(Exception):
+    """The node cannot be emptied, or not be given back, for each of these reasons."""
+
+    def __init__(self, problems: t.Sequence[str]) -> None:
+        self.problems = list(problems)
+        super().__init__("\n".join(self.problems))
+
+
+@dataclasses.dataclass(frozen=True)
+class Pod:
+    """A pod that has to leave; *uid* tells it from one of the same name that came after it."""
+
+    namespace: str
+    name: str
+    uid: str
+
+    @property
+    def label(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+    @property
+    def path(self) -> str:
+        return f"/api/v1/namespaces/{self.namespace}/pods/{self.name}"
+
+
+def causes(error: ApiError, kind: str) -> list[str]:
+    """What the API says of those of an error's causes that are of one kind."""
+    try:
+        found = json.loads(error.body)["details"]["causes"]
+    except (ValueError, KeyError, TypeError):
+        return []
+    return [cause.get("message", "") for cause in found if cause.get("reason") == kind]
+
+
+@dataclasses.dataclass
+class Outcome:
+    """What was done, or would be in check mode."""
+
+    changed: bool = False
+    evicted: list[str] = dataclasses.field(default_factory=list)
+    before: bool = True
+    after: bool = True
+    found: bool = True
+
+
+class Drain:
+    """One node, through one API."""
+
+    def __init__(self, api: Api, node: str, timeout: float, check_mode: bool = False) -> None:
+        self.api = api
+        self.node = node
+        self.timeout = timeout
+        self.check_mode = check_mode
+        self.takes_pods = True
+        self._evictions = ""
+
+    def empty(self, unmanaged: bool = False) -> Outcome:
+        """No new pods, and those that are there leave. Where they cannot, a cordon of ours is taken back, and DrainRefused or ApiError raised."""
+        node = self._node()
+        if node is None:
+            return Outcome(found=False)
+        ours = ANNOTATION in (node["metadata"].get("annotations") or {})
+        schedulable = self.takes_pods
+        try:
+            pods = self._leaving(unmanaged)
+            outcome = Outcome(
+                changed=schedulable or bool(pods),
+                evicted=sorted(pod.label for pod in pods),
+                before=schedulable,
+                after=False,
+            )
+            self._ask(pods)
+            if self.check_mode or not outcome.changed:
+                return outcome
+            if schedulable:
+                ours = True
+                self._mark(True)
+                # again: others may have come before the cordon
+                pods = self._leaving(unmanaged)
+                outcome.evicted = sorted(pod.label for pod in pods)
+            self._evict(pods)
+        except (DrainRefused, ApiError):
+            if ours and not self.check_mode:
+                self._mark(False)
+            raise
+        return outcome
+
+    def give_back(self) -> Outcome:
+        """New pods again, on a node that `empty` has emptied; one that somebody else has cordoned stays as it is."""
+        node = self._node()
+        if node is None:
+            return Outcome(found=False)
+        ours = ANNOTATION in (node["metadata"].get("annotations") or {})
+        schedulable = self.takes_pods
+        if ours and not self.check_mode:
+            self._wait_until_ready(node)
+            self._mark(False)
+        return Outcome(changed=ours, before=schedulable, after=schedulable or ours)
+
+    def _wait_until_ready(self, node: dict[str, t.Any] | None) -> None:
+        deadline = time.monotonic() + self.timeout
+        while node is None or not is_ready(node):
+            if time.monotonic() >= deadline:
+                cause = condition(node or {}, "Ready").get("message") or "it tells nothing of itself"
+                raise DrainRefused(
+                    [f"{self.node} is not Ready after {self.timeout:g} s: {cause}. It takes no pods yet"]
+                )
+            time.sleep(PAUSE)
+            node = self._node()
+
+    def _node(self) -> dict[str, t.Any] | None:
+        node = insist(lambda: self.api.find(f"/api/v1/nodes/{self.node}"), self.timeout)
+        self.takes_pods = not (node or {}).get("spec", {}).get("unschedulable")
+        return node
+
+    def _mark(self, drained: bool) -> None:
+        """Cordon and annotation in one request, so that a run that dies leaves no cordon that nobody owns."""
+        body = {
+            "metadata": {"annotations": {ANNOTATION: "true" if drained else None}},
+            "spec": {"unschedulable": drained or None},
+        }
+        insist(lambda: self.api.patch(f"/api/v1/nodes/{self.node}", body), self.timeout)
+        self.takes_pods = not drained
+
+    def _leaving(self, unmanaged: bool) -> list[Pod]:
+        items = insist(
+            lambda: self.api.items("/api/v1/pods", {"fieldSelector": f"spec.nodeName={self.node}"}), self.timeout
+        )
+        pods, alone = [], []
+        for item in items:
+            metadata = item["metadata"]
+            controller = next(
+                (owner for owner in metadata.get("ownerReferences") or [] if owner.get("controller")), None
+            )
+            if MIRROR in (metadata.get("annotations") or {}) or (controller and controller["kind"] == "DaemonSet"):
+                continue
+            pod = Pod(metadata["namespace"], metadata["name"], metadata["uid"])
+            over = item.get("status", {}).get("phase") in FINISHED or metadata.get("deletionTimestamp")
+            if not controller and not over and not unmanaged:
+                alone.append(pod.label)
+            pods.append(pod)
+        if alone:
+            mend = "belongs to no controller, so nothing would start it elsewhere: delete it, or accept its loss (unmanaged)"
+            raise DrainRefused([f"{name} on {self.node} {mend}" for name in sorted(alone)])
+        return pods
+
+    def _ask(self, pods: t.Sequence[Pod]) -> None:
+        """Whether each could be evicted now, by the API's own word."""
+        deadline = time.monotonic() + min(PATIENCE, self.timeout)
+        while True:
+            refusals = [reason for reason in (self._eviction(pod, dry_run=True) for pod in pods) if reason]
+            if not refusals:
+                return
+            if time.monotonic() >= deadline:
+                raise DrainRefused(refusals)
+            time.sleep(PAUSE)
+
+    def _evict(self, pods: t.Sequence[Pod]) -> None:
+        deadline = time.monotonic() + self.timeout
+        while True:
+            reasons = {pod: reason for pod, reason in ((pod, self._send_away(pod)) for pod in pods) if reason}
+            if not reasons:
+                return
+            if time.monotonic() >= deadline:
+                raise DrainRefused(list(reasons.values()))
+            time.sleep(PAUSE)
+            pods = list(reasons)
+
+    def _send_away(self, pod: Pod) -> str:
+        """Evicts a pod that does not end yet. Returns why it is still there; empty where it is gone."""
+        found = insist(lambda: self.api.find(pod.path), self.timeout)
+        if found is None or found["metadata"]["uid"] != pod.uid:
+            return ""
+        refusal = "" if found["metadata"].get("deletionTimestamp") else self._eviction(pod, dry_run=False)
+        return refusal or f"{pod.label} on {self.node} was evicted and has not ended after {self.timeout:g} s"
+
+    def _eviction_version(self) -> str:
+        """policy/v1, or what an API server before 1.22 calls it; it says so itself."""
+        if not self._evictions:
+            resources = insist(lambda: self.api.get("/api/v1"), self.timeout).get("resources") or []
+            told = next((entry for entry in resources if entry.get("name") == "pods/eviction"), {})
+            self._evictions = f"{told.get('group') or 'policy'}/{told.get('version') or 'v1'}"
+        return self._evictions
+
+    def _eviction(self, pod: Pod, dry_run: bool) -> str:
+        """Why the pod must stay for now; empty where the eviction was accepted or the pod goes anyway."""
+        body: dict[str, t.Any] = {
+            "apiVersion": self._eviction_version(),
+            "kind": "Eviction",
+            "metadata": {"namespace": pod.namespace, "name": pod.name},
+            "deleteOptions": {"preconditions": {"uid": pod.uid}, **({"dryRun": ["All"]} if dry_run else {})},
+        }
+
+        def once() -> str:
+            try:
+                self.api.create(f"{pod.path}/eviction", body)
+            except ApiError as error:
+                # 404, 409: gone, or another pod of its name by now
+                if error.status in (404, 409) or causes(error, "NamespaceTerminating"):
+                    return ""
+                # as kubectl: whoever answers so, a budget or a webhook, wants to be asked again
+                if error.status == 429 or SEVERAL_BUDGETS in error.message:
+                    cause = "; ".join(causes(error, "DisruptionBudget")) or error.message
+                    return f"{pod.label} on {self.node} cannot be evicted: {cause}"
+                raise
+            return ""
+
+        return insist(once, self.timeout)
