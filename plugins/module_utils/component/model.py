@@ -170,8 +170,13 @@ class Component:
 
 
 def from_payload(payload: str) -> Component:
-    """The component that an encoded payload of the action plugin describes."""
-    raw = json.loads(payload)
+    """The component that a payload of the action plugin describes."""
+    return from_description(json.loads(payload))
+
+
+def from_description(description: t.Mapping[str, t.Any]) -> Component:
+    """The component that the controller rendered."""
+    raw = dict(description)
     raw["files"] = [_file(item) for item in raw.get("files") or []]
     raw["directories"] = [
         Directory(**{**item, "mode": int(item.get("mode", "0755"), 8)}) for item in raw.get("directories") or []
@@ -181,8 +186,8 @@ def from_payload(payload: str) -> Component:
     return Component(**{key: value for key, value in raw.items() if value is not None})
 
 
-def _file(item: dict[str, t.Any]) -> File:
-    content = item.pop("content", None)
+def _file(item: t.Mapping[str, t.Any]) -> File:
+    content = item.get("content")
     decoded = None if content is None else base64.b64decode(content)
     return File(**{**item, "mode": int(item.get("mode", "0644"), 8), "content": decoded})
 
