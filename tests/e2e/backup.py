@@ -32,7 +32,7 @@ IN_ARCHIVE = {"hardway-kept", "hardway-deleted-later"}
 
 @drill(
     "backup-restore",
-    "backup.yml, then restore.yml on the same machines: what was written later is named and gone, pods keep running; refused, killed and run again.",
+    "hardway.kubernetes.backup, then hardway.kubernetes.restore on the same machines: later writes are named and gone, pods keep running; refused, killed, repeated.",
     long=True,
 )
 def backup_restore(short: bool, seed: int) -> str:
@@ -66,7 +66,7 @@ def restore_refused(archive: pathlib.Path, directory: str) -> None:
         expectations.ARCHIVE_DAMAGED, "a damaged archive was not refused"
     )
     unconfirmed = playbooks.run("restore", *of_archive(archive))
-    unconfirmed.require_refused(expectations.RESTORE_NOT_CONFIRMED, "an unconfirmed restore was not refused")
+    unconfirmed.require_refused(expectations.NOT_CONFIRMED, "an unconfirmed restore was not refused")
     planned = playbooks.run("restore", *of_archive(archive), "--check", "--diff").require_success()
     lost = expectations.object_named("secrets", "hardway-late")
     planned.require_says(lost, "the plan does not name what would be lost")

@@ -36,7 +36,7 @@ def _is_certificate(path: pathlib.Path) -> bool:
 
 @drill(
     "renew",
-    "renew.yml: every certificate below the authorities is issued again, rolling; no failed request, changed=0 after it.",
+    "hardway.kubernetes.renew: every certificate below the authorities is issued again, rolling; no failed request, changed=0 after it.",
 )
 def renew() -> str:
     before = certificate_serials()

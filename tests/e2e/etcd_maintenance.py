@@ -18,7 +18,7 @@ SIZE = ("-e", "etcd_maintenance_minimum_size=4194304")
 
 @drill(
     "etcd-maintenance",
-    "etcd_maintenance.yml: a fragmented database, member by member, the leader last, with no failed request; again with changed=0.",
+    "hardway.kubernetes.etcd_maintenance: a fragmented database, member by member, the leader last, with no failed request; again with changed=0.",
 )
 def etcd_maintenance() -> str:
     fragment()

@@ -17,7 +17,7 @@ CONFIRMED = ("-e", "reset_confirm=yes")
 
 @drill(
     "reset",
-    "reset.yml of a node, which joins again, and of all: the machines are as fresh ones, but for the distribution's packages.",
+    "hardway.kubernetes.reset of a node, which joins again, and of all: the machines are as fresh ones, but for the distribution's packages.",
 )
 def reset() -> str:
     reset_all()
@@ -27,7 +27,7 @@ def reset() -> str:
     assert_no_leftovers(before, ["node2"])
     playbooks.run("add_node", "--limit", "node2").require_success()
     assert_nothing_to_do()
-    playbooks.run("reset").require_refused(expectations.RESET_NOT_CONFIRMED, "it did not ask for a confirmation")
+    playbooks.run("reset").require_refused(expectations.NOT_CONFIRMED, "it did not ask for a confirmation")
     assert_nothing_to_do()
     everything = playbooks.run("reset", *CONFIRMED).require_success()
     assert_no_leftovers(before, sandbox.MACHINES)

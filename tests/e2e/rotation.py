@@ -50,7 +50,7 @@ def is_refused(credentials: pathlib.Path) -> bool:
 
 @drill(
     "rotate-ca",
-    "rotate_ca.yml: stopped after its first stage, killed in the second, finished by the same command; the old admin is refused at the end.",
+    "hardway.kubernetes.rotate_ca: stopped after its first stage, killed in the second, finished by the same command; the old admin is refused at the end.",
 )
 def rotate_ca(seed: int) -> str:
     with tempfile.TemporaryDirectory() as directory:
@@ -80,7 +80,7 @@ def rotate_ca(seed: int) -> str:
 
 @drill(
     "rotate-keys",
-    "rotate_keys.yml: other keys sign tokens and encrypt, what was stored is encrypted again, tokens from before are refused at the end.",
+    "hardway.kubernetes.rotate_keys: other keys sign tokens and encrypt, what was stored is encrypted again, tokens from before are refused at the end.",
 )
 def rotate_keys() -> str:
     token = cluster.kubectl("create", "token", "default", "--namespace=default", "--duration=24h").strip()

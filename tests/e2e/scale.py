@@ -61,7 +61,7 @@ def join() -> Run:
 
 def remove() -> None:
     """The cluster forgets the thirty nodes, and their machines are gone."""
-    cluster.kubectl("delete", "node", *sandbox.SCALE_NODES)
+    cluster.kubectl("delete", "node", "--ignore-not-found", *sandbox.SCALE_NODES)
     sandbox.control("down", *sandbox.SCALE_NODES)
 
 

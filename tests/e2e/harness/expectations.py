@@ -43,7 +43,7 @@ def _sentence(text: str) -> Expectation:
 
 # Check mode and the plan
 RESTART_PLANNED = _sentence("restarted, because")
-ROLLED_BACK = _sentence("It went back to")
+ROLLED_BACK = _sentence("It was rolled back to")
 
 
 def upgrade_planned(component: str) -> Expectation:
@@ -57,17 +57,16 @@ def diff_adds(line: str) -> Expectation:
 
 
 # Confirmations
-RESET_NOT_CONFIRMED = _sentence("Nothing was reset, for it was not confirmed")
-RESTORE_NOT_CONFIRMED = _sentence("Nothing was restored, for it was not confirmed")
+NOT_CONFIRMED = _sentence("for it was not confirmed")
 
 # Refusals of preflight, by the name of the check, and of other plans
 OTHER_AUTHORITIES = _sentence("other-authorities")
 OTHER_CNI = _sentence("other-cni")
 UNSUPPORTED_VERSION = _sentence("unsupported-version")
-DOWNGRADE_REFUSED = _sentence("it does not go back")
+DOWNGRADE_REFUSED = _sentence("a downgrade is not supported")
 #: site.yml on a cluster of an older version.
 UPGRADE_NEEDED = _sentence("other-version")
-TOO_MANY_MEMBERS = _sentence("bears to lose one at a time")
+TOO_MANY_MEMBERS = _sentence("can lose one at a time")
 GROUP_WOULD_BE_EMPTY = _sentence("No host would be left in")
 NO_QUORUM_LEFT = _sentence("quorum")
 #: Of the API server, not of the collection.
