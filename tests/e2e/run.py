@@ -21,7 +21,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from harness import command_line, registry
 
-#: The files beside this one that have drills, in the order in which all are run.
+#: The files of this directory that have drills, in the order in which all are run.
 SUBJECTS = (
     "install",
     "changes",
