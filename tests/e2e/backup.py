@@ -32,7 +32,7 @@ IN_ARCHIVE = {"hardway-kept", "hardway-deleted-later"}
 
 @drill(
     "backup-restore",
-    "hardway.kubernetes.backup, then hardway.kubernetes.restore on the same machines: later writes are named and gone, pods keep running; refused, killed, repeated.",
+    "hardway.kubernetes.backup, then restore on the same machines: later writes are named and gone, pods keep running; refused, killed, repeated.",
     long=True,
 )
 def backup_restore(short: bool, seed: int) -> str:
