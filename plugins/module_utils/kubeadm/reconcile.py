@@ -20,6 +20,7 @@ import subprocess
 import tempfile
 import time
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common import files
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component import reconcile as component
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -156,7 +157,7 @@ class System:
 
     def write(self, path, text, mode=0o600):
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        component.replace_file(path, text.encode(), mode, 0, 0)
+        files.write(path, text.encode(), mode, 0, 0)
 
     def remove(self, path):
         if os.path.lexists(path):
