@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common.http import (
+    CLOSED_EARLY,
     TEMPORARY,
     Client,
     Connection,
@@ -31,6 +32,7 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.common.http imp
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common.http import Unreachable as ApiUnreachable
 
 __all__ = (
+    "CLOSED_EARLY",
     "TEMPORARY",
     "Api",
     "ApiError",
