@@ -50,8 +50,18 @@ def temporary_of(path: str) -> str:
 
 
 def is_temporary(name: str) -> bool:
-    """Whether that is the name of something that a run was writing."""
-    return name.startswith(".") and name.endswith(TEMPORARY)
+    """Whether that is the name of something that a run was writing. A program that writes there for us may append an ending of its own."""
+    return name.startswith(".") and f"{TEMPORARY}." in f"{name}."
+
+
+def leftovers_of(path: str) -> list[str]:
+    """What a killed run left of what it was making for *path*."""
+    directory, name = os.path.split(temporary_of(path))
+    try:
+        entries = os.listdir(directory or ".")
+    except OSError:
+        return []
+    return sorted(os.path.join(directory, entry) for entry in entries if entry == name or entry.startswith(f"{name}."))
 
 
 # --- reading
