@@ -14,7 +14,7 @@ from collections.abc import Iterable
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common import commands, files
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component import artifacts
-from ansible_collections.hardway.kubernetes.plugins.module_utils.component import reconcile as component
+from ansible_collections.hardway.kubernetes.plugins.module_utils.component import paths as component_paths
 from ansible_collections.hardway.kubernetes.plugins.module_utils.reset import system
 from ansible_collections.hardway.kubernetes.plugins.module_utils.reset.mounts import current_mounts, mounts_below
 from ansible_collections.hardway.kubernetes.plugins.module_utils.reset.scope import Finding, Scope
@@ -155,7 +155,7 @@ class Paths:
         for finding in findings:
             with contextlib.suppress(OSError):  # what is left is reported at the end
                 finding.target(finding.what)
-        if any(finding.what.startswith(f"{component.UNIT_DIR}/") for finding in findings):
+        if any(finding.what.startswith(f"{component_paths.UNIT_DIR}/") for finding in findings):
             commands.run("systemctl", "daemon-reload")
             for service in self.scope.services.values():
                 commands.run("systemctl", "reset-failed", service)

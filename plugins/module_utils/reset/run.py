@@ -21,7 +21,7 @@ import shutil
 import typing as t
 from collections.abc import Iterable, Mapping
 
-from ansible_collections.hardway.kubernetes.plugins.module_utils.component import reconcile as component
+from ansible_collections.hardway.kubernetes.plugins.module_utils.component import paths as component_paths
 from ansible_collections.hardway.kubernetes.plugins.module_utils.reset import services
 from ansible_collections.hardway.kubernetes.plugins.module_utils.reset.firewall import Counters, Firewall
 from ansible_collections.hardway.kubernetes.plugins.module_utils.reset.footprint import FOOTPRINT, read_footprints
@@ -87,7 +87,7 @@ def _reset(scope: Scope, check_mode: bool) -> dict[str, t.Any]:
     ]
     planned = [finding.what for resource in resources for finding in resource.find()]
     kept = paths.kept()
-    records = [component.STATE_DIR] if os.path.isdir(component.STATE_DIR) else []
+    records = [component_paths.STATE_DIR] if os.path.isdir(component_paths.STATE_DIR) else []
     result = {"changed": bool(planned or records), "removed": planned + records, "kept": kept, "leftovers": []}
     if check_mode or not result["changed"]:
         return result
@@ -97,5 +97,5 @@ def _reset(scope: Scope, check_mode: bool) -> dict[str, t.Any]:
             resource.remove(findings)
     result["leftovers"] = [finding.what for resource in resources for finding in resource.find()]
     if records and not result["leftovers"]:
-        shutil.rmtree(component.STATE_DIR)
+        shutil.rmtree(component_paths.STATE_DIR)
     return result

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common import commands
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
-from ansible_collections.hardway.kubernetes.plugins.module_utils.component import reconcile as component
+from ansible_collections.hardway.kubernetes.plugins.module_utils.component import paths as component_paths
 from ansible_collections.hardway.kubernetes.plugins.module_utils.reset.footprint import (
     FOOTPRINT,
     Footprint,
@@ -104,7 +104,7 @@ class Resource(t.Protocol):
 def undisturbed(seconds: float = UNDISTURBED_TIMEOUT) -> Iterator[None]:
     """Wait for what a controller that was killed has left at work on this host, and keep it from starting again."""
     with contextlib.ExitStack() as held:
-        for path in sorted(glob.glob(f"{component.STATE_DIR}/*.lock")):
+        for path in sorted(glob.glob(f"{component_paths.STATE_DIR}/*.lock")):
             stream = held.enter_context(open(path, "a", encoding="utf-8"))
             if not commands.until(functools.partial(_lock, stream), seconds):
                 name = os.path.basename(path)[: -len(".lock")]
@@ -125,15 +125,17 @@ def _lock(stream: t.IO[str]) -> bool:
 def read_components(footprints: Mapping[str, Footprint]) -> dict[str, Owned]:
     """The components of this host: from their records, and from the drop-ins of their units where a record is missing or damaged."""
     found: dict[str, Owned] = {}
-    for path in sorted(glob.glob(f"{component.STATE_DIR}/*.json")):
+    for path in sorted(glob.glob(f"{component_paths.STATE_DIR}/*.json")):
         found[os.path.basename(path)[: -len(".json")]] = _owned(path)
     known = {owned.service for owned in found.values()}
-    for drop_in in sorted(glob.glob(f"{component.UNIT_DIR}/*.service.d/{DROP_IN}")):
+    for drop_in in sorted(glob.glob(f"{component_paths.UNIT_DIR}/*.service.d/{DROP_IN}")):
         service = os.path.basename(os.path.dirname(drop_in))[: -len(".d")]
         name = service[: -len(".service")]
         if service not in known:
             unit = name in footprints
-            paths = [*found.get(name, Owned()).paths, drop_in] + ([f"{component.UNIT_DIR}/{service}"] if unit else [])
+            paths = [*found.get(name, Owned()).paths, drop_in] + (
+                [f"{component_paths.UNIT_DIR}/{service}"] if unit else []
+            )
             found[name] = Owned(paths=tuple(paths), service=service, unit=unit)
     return found
 

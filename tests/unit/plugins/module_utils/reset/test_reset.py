@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common import commands, files
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
-from ansible_collections.hardway.kubernetes.plugins.module_utils.component import reconcile as component
+from ansible_collections.hardway.kubernetes.plugins.module_utils.component import paths as component_paths
 from ansible_collections.hardway.kubernetes.plugins.module_utils.reset import (
     firewall,
     mounts,
@@ -610,8 +610,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
         }
         for declared in FOOTPRINT
     ]
-    monkeypatch.setattr(component, "STATE_DIR", str(tmp_path / "state"))
-    monkeypatch.setattr(component, "UNIT_DIR", str(tmp_path / "etc/systemd/system"))
+    monkeypatch.setattr(component_paths, "STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setattr(component_paths, "UNIT_DIR", str(tmp_path / "etc/systemd/system"))
     monkeypatch.setattr(paths, "SHARED_DIRECTORIES", paths.SHARED_DIRECTORIES | shared)
     monkeypatch.setattr(paths, "SYSTEM_FILES", frozenset({str(tmp_path / "etc/hostname")}))
     monkeypatch.setattr(paths, "IMAGE_SCRATCH", str(tmp_path / "var/lib/hardway-image-*"))
