@@ -113,7 +113,7 @@ def checked_facts(raw: object) -> dict[str, t.Any]:
     try:
         facts = t.cast("dict[str, t.Any]", _check(raw, ""))
     except Untrusted as error:
-        raise UntrustedFacts(f"It returned facts that cannot be used: {error}") from None
+        raise UntrustedFacts(f"untrusted facts: {error}") from None
     return {**facts, "reachable": True, "readable": True, "error": ""}
 
 
