@@ -66,7 +66,7 @@ def number(low: float, high: float) -> Check:
             raise Untrusted(key, "is not a number")
         if not low <= value <= high:  # nor is NaN
             raise Untrusted(key, f"is not between {low:g} and {high:g}")
-        return float(value)
+        return int(value) if isinstance(value, int) else float(value)
 
     return check
 
