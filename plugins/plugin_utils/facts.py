@@ -24,6 +24,7 @@ from ansible_collections.hardway.kubernetes.plugins.plugin_utils.untrusted impor
     number,
     one_line,
     one_of,
+    plain,
     record,
     text,
 )
@@ -84,6 +85,9 @@ FACTS: dict[str, Check] = {
     "etcd_started_with": record(
         {}, {"initial-cluster": text(MEMBERS, r"\S+"), "initial-cluster-state": text(64, r"\S+")}
     ),
+    "etcd_learner": boolean,
+    # Its own reader checks it field by field (component/snapshot.py).
+    "components": plain(),
     "kubelet_certificate": record(
         {
             "path": path,

@@ -110,6 +110,26 @@ def optional(inner: Check) -> Check:
     return lambda value, key: None if value is None else inner(value, key)
 
 
+def plain(limit: int = LONG, depth: int = 8) -> Check:
+    """Data of any shape, for a reader that checks it further: dictionaries, lists, texts and numbers, none of them large or deep."""
+
+    def check(value: t.Any, key: str) -> t.Any:
+        if value is None or isinstance(value, bool):
+            return value
+        if isinstance(value, int):
+            return integer(-(2**63), 2**64)(value, key)
+        if isinstance(value, float):
+            return number(-1e18, 1e18)(value, key)
+        if isinstance(value, str):
+            return text(limit, lines=True)(value, key)
+        if depth == 0:
+            raise Untrusted(key, "is too deep")
+        inner = plain(limit, depth - 1)
+        return dict_of(inner)(value, key) if isinstance(value, Mapping) else list_of(inner)(value, key)
+
+    return check
+
+
 def list_of(inner: Check, most: int = MANY) -> Check:
     def check(value: t.Any, key: str) -> list[t.Any]:
         if not isinstance(value, list):

@@ -70,6 +70,11 @@ FULL = {
     "authorities": {"/etc/etcd/pki/ca.pem": ["0a" * 32]},
     "network": {"cni": "calico", "method": "manifest", "datastore": "etcd"},
     "etcd_started_with": {"initial-cluster": "m1=https://192.0.2.11:2380", "initial-cluster-state": "new"},
+    "etcd_learner": False,
+    "components": {
+        "records": {"etcd": {"owns": {"paths": ["/etc/etcd"]}, "version": 1}},
+        "trouble": {"etcd": "refused\nat 2379", "kubelet": None},
+    },
     "kubelet_certificate": {"path": "/k.pem", "present": True, "not_after": 1, "expired": False, "pem": PEM},
     "reachable": True,
     "readable": True,
@@ -135,7 +140,8 @@ def test_a_change_of_any_place_is_facts_or_untrusted(path, value):
         return
     assert set(facts) == set(FULL)
     json.dumps(facts, allow_nan=False)
-    texts = [text for text in map(str, flat(facts)) if text != facts["kubelet_certificate"]["pem"]]
+    lines = {"kubelet_certificate": {}, "components": {}}  # texts of several lines
+    texts = map(str, flat({**facts, **lines}))
     assert all(text.isprintable() for text in texts), "nothing that drives a terminal"
 
 
@@ -160,6 +166,8 @@ def test_a_key_that_is_missing_is_named(key):
         (("cpus",), True, "cpus is not a whole number"),
         (("cpus",), "2", "cpus is not a whole number"),
         (("cgroup",), 3, "cgroup is none of 1, 2"),
+        (("components", "records"), [[[[[[[[[[]]]]]]]]]], "is too deep"),
+        (("components", "records"), {"etcd": float("inf")}, "components.records.etcd is not between"),
         (("time",), float("nan"), "time is not between"),
         (("time",), 10**400, "time is not between"),
         (("listeners", 0, "port"), 70000, r"listeners\[0\].port is not between"),

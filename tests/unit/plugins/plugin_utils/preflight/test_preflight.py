@@ -161,6 +161,8 @@ def facts_of(name: str) -> dict:
         "authorities": {},
         "network": {},
         "etcd_started_with": {},
+        "etcd_learner": False,
+        "components": {},
         "kubelet_certificate": {
             "path": "/var/lib/kubelet/pki/kubelet-client-current.pem",
             "present": False,
