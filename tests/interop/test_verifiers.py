@@ -115,11 +115,14 @@ def cluster_directory(tmp_path_factory) -> tuple[dict, Path]:
     """All that the role `ca` asks for."""
     member = {"name": "master1", "address": "10.33.0.11"}
     arguments = pki(
-        {"etcd": [member], "kube_master": [member]},
-        "10.33.0.100",
-        "10.96.0.0/16,fd00:1::/108",
-        "cluster.local",
-        "api.example.org",
+        {
+            "etcd": [member],
+            "kube_master": [member],
+            "endpoint_address": "10.33.0.100",
+            "endpoint_name": "api.example.org",
+            "service_network": "10.96.0.0/16,fd00:1::/108",
+            "dns_domain": "cluster.local",
+        }
     )
     directory = tmp_path_factory.mktemp("cluster") / "pki"
     documents.by_module(arguments, directory)

@@ -22,9 +22,9 @@ import typing as t
 
 STAGES = ("trust", "reissue", "drop")
 NAMES = ("ca", "etcd-ca", "front-proxy-ca", "kubelet-ca", "service-account", "encryption")
-FIRST = {"trusted": [1], "active": 1}
 
 State = dict[str, t.Any]
+FIRST: State = {"trusted": [1], "active": 1}
 
 
 class RotationError(ValueError):

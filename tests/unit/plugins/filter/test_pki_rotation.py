@@ -23,12 +23,15 @@ DROP = {"trusted": [2], "active": 2}
 
 def request(stage: dict | None = None, names=ALL, **settings) -> dict:
     return describe(
-        {"etcd": MASTER, "kube_master": MASTER},
-        "10.33.0.100",
-        "10.96.0.0/16",
-        "cluster.local",
-        generations={name: stage for name in names} if stage else {},
-        **settings,
+        {
+            "etcd": MASTER,
+            "kube_master": MASTER,
+            "endpoint_address": "10.33.0.100",
+            "service_network": "10.96.0.0/16",
+            "dns_domain": "cluster.local",
+            "generations": {name: stage for name in names} if stage else {},
+            **settings,
+        }
     )
 
 
@@ -78,7 +81,7 @@ def test_one_generation_is_the_file_itself(directory):
 
 
 def test_the_new_one_is_what_the_settings_say_and_the_old_one_what_it_is(directory):
-    other = {"authority_key": {"type": "rsa", "size": 2048}, "subject": {"O": "k8s"}}
+    other = {"ca_key": {"type": "rsa", "size": 2048}, "subject": {"O": "k8s"}}
     with pytest.raises(pki.Refused):
         reconcile(directory, request(**other))
     reconcile(directory, request(TRUST, **other))
