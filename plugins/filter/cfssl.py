@@ -14,11 +14,8 @@ from dataclasses import dataclass, field
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.spec import (
-    DEFAULT_PROFILES,
-    InvalidRequest,
-    parse_request,
-)
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.parse import InvalidRequest, parse_request
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.spec import DEFAULT_PROFILES
 
 CONFIG = "ca-config.json"
 REQUEST_SUFFIX = "-csr.json"

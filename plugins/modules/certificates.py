@@ -338,8 +338,10 @@ from typing import NoReturn
 from ansible.module_utils.basic import AnsibleModule, _load_params, missing_required_lib
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common.files import FileRefused
-from ansible_collections.hardway.kubernetes.plugins.module_utils.pki import plan as pki
-from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.spec import InvalidRequest, parse_request
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.model import Refused
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.parse import InvalidRequest, parse_request
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.reconcile import reconcile
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.result import as_diff, as_result
 from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.x509 import CRYPTOGRAPHY_IMPORT_ERROR
 
 
@@ -453,10 +455,10 @@ def main() -> None:
     path = module.params["path"].rstrip("/") or "/"
     try:
         request = parse_request(module.params)
-        plan = pki.reconcile(path, request, module.check_mode)
+        plan = reconcile(path, request, module.check_mode)
     except InvalidRequest as error:
         module.fail_json(msg=_invalid(error.problems), problems=error.problems, path=path)
-    except pki.Refused as error:
+    except Refused as error:
         module.fail_json(
             msg=f"{path} stands against the request, nothing was written:\n{error}", problems=error.problems, path=path
         )
@@ -466,9 +468,9 @@ def main() -> None:
         module.fail_json(msg=f"{error.filename or path}: {error.strerror}", problems=[str(error)], path=path)
     for warning in plan.warnings:
         module.warn(warning)
-    result = pki.result(path, plan)
+    result = as_result(path, plan)
     if module._diff:
-        result["diff"] = pki.diff(path, plan)
+        result["diff"] = as_diff(path, plan)
     module.exit_json(**result)
 
 

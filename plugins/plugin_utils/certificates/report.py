@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.compare import describe
 from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.x509 import (
     Unreadable,
-    describe,
     is_authority,
     load_certificate,
 )

@@ -10,7 +10,7 @@ import pytest
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.hardway.kubernetes.plugins.filter.cfssl import cfssl
-from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.spec import parse_request
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.parse import parse_request
 
 DOCUMENTS = Path(__file__).resolve().parents[3] / "interop" / "documents"
 ALL_USAGES = ["signing", "key encipherment", "server auth", "client auth"]

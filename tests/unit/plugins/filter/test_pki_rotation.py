@@ -10,8 +10,10 @@ from cryptography import x509
 
 from ansible_collections.hardway.kubernetes.plugins.filter.pki import generation_names
 from ansible_collections.hardway.kubernetes.plugins.filter.pki import pki as describe
-from ansible_collections.hardway.kubernetes.plugins.module_utils.pki import plan as pki
-from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.spec import parse_request
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.model import Refused
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.parse import parse_request
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.reconcile import reconcile as reconcile_directory
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.result import as_result
 from ansible_collections.hardway.kubernetes.plugins.test.usable import usable
 
 MASTER = [{"name": "master1", "address": "10.33.0.11"}]
@@ -37,7 +39,7 @@ def request(stage: dict | None = None, names=ALL, **settings) -> dict:
 
 def reconcile(path, wanted: dict) -> dict[str, str]:
     """What changed, and why."""
-    result = pki.result(str(path), pki.reconcile(str(path), parse_request(wanted)))
+    result = as_result(str(path), reconcile_directory(str(path), parse_request(wanted)))
     entries = result["certificates"] + result["keys"] + result["bundles"]
     return {entry["name"]: entry["reason"] for entry in entries if entry["changed"]}
 
@@ -82,7 +84,7 @@ def test_one_generation_is_the_file_itself(directory):
 
 def test_the_new_one_is_what_the_settings_say_and_the_old_one_what_it_is(directory):
     other = {"ca_key": {"type": "rsa", "size": 2048}, "subject": {"O": "k8s"}}
-    with pytest.raises(pki.Refused):
+    with pytest.raises(Refused):
         reconcile(directory, request(**other))
     reconcile(directory, request(TRUST, **other))
     reconcile(directory, request(REISSUE, **other))
@@ -94,7 +96,7 @@ def test_the_new_one_is_what_the_settings_say_and_the_old_one_what_it_is(directo
 def test_the_old_one_must_be_there(directory):
     (directory / "etcd-ca.pem").unlink()
     (directory / "encryption.key").unlink()
-    with pytest.raises(pki.Refused) as refused:
+    with pytest.raises(Refused) as refused:
         reconcile(directory, request(TRUST))
     missing = [problem.split(" is not there")[0] for problem in refused.value.problems]
     assert missing == ["authorities[etcd-ca]: etcd-ca.pem", "keys[encryption]: encryption.key"]

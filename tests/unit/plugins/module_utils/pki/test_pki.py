@@ -17,8 +17,8 @@ import pytest
 pytest.importorskip("cryptography")
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common import files
-from ansible_collections.hardway.kubernetes.plugins.module_utils.pki import plan as pki
 from ansible_collections.hardway.kubernetes.plugins.module_utils.pki import x509 as certs
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.model import Refused
 from ansible_collections.hardway.kubernetes.tests.unit.plugins.module_utils.pki_directory import (
     changes,
     contents,
@@ -484,7 +484,7 @@ def test_a_hundred_years(tmp_path):
 def test_an_expired_authority_is_an_error(tmp_path):
     request = changed_request("ca", validity="60d")
     reconcile(tmp_path / "pki", request)
-    with pytest.raises(pki.Refused, match=r"authorities\[ca\]: expired on .*(.|\n)*rotate"):
+    with pytest.raises(Refused, match=r"authorities\[ca\]: expired on .*(.|\n)*rotate"):
         reconcile(tmp_path / "pki", request, now=NOW + timedelta(days=61))
 
 
@@ -510,7 +510,7 @@ def test_never_replaced(directory, name, settings, message):
     before = contents(directory)
     request = changed_request(name, **settings)
     request["authorities"][1].pop("path_length")
-    with pytest.raises(pki.Refused) as caught:
+    with pytest.raises(Refused) as caught:
         reconcile(directory, request)
     assert any(problem.startswith(message) for problem in caught.value.problems), caught.value.problems
     assert "rotate: add a new" in str(caught.value)
@@ -520,7 +520,7 @@ def test_never_replaced(directory, name, settings, message):
 def test_a_lost_authority_is_not_a_fresh_one(directory):
     (directory / "ca.pem").unlink()
     (directory / "ca-key.pem").unlink()
-    with pytest.raises(pki.Refused, match="ca.pem and ca-key.pem are gone"):
+    with pytest.raises(Refused, match="ca.pem and ca-key.pem are gone"):
         reconcile(directory, REQUEST)
 
 
@@ -534,20 +534,20 @@ def test_an_authority_whose_certificate_is_missing_keeps_its_key(directory):
 def test_an_authority_without_its_key_until_something_is_to_sign(directory):
     (directory / "ca-key.pem").unlink()
     assert not reconcile(directory, REQUEST)["changed"]
-    with pytest.raises(pki.Refused, match=r"authorities\[ca\]: ca-key.pem is not here, and it is to sign admin"):
+    with pytest.raises(Refused, match=r"authorities\[ca\]: ca-key.pem is not here, and it is to sign admin"):
         reconcile(directory, changed_request("admin", validity="2y"))
 
 
 def test_a_swapped_authority_key(directory):
     shutil.copy(directory / "admin-key.pem", directory / "ca-key.pem")
-    with pytest.raises(pki.Refused, match="ca-key.pem is not the key of ca.pem"):
+    with pytest.raises(Refused, match="ca-key.pem is not the key of ca.pem"):
         reconcile(directory, REQUEST)
 
 
 def test_all_that_stands_against_it_at_once(directory):
     request = changed_request("ca", subject={"CN": "another"})
     request["keys"][0]["type"] = "ecdsa"
-    with pytest.raises(pki.Refused) as caught:
+    with pytest.raises(Refused) as caught:
         reconcile(directory, request)
     assert len(caught.value.problems) == 2
 
@@ -722,7 +722,7 @@ def test_an_authority_is_adopted(tmp_path, foreign):
 )
 def test_what_cannot_be_adopted(tmp_path, foreign, spoil, message):
     spoil(foreign)
-    with pytest.raises(pki.Refused) as caught:
+    with pytest.raises(Refused) as caught:
         reconcile(tmp_path / "pki", adopting(foreign))
     assert any(message in problem for problem in caught.value.problems), caught.value.problems
     assert not (tmp_path / "pki").exists()
@@ -740,7 +740,7 @@ def test_an_authority_without_key_usage_is_adopted(tmp_path, foreign):
 
 @needs_openssl
 def test_another_authority_is_not_adopted_over_one(directory, foreign):
-    with pytest.raises(pki.Refused, match="ca.pem is another authority"):
+    with pytest.raises(Refused, match="ca.pem is another authority"):
         reconcile(directory, adopting(foreign))
 
 
@@ -794,7 +794,7 @@ def test_a_directory_is_no_file_of_ours(directory):
 def test_links_are_refused(directory, tmp_path, name):
     (directory / name).rename(tmp_path / name)
     (directory / name).symlink_to(tmp_path / name)
-    with pytest.raises(pki.Refused, match="is a symbolic link"):
+    with pytest.raises(Refused, match="is a symbolic link"):
         reconcile(directory, REQUEST)
 
 
@@ -804,7 +804,7 @@ def test_a_link_in_the_place_of_a_new_file_is_refused(tmp_path):
     pki_directory.mkdir(0o700)
     for name in ("admin-key.pem", "service-account-key.pem"):
         (pki_directory / name).symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(pki.Refused, match="admin-key.pem is a symbolic link"):
+    with pytest.raises(Refused, match="admin-key.pem is a symbolic link"):
         reconcile(pki_directory, REQUEST)
     assert not (tmp_path / "elsewhere").exists()
     (pki_directory / ".lock").unlink()
@@ -823,7 +823,7 @@ def test_a_link_to_the_directory_is_refused(directory, tmp_path):
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 def test_foreign_owners_are_refused(directory):
     os.chown(directory / "admin.pem", 65534, -1)
-    with pytest.raises(pki.Refused, match="belongs to user 65534"):
+    with pytest.raises(Refused, match="belongs to user 65534"):
         reconcile(directory, REQUEST)
     os.chown(directory, 65534, -1)
     with pytest.raises(files.FileRefused, match="belongs to user 65534"):

@@ -11,8 +11,9 @@ import pytest
 
 pytest.importorskip("cryptography")
 
-from ansible_collections.hardway.kubernetes.plugins.module_utils.pki import plan as pki
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki import compare
 from ansible_collections.hardway.kubernetes.plugins.module_utils.pki import x509 as certs
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.model import Refused
 from ansible_collections.hardway.kubernetes.tests.unit.plugins.module_utils.pki_directory import (
     changes,
     contents,
@@ -60,7 +61,7 @@ def changed_request(name: str, **settings) -> dict:
 
 
 def subjects(path: Path) -> list[str]:
-    return [certs.format_subject(certificate.subject) for certificate in certs.load_chain(path.read_bytes())]
+    return [compare.format_subject(certificate.subject) for certificate in certs.load_chain(path.read_bytes())]
 
 
 def test_the_intermediates_follow_without_the_root(made):
@@ -200,7 +201,7 @@ def test_an_adopted_intermediate(tmp_path, made):
     ],
 )
 def test_no_authority_beyond_the_path_length(tmp_path, name, path_length, where):
-    with pytest.raises(pki.Refused) as refused:
+    with pytest.raises(Refused) as refused:
         reconcile(tmp_path / "pki", changed_request(name, path_length=path_length))
     assert [problem[: len(where)] for problem in refused.value.problems] == [where]
     assert not (tmp_path / "pki").exists()
@@ -211,7 +212,7 @@ def test_no_authority_beyond_the_path_length_of_an_adopted_one(tmp_path, made):
     request = {
         "authorities": [{"name": "ca", "adopt": adopt}, {"name": "sub", "subject": {"CN": "sub"}, "issuer": "ca"}]
     }
-    with pytest.raises(pki.Refused, match=r"authorities\[sub\].issuer: the path length of ca"):
+    with pytest.raises(Refused, match=r"authorities\[sub\].issuer: the path length of ca"):
         reconcile(tmp_path / "pki", request)
 
 

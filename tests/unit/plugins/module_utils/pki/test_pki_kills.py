@@ -18,9 +18,10 @@ import pytest
 pytest.importorskip("cryptography")
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common import files
-from ansible_collections.hardway.kubernetes.plugins.module_utils.pki import plan as pki
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki import compare
 from ansible_collections.hardway.kubernetes.plugins.module_utils.pki import x509 as certs
-from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.spec import parse_request
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.parse import parse_request
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.reconcile import reconcile as reconcile_directory
 from ansible_collections.hardway.kubernetes.tests.unit.plugins.module_utils.pki_directory import (
     contents,
     pairs_match,
@@ -97,7 +98,7 @@ def start(path: Path, wanted: dict, slow: bool = False) -> tuple[int, int]:
             os.setpgid(0, 0)
             if slow:
                 slow_down()
-            answer = b"changed" if pki.reconcile(str(path), parse_request(wanted)).changed else b"ok"
+            answer = b"changed" if reconcile_directory(str(path), parse_request(wanted)).changed else b"ok"
         finally:
             os.write(writing, answer)
             os._exit(0)
@@ -137,14 +138,14 @@ def faults(path: Path) -> list[str]:
     if not pairs_match(path, PASSPHRASES):
         found.append("a certificate beside another key")
     authorities = {
-        certs.format_subject(certs.load_certificate(data[f"{name}.pem"]).subject): name
+        compare.format_subject(certs.load_certificate(data[f"{name}.pem"]).subject): name
         for name in ("ca", "sub")
         if f"{name}.pem" in data
     }
     for name in data:
         if name.endswith(".pem") and b"BEGIN CERTIFICATE" in data[name]:
             certificate = certs.load_certificate(data[name])
-            authority = authorities.get(certs.format_subject(certificate.issuer))
+            authority = authorities.get(compare.format_subject(certificate.issuer))
             if authority is None or not certs.signed_by(
                 certificate, certs.load_certificate(data[f"{authority}.pem"]).public_key()
             ):

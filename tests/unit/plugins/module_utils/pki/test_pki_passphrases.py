@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("cryptography")
 
-from ansible_collections.hardway.kubernetes.plugins.module_utils.pki import plan as pki
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.model import Refused
 from ansible_collections.hardway.kubernetes.tests.unit.plugins.module_utils.pki_directory import (
     changes,
     contents,
@@ -55,7 +55,7 @@ def directory(tmp_path) -> Path:
 
 def problems(path: Path, wanted: dict) -> list[str]:
     before = contents(path) if path.exists() else None
-    with pytest.raises(pki.Refused) as refused:
+    with pytest.raises(Refused) as refused:
         reconcile(path, wanted)
     assert (contents(path) if path.exists() else None) == before
     return refused.value.problems

@@ -8,13 +8,9 @@ from datetime import timedelta
 
 import pytest
 
-from ansible_collections.hardway.kubernetes.plugins.module_utils.pki import spec as pki_request
-from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.spec import (
-    InvalidRequest,
-    classify_host,
-    parse_duration,
-    parse_request,
-)
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki import spec
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.parse import InvalidRequest, parse_request
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.values import classify_host, parse_duration
 
 GOOD = {
     "authorities": [
@@ -103,8 +99,8 @@ def test_a_profile_may_name_its_validity_alone():
     certificate = parse_request(request).certificates[0]
     assert certificate.validity == timedelta(days=365)
     assert certificate.extended_key_usages == {
-        pki_request.EXTENDED_KEY_USAGES["server auth"],
-        pki_request.EXTENDED_KEY_USAGES["client auth"],
+        spec.EXTENDED_KEY_USAGES["server auth"],
+        spec.EXTENDED_KEY_USAGES["client auth"],
     }
 
 

@@ -13,8 +13,9 @@ import pytest
 pytest.importorskip("cryptography")
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.host import certificates as certificate_info
-from ansible_collections.hardway.kubernetes.plugins.module_utils.pki import plan as pki
-from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.spec import parse_request
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.parse import parse_request
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.reconcile import reconcile as reconcile_directory
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.result import as_result
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.certificates.report import (
     COLUMNS,
     NO_BREAK_SPACE,
@@ -48,7 +49,7 @@ def make_pki_of(tmp_path_factory):
     def result(age: int = 0) -> dict:
         if age not in made:
             path = tmp_path_factory.mktemp("made") / "pki"
-            pki.reconcile(str(path), parse_request(REQUEST), now=NOW - timedelta(days=age))
+            reconcile_directory(str(path), parse_request(REQUEST), now=NOW - timedelta(days=age))
             found = certificate_info.gather([str(path)])
             for entry in found["certificates"]:
                 entry["where"] = entry["path"] = f"/pki/{entry['path'].rpartition('/')[2]}"
@@ -95,8 +96,8 @@ def table(lines: list[str]) -> list[dict]:
 
 def test_the_fields_are_those_of_the_module_certificates(tmp_path):
     path = tmp_path / "pki"
-    plan = pki.reconcile(str(path), parse_request(REQUEST), now=NOW)
-    expected = {entry["name"]: entry for entry in pki.result(str(path), plan, NOW)["certificates"]}
+    plan = reconcile_directory(str(path), parse_request(REQUEST), now=NOW)
+    expected = {entry["name"]: entry for entry in as_result(str(path), plan, NOW)["certificates"]}
     shared = (
         "type",
         "subject",
