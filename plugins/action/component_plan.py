@@ -161,7 +161,7 @@ class Renderer(component.ActionModule):
 
 def _differences(name, outcome):
     """What a module on the controller would change, in words."""
-    kinds = ("authorities", "certificates", "keys", "bundles")
+    kinds = ("cas", "certificates", "keys", "bundles")
     told = [
         f"{item['name']}: {item.get('reason') or 'written anew'}"
         for kind in kinds

@@ -19,9 +19,9 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.spec import
 
 CONFIG = "ca-config.json"
 REQUEST_SUFFIX = "-csr.json"
-AUTHORITY_REQUEST = f"ca{REQUEST_SUFFIX}"
+CA_REQUEST = f"ca{REQUEST_SUFFIX}"
 # What cfssl takes where a file says nothing: initca.CAPolicy and csr.NewKeyRequest of github.com/cloudflare/cfssl.
-AUTHORITY_EXPIRY = "43800h"
+CA_EXPIRY = "43800h"
 KEY = {"algo": "ecdsa", "size": 256}
 DEFAULT_PROFILE = "default"
 
@@ -78,8 +78,8 @@ class _File:
         return self.name == CONFIG or _has(self.data, "signing")
 
     @property
-    def is_authority(self) -> bool:
-        return self.name == AUTHORITY_REQUEST or _has(self.data, "ca")
+    def is_ca(self) -> bool:
+        return self.name == CA_REQUEST or _has(self.data, "ca")
 
 
 @dataclass
@@ -96,17 +96,17 @@ class _Problems:
 
 def cfssl(
     source: str | Iterable[str] | Mapping,
-    authority: str = "ca",
+    ca: str = "ca",
     profile: str = "",
     certificates: Mapping | None = None,
-    adopt: Mapping | None = None,
+    import_from: Mapping | None = None,
 ) -> dict:
     """What the files ask for; see cfssl.yml for the arguments."""
     problems = _Problems()
     chosen = _chosen(certificates or {}, problems)
     files = _files(source, [entry["file"] for entry in chosen.values()], problems)
     problems.end()
-    request = _Request(files, authority, profile, chosen, adopt, problems)
+    request = _Request(files, ca, profile, chosen, import_from, problems)
     return request.arguments()
 
 
@@ -163,7 +163,7 @@ def _paths(source: object, named: list[str], problems: _Problems) -> list[str]:
         else:
             paths[absolute] = None
     if not paths:
-        problems.add("", "", f"is given no file; name {CONFIG}, {AUTHORITY_REQUEST} and the others, or their directory")
+        problems.add("", "", f"is given no file; name {CONFIG}, {CA_REQUEST} and the others, or their directory")
     return list(paths)
 
 
@@ -222,14 +222,14 @@ def _shaped(value: object, shape: object, place: str, where: str, problems: _Pro
             return []
         return [_shaped(item, shape[0], place, f"{where}[{number}]", problems) for number, item in enumerate(value)]
     if not isinstance(value, shape) or isinstance(value, bool) != (shape is bool):
-        mend = (
+        fix = (
             "; write it without quotes"
             if shape in (int, bool) and isinstance(value, str)
             else "; write it in quotes"
             if shape is str
             else ""
         )
-        problems.add(place, where, f"is {_type_word(value)}, not {TYPE_WORDS[shape]}{mend}")
+        problems.add(place, where, f"is {_type_word(value)}, not {TYPE_WORDS[shape]}{fix}")
     return value
 
 
@@ -243,9 +243,9 @@ def _shaped_object(value: Mapping, shape: dict, place: str, where: str, problems
         if name is None:
             # cfssl passes over what it does not know; a misspelt `hosts` then makes a certificate without names.
             near = difflib.get_close_matches(str(key).lower(), list(known), 1)
-            mend = f"'{known[near[0]]}' is near" if near else "remove it"
+            fix = f"'{known[near[0]]}' is near" if near else "remove it"
             problems.add(
-                place, inner, f"is not a field that the module certificates has; there are {', '.join(shape)}: {mend}"
+                place, inner, f"is not a field that the module certificates has; there are {', '.join(shape)}: {fix}"
             )
         elif item is not None:
             found[name] = _shaped(item, shape.get(ANY) or shape[name], place, inner, problems)
@@ -261,56 +261,56 @@ class _Request:
     def __init__(
         self,
         files: list[_File],
-        authority: str,
+        ca: str,
         profile: str,
         chosen: dict[str, dict],
-        adopt: Mapping | None,
+        import_from: Mapping | None,
         problems: _Problems,
     ) -> None:
-        self.authority = authority
+        self.ca = ca
         self.profile = profile
         self.chosen = chosen
-        self.adopt = adopt
+        self.import_from = import_from
         self.problems = problems
         self.config = self._one([file for file in files if file.is_config], "a configuration with profiles")
         self.requests = [file for file in files if not file.is_config]
         self.profiles = _profiles(self.config.data) if self.config else {}
         self.places: dict[str, str] = {}
 
-    def _one(self, files: list[_File], what: str, mend: str = "") -> _File | None:
+    def _one(self, files: list[_File], what: str, fix: str = "") -> _File | None:
         if len(files) > 1:
             places = _listed([file.place for file in files])
             self.problems.add(
-                places, "", f"each is {what}, and one is what counts; {mend}call the filter once for each authority"
+                places, "", f"each is {what}, and one is what counts; {fix}call the filter once for each CA"
             )
         return files[0] if files else None
 
     def arguments(self) -> dict:
-        authorities = self._authorities()
+        cas = self._cas()
         certificates = [self._certificate(name, file, profile) for name, file, profile in self._named_requests()]
         self.problems.end()
-        arguments = {"authorities": authorities, "profiles": self.profiles, "certificates": certificates}
-        self._judge(arguments)
+        arguments = {"cas": cas, "profiles": self.profiles, "certificates": certificates}
+        self._check(arguments)
         return arguments
 
-    def _authorities(self) -> list[dict]:
-        requests = [file for file in self.requests if file.is_authority]
+    def _cas(self) -> list[dict]:
+        requests = [file for file in self.requests if file.is_ca]
         file = self._one(
             requests,
-            f"an authority's (by a section 'ca', or by the name {AUTHORITY_REQUEST})",
+            f"a CA's (by a section 'ca', or by the name {CA_REQUEST})",
             "remove the section, or ",
         )
-        if self.adopt:
-            return [{"name": self.authority, "adopt": dict(self.adopt)}]
+        if self.import_from:
+            return [{"name": self.ca, "import_from": dict(self.import_from)}]
         if file is None:
             return []
-        self.places[f"authorities[{self.authority}]"] = file.place
+        self.places[f"cas[{self.ca}]"] = file.place
         section = file.data.get("ca") or {}
         entry = {
-            "name": self.authority,
+            "name": self.ca,
             "subject": _subject(file.data),
             "key": _key(file.data),
-            "validity": section.get("expiry") or AUTHORITY_EXPIRY,
+            "validity": section.get("expiry") or CA_EXPIRY,
         }
         path_length = _path_length(section)
         return [entry if path_length is None else {**entry, "path_length": path_length}]
@@ -319,7 +319,7 @@ class _Request:
         """The certificates, in the order of the files: those that the argument names, and each other file under its own name."""
         found = []
         used = set()
-        leaves = [file for file in self.requests if not file.is_authority]
+        leaves = [file for file in self.requests if not file.is_ca]
         for name, entry in self.chosen.items():
             matching = [file for file in leaves if entry["file"] in (file.name, file.place)]
             if len(matching) != 1:
@@ -341,7 +341,7 @@ class _Request:
         self.places[f"certificates[{name}]"] = file.place
         return {
             "name": name,
-            "authority": self.authority,
+            "ca": self.ca,
             "profile": self._profile(name, file, profile or self.profile),
             "subject": _subject(file.data),
             "hosts": list(file.data.get("hosts") or []),
@@ -362,16 +362,16 @@ class _Request:
         if len(known) == 1:
             return next(iter(known))
         if name not in known:
-            mend = f"name one, such as profile='{next(iter(known), '')}' or certificates={{'{name}': {{'file': '{file.name}', 'profile': ...}}}}"
-            mend = mend if known else "add one"
-            self.problems.add(file.place, "profile", f"{place} has {_listed(known)}, and none is called {name}: {mend}")
+            fix = f"name one, such as profile='{next(iter(known), '')}' or certificates={{'{name}': {{'file': '{file.name}', 'profile': ...}}}}"
+            fix = fix if known else "add one"
+            self.problems.add(file.place, "profile", f"{place} has {_listed(known)}, and none is called {name}: {fix}")
         return name
 
-    def _judge(self, arguments: dict) -> None:
+    def _check(self, arguments: dict) -> None:
         """The module's own judgement, said in the files' words, so that there is one rule for each thing."""
-        authorities = arguments["authorities"] or [{"name": self.authority, "subject": {"CN": self.authority}}]
+        cas = arguments["cas"] or [{"name": self.ca, "subject": {"CN": self.ca}}]
         try:
-            parse_request({**arguments, "authorities": authorities})
+            parse_request({**arguments, "cas": cas})
         except InvalidRequest as error:
             for problem in error.problems:
                 self.problems.add("", "", self._in_the_files_words(problem))

@@ -6,17 +6,17 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: certificates
-short_description: Keep a directory of authorities, certificates and keys true
+short_description: Keep a directory of CAs, certificates and keys true
 version_added: 0.1.0
 author: hardway.kubernetes contributors (@hardway)
 description:
-  - One call describes everything that a directory is to hold - authorities, certificates that they sign, plain keys and
+  - One call describes everything that a directory is to hold - CAs, certificates that they sign, plain keys and
     bundles - and makes it so. It takes the place of C(cfssl) and C(cfssljson), with their words and file names
     (C(NAME.pem), C(NAME-key.pem)).
   - A certificate is issued anew when anything in it differs from what is asked (subject, names, usages, key, issuer,
     lifetime), when it is about to expire, or when it does not match its key; the result names the reason. Its key is
     kept where it can be.
-  - An authority is never replaced, nor is a key of O(keys); where one differs from what is asked the module fails and says how to rotate.
+  - A CA is never replaced, nor is a key of O(keys); where one differs from what is asked the module fails and says how to rotate.
   - All arguments, and all that stands against them in the directory, are judged before the first byte is written,
     and all problems are reported at once.
   - Keys have mode 0600 and the directory 0700 from their first moment. Symbolic links and files of other users are
@@ -28,8 +28,8 @@ options:
     description: The directory. It is made where it is missing.
     type: path
     required: true
-  authorities:
-    description: Certificate authorities.
+  cas:
+    description: Certificate authorities (CAs).
     type: list
     elements: dict
     default: []
@@ -60,7 +60,7 @@ options:
         type: str
         default: 87600h
       issuer:
-        description: Name of the authority that signs this one; without it, it is a root.
+        description: Name of the CA that signs this one; without it, it is a root.
         type: str
       path_length:
         description: How many intermediates may follow; unlimited without it.
@@ -68,16 +68,16 @@ options:
       passphrase:
         description:
           - Passphrase under which its key stands in the directory (PKCS#8, AES-256); without it the key stands in the clear.
-            A copy (O(authorities[].same_as)) has that of its original. What reads the key elsewhere must know it too,
+            A copy (O(cas[].copy_of)) has that of its original. What reads the key elsewhere must know it too,
             and kube-controller-manager knows none.
           - Another one, or none where there was one, is no new key, the same key is written again. The file's own passphrase
-            must be known to open it, as O(authorities[].old_passphrase).
+            must be known to open it, as O(cas[].old_passphrase).
         type: str
       old_passphrase:
         description: Passphrase that the key may have so far. It may stay here once the key has the other one.
         type: str
-      adopt:
-        description: Take over an authority that was made elsewhere, with cfssl for instance.
+      import_from:
+        description: Take over a CA that was made elsewhere, with cfssl for instance.
         type: dict
         suboptions:
           certificate:
@@ -89,15 +89,15 @@ options:
             type: path
             required: true
           passphrase:
-            description: Passphrase of that file; O(authorities[].passphrase) is tried where it is left out. It says nothing of the key in the directory.
+            description: Passphrase of that file; O(cas[].passphrase) is tried where it is left out. It says nothing of the key in the directory.
             type: str
-      same_as:
-        description: Name of another authority that this one is a copy of, under files of its own name.
+      copy_of:
+        description: Name of another CA that this one is a copy of, under files of its own name.
         type: str
       existing:
         description:
           - It stands already and stays what it is, whatever that is; it is never made. Its key may be absent when it signs nothing new.
-          - For an older authority that is still trusted while a newer one takes its place.
+          - For an older CA that is still trusted while a newer one takes its place.
         type: bool
         default: false
   profiles:
@@ -109,7 +109,7 @@ options:
     type: dict
     default: {}
   certificates:
-    description: Certificates that the authorities sign.
+    description: Certificates that the CAs sign.
     type: list
     elements: dict
     default: []
@@ -118,8 +118,8 @@ options:
         description: Name of the files.
         type: str
         required: true
-      authority:
-        description: Name of the authority that signs it.
+      ca:
+        description: Name of the CA that signs it.
         type: str
         required: true
       profile:
@@ -141,11 +141,11 @@ options:
         default: {}
         suboptions: *key
       validity:
-        description: Lifetime, instead of the profile's. It never goes beyond that of the authority; a warning says where that cuts it short.
+        description: Lifetime, instead of the profile's. It never goes beyond that of the CA; a warning says where that cuts it short.
         type: str
       chain:
         description:
-          - Whether C(NAME.pem) goes on with the intermediate authorities up to the root, without the root, for verifiers that know the root alone.
+          - Whether C(NAME.pem) goes on with the intermediate CAs up to the root, without the root, for verifiers that know the root alone.
             Below a root it makes no difference.
         type: bool
         default: false
@@ -173,7 +173,7 @@ options:
         default: false
   bundles:
     description:
-      - Files C(NAME.pem) with the certificates of several authorities, or with the public keys of several entries of O(keys).
+      - Files C(NAME.pem) with the certificates of several CAs, or with the public keys of several entries of O(keys).
         A bundle of one is byte for byte the file of that one.
     type: list
     elements: dict
@@ -183,13 +183,13 @@ options:
         description: Name of the file.
         type: str
         required: true
-      authorities:
-        description: Names of the authorities, in order.
+      cas:
+        description: Names of the CAs, in order.
         type: list
         elements: str
         default: []
       keys:
-        description: Names of the entries of O(keys), in order; V(ecdsa) and V(rsa) alone. Not beside O(bundles[].authorities).
+        description: Names of the entries of O(keys), in order; V(ecdsa) and V(rsa) alone. Not beside O(bundles[].cas).
         type: list
         elements: str
         default: []
@@ -200,7 +200,7 @@ options:
   renew:
     description:
       - Shell patterns of names of O(certificates) that are issued anew in any case, for instance V(["*"]).
-        Authorities are never renewed. A pattern that matches nothing is an error.
+        CAs are never renewed. A pattern that matches nothing is an error.
     type: list
     elements: str
     default: []
@@ -235,22 +235,22 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: An authority, a server and a client
+- name: A CA, a server and a client
   hardway.kubernetes.certificates:
     path: "{{ cluster_dir }}/pki"
-    authorities:
+    cas:
       - name: ca
         subject: {C: CN, ST: BeiJing, L: BeiJing, O: k8s, OU: System, CN: kubernetes}
         key: {type: rsa, size: 2048}
         validity: 876000h
     certificates:
       - name: kube-apiserver
-        authority: ca
+        ca: ca
         profile: server
         subject: {CN: kube-apiserver}
         hosts: [10.33.0.100, 10.96.0.1, 127.0.0.1, kubernetes, kubernetes.default.svc, "*.example.org"]
       - name: admin
-        authority: ca
+        ca: ca
         profile: client
         subject: {CN: admin, O: system:masters}
         validity: 365d
@@ -261,12 +261,12 @@ EXAMPLES = r"""
   delegate_to: localhost
   run_once: true
 
-- name: Take over an authority that cfssl made
+- name: Take over a CA that cfssl made
   hardway.kubernetes.certificates:
     path: "{{ cluster_dir }}/pki"
-    authorities:
+    cas:
       - name: ca
-        adopt:
+        import_from:
           certificate: ~/TLS/k8s/ca.pem
           key: ~/TLS/k8s/ca-key.pem
   delegate_to: localhost
@@ -280,13 +280,13 @@ path:
   type: str
   sample: /home/me/clusters/kubernetes/pki
 certificates:
-  description: All authorities and certificates that were asked for, as they are now or, in check mode, as they would be.
+  description: All CAs and certificates that were asked for, as they are now or, in check mode, as they would be.
   returned: success
   type: list
   elements: dict
   contains:
     name: {description: Name of the files., type: str, sample: etcd-master1}
-    type: {description: V(authority) or V(certificate)., type: str, sample: certificate}
+    type: {description: V(ca) or V(certificate)., type: str, sample: certificate}
     subject: {description: Distinguished name., type: str, sample: "O=system:masters, CN=admin"}
     names: {description: Subject alternative names., type: list, elements: str, sample: ["DNS:master1", "IP:10.33.0.11"]}
     usages: {description: Key usages and extended key usages., type: list, elements: str, sample: [digital signature, client auth]}
@@ -298,7 +298,7 @@ certificates:
     days_left: {description: Whole days until then., type: int, sample: 3649}
     fingerprint: {description: SHA-256 of the certificate; null where it is still to be issued., type: str, sample: "9F:86:D0"}
     chain: {description: Distinguished names of the intermediates that follow in its file., type: list, elements: str, sample: [CN=intermediate]}
-    capped_by: {description: Name of the authority whose own end cut the lifetime short; null otherwise., type: str, sample: null}
+    limited_by: {description: Name of the CA whose own end cut the lifetime short; null otherwise., type: str, sample: null}
     changed: {description: Whether it was issued anew., type: bool, sample: true}
     reason: {description: "Why, in words; empty where nothing changed.", type: str, sample: "names to add: IP:10.33.0.14"}
 keys:
@@ -354,7 +354,7 @@ def argument_spec() -> dict:
     }
     return {
         "path": {"type": "path", "required": True},
-        "authorities": {
+        "cas": {
             "type": "list",
             "elements": "dict",
             "default": [],
@@ -367,7 +367,7 @@ def argument_spec() -> dict:
                 "path_length": {"type": "int"},
                 "passphrase": {"type": "str", "no_log": True},
                 "old_passphrase": {"type": "str", "no_log": True},
-                "adopt": {
+                "import_from": {
                     "type": "dict",
                     "options": {
                         "certificate": {"type": "path", "required": True},
@@ -375,7 +375,7 @@ def argument_spec() -> dict:
                         "passphrase": {"type": "str", "no_log": True},
                     },
                 },
-                "same_as": {"type": "str"},
+                "copy_of": {"type": "str"},
                 "existing": {"type": "bool", "default": False},
             },
         },
@@ -386,7 +386,7 @@ def argument_spec() -> dict:
             "default": [],
             "options": {
                 "name": {"type": "str", "required": True},
-                "authority": {"type": "str", "required": True},
+                "ca": {"type": "str", "required": True},
                 "profile": {"type": "str", "default": "kubernetes"},
                 "subject": {"type": "dict", "default": {}},
                 "hosts": {"type": "list", "elements": "str", "default": []},
@@ -413,7 +413,7 @@ def argument_spec() -> dict:
             "default": [],
             "options": {
                 "name": {"type": "str", "required": True},
-                "authorities": {"type": "list", "elements": "str", "default": []},
+                "cas": {"type": "list", "elements": "str", "default": []},
                 "keys": {"type": "list", "elements": "str", "default": [], "no_log": False},
             },
         },

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: rotation
-short_description: Lead the rotation of authorities and keys from stage to stage
+short_description: Lead the rotation of CAs and keys from stage to stage
 version_added: 0.1.0
 author: hardway.kubernetes contributors (@hardway)
 description:
@@ -50,7 +50,7 @@ notes:
 """
 
 EXAMPLES = r"""
-- name: Trust a new authority of etcd beside the old one
+- name: Trust a new CA of etcd beside the old one
   hardway.kubernetes.rotation:
     path: clusters/kubernetes/rotation.json
     stage: trust

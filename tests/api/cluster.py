@@ -145,7 +145,7 @@ class Cluster:
         for node in ("node-a", "node-b"):
             subject = {"CN": f"system:node:{node}", "O": "system:nodes"}
             request["certificates"].append(
-                {"name": node, "authority": "kubelet-ca", "profile": "client", "subject": subject}
+                {"name": node, "ca": "kubelet-ca", "profile": "client", "subject": subject}
             )
         assert self.call(certificates, path=str(self.pki), **request)["changed"]
 

@@ -45,9 +45,9 @@ def unpack(release: Path, directory: Path) -> Path:
 
 def make_pki(directory: Path) -> Path:
     arguments = {
-        "authorities": [{"name": "ca", "subject": {"CN": "etcd"}}],
+        "cas": [{"name": "ca", "subject": {"CN": "etcd"}}],
         "certificates": [
-            {"name": "etcd", "authority": "ca", "profile": "peer", "subject": {"CN": "etcd"}, "hosts": ["127.0.0.1"]}
+            {"name": "etcd", "ca": "ca", "profile": "peer", "subject": {"CN": "etcd"}, "hosts": ["127.0.0.1"]}
         ],
     }
     reconcile_directory(str(directory), parse_request(arguments))

@@ -65,7 +65,7 @@ def test_the_settings_on_the_page(tmp_path):
     task = {
         "hardway.kubernetes.certificates": {
             "path": str(tmp_path / "pki"),
-            "authorities": "{{ asked.authorities }}",
+            "cas": "{{ asked.cas }}",
             "certificates": "{{ asked.certificates }}",
         }
     }

@@ -99,9 +99,7 @@ def questions_of(arguments: dict, directory: Path) -> list[Question]:
     for entry in arguments["certificates"]:
         for usage in usages(arguments, entry):
             names = [name for name in entry["hosts"] if not set(name) & set("*/@")] if usage == "server" else []
-            found.append(
-                Question(directory / f"{entry['name']}.pem", directory / f"{entry['authority']}.pem", usage, names)
-            )
+            found.append(Question(directory / f"{entry['name']}.pem", directory / f"{entry['ca']}.pem", usage, names))
     return found
 
 
@@ -132,10 +130,10 @@ def cluster_directory(tmp_path_factory) -> tuple[dict, Path]:
 @pytest.fixture(name="kinds", scope="module")
 def every_kind_of_key(tmp_path_factory) -> Path:
     """For each kind of key a root, an intermediate below it, a server of every kind of name, and a client without any."""
-    arguments: dict = {"authorities": [], "certificates": []}
+    arguments: dict = {"cas": [], "certificates": []}
     for kind, size in KEYS:
         name, key = f"{kind}-{size}", {"type": kind, "size": size}
-        arguments["authorities"] += [
+        arguments["cas"] += [
             {"name": f"{name}-root", "subject": {"CN": f"{name} root"}, "key": key, "path_length": 1},
             {
                 "name": f"{name}-issuing",
@@ -155,7 +153,7 @@ def every_kind_of_key(tmp_path_factory) -> Path:
             "admin@example.org",
         ]
         server = {
-            "authority": f"{name}-issuing",
+            "ca": f"{name}-issuing",
             "profile": "server",
             "subject": {"CN": "server"},
             "hosts": hosts,
@@ -166,14 +164,14 @@ def every_kind_of_key(tmp_path_factory) -> Path:
             {**server, "name": f"{name}-chained", "chain": True},
             {
                 "name": f"{name}-client",
-                "authority": f"{name}-root",
+                "ca": f"{name}-root",
                 "profile": "client",
                 "subject": {"O": ["a", "b"], "CN": "client"},
                 "key": key,
             },
             {
                 "name": f"{name}-unnamed",
-                "authority": f"{name}-root",
+                "ca": f"{name}-root",
                 "profile": "server",
                 "hosts": ["example.org"],
                 "key": key,

@@ -15,13 +15,13 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.model impor
 )
 
 
-def intermediates(authorities: dict[str, Step], name: str | None) -> list[Step]:
-    """From an authority up to the root, without the root, which whoever verifies has already."""
+def intermediates(cas: dict[str, Step], name: str | None) -> list[Step]:
+    """From a CA up to the root, without the root, which whoever verifies has already."""
     found = []
-    while name in authorities:
-        step = authorities[name]
-        if step.spec.same_as is None:
-            made_elsewhere = step.spec.adopt is not None or step.spec.existing
+    while name in cas:
+        step = cas[name]
+        if step.spec.copy_of is None:
+            made_elsewhere = step.spec.import_from is not None or step.spec.existing
             if (
                 (step.effective is None or certs.is_root(step.effective))
                 if made_elsewhere
@@ -29,7 +29,7 @@ def intermediates(authorities: dict[str, Step], name: str | None) -> list[Step]:
             ):
                 break
             found.append(step)
-        name = step.spec.same_as or step.spec.issuer
+        name = step.spec.copy_of or step.spec.issuer
     return found
 
 
@@ -37,7 +37,7 @@ def plan_format(step: Step) -> None:
     """Its file holds the certificate, what follows it where that is asked for, and nothing else."""
     if step.reasons:
         return
-    chain = [authority.effective for authority in step.chain]
+    chain = [ca.effective for ca in step.chain]
     if None in chain:
         step.format_reason = "its chain is issued anew"
     elif step.current.data != pem([step.current.certificate, *chain]):
@@ -56,7 +56,7 @@ def _listed(certificates: Iterable[certs.Certificate]) -> str:
     return " and ".join(compare.format_subject(certificate.subject) for certificate in certificates) or "nothing"
 
 
-def bundle_pem(authorities: list[Step], pairs: list[KeyStep]) -> bytes:
+def bundle_pem(cas: list[Step], pairs: list[KeyStep]) -> bytes:
     """Each once, whatever its names; a bundle of one is the very file of that one."""
-    certificates = [certs.certificate_pem(step.standing) for step in authorities]
+    certificates = [certs.certificate_pem(step.standing) for step in cas]
     return b"".join(dict.fromkeys([*certificates, *(certs.public_pem(step.key) for step in pairs)]))

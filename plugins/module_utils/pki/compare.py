@@ -147,13 +147,13 @@ def _extension_differences(certificate: x509.Certificate, spec: CertificateSpec)
     reasons = []
     present = {extension.oid: extension for extension in certificate.extensions}
     constraints = present.get(ExtensionOID.BASIC_CONSTRAINTS)
-    if constraints is None or constraints.value.ca != spec.is_authority:
+    if constraints is None or constraints.value.ca != spec.is_ca:
         reasons.append(
             "basic constraints are missing"
             if constraints is None
-            else "it is an authority"
+            else "it is a CA"
             if constraints.value.ca
-            else "it is no authority"
+            else "it is no CA"
         )
     if ExtensionOID.SUBJECT_KEY_IDENTIFIER not in present:
         reasons.append("the subject key identifier is missing")

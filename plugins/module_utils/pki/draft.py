@@ -31,7 +31,7 @@ class Draft:
         self.problems: list[str] = []
         self.fixes: dict[str, None] = {}
         self.warnings: list[str] = []
-        self.authorities: dict[str, Step] = {}
+        self.cas: dict[str, Step] = {}
         self.issuers: dict[str, certs.Issuer] = {}
 
     def refuse(self, where: str, problem: str, fix: str = "") -> None:
@@ -76,7 +76,7 @@ class Draft:
 
 def _passphrases(spec: CertificateSpec) -> list[str | None]:
     """What may open a key that stands there, the asked one first."""
-    return [spec.passphrase, spec.old_passphrase, spec.adopt.passphrase if spec.adopt is not None else None]
+    return [spec.passphrase, spec.old_passphrase, spec.import_from.passphrase if spec.import_from is not None else None]
 
 
 def some(names: list[str]) -> str:

@@ -19,8 +19,8 @@ DIRECTORY_MODE = 0o700
 MISSING = "there was none"
 RENEWAL = "renewal was asked for"
 ROTATE = (
-    "An authority is never replaced silently, for everything below it would lose its trust. Ask for what stands there,"
-    " take it over with 'adopt', or rotate: add a new authority beside it, trust both in a bundle, reissue, then drop the old one."
+    "A CA is never replaced silently, for everything below it would lose its trust. Ask for what stands there,"
+    " take it over with 'import_from', or rotate: add a new CA beside it, trust both in a bundle, reissue, then drop the old one."
 )
 KEEP = (
     "A key of its own is never replaced silently, for what it signed or encrypted would be lost with it."
@@ -67,7 +67,7 @@ class Step:
     # Why a file is written again although what it holds, the certificate or the key, stays.
     format_reason: str = ""
     passphrase_reason: str = ""
-    # The authorities whose certificates follow in the same file.
+    # The CAs whose certificates follow in the same file.
     chain: list[Step] = dataclasses.field(default_factory=list)
     # A pair that is taken over as it is, instead of being issued here.
     copied: tuple[certs.Certificate, certs.PrivateKey | None] | None = None
@@ -123,7 +123,7 @@ class BundleStep:
 @dataclasses.dataclass
 class Plan:
     directory_reasons: list[str]
-    authorities: list[Step]
+    cas: list[Step]
     certificates: list[Step]
     keys: list[KeyStep]
     bundles: list[BundleStep]
@@ -133,5 +133,5 @@ class Plan:
 
     @property
     def changed(self) -> bool:
-        steps = [*self.authorities, *self.certificates, *self.keys, *self.bundles]
+        steps = [*self.cas, *self.certificates, *self.keys, *self.bundles]
         return bool(self.directory_reasons) or any(step.changed for step in steps) or bool(self.purge and self.unwanted)

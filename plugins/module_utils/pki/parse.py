@@ -37,7 +37,7 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.values impo
 )
 
 OPTIONS = {
-    "authorities": frozenset(
+    "cas": frozenset(
         {
             "name",
             "subject",
@@ -47,18 +47,18 @@ OPTIONS = {
             "path_length",
             "passphrase",
             "old_passphrase",
-            "adopt",
-            "same_as",
+            "import_from",
+            "copy_of",
             "existing",
         }
     ),
-    "certificates": frozenset({"name", "authority", "profile", "subject", "hosts", "key", "validity", "chain"}),
+    "certificates": frozenset({"name", "ca", "profile", "subject", "hosts", "key", "validity", "chain"}),
     "keys": frozenset({"name", "type", "size", "existing"}),
-    "bundles": frozenset({"name", "authorities", "keys"}),
+    "bundles": frozenset({"name", "cas", "keys"}),
 }
 # cfssl calls it expiry.
 PROFILE_OPTIONS = frozenset({"usages", "validity", "expiry"})
-ADOPT_OPTIONS = frozenset({"certificate", "key", "passphrase"})
+IMPORT_OPTIONS = frozenset({"certificate", "key", "passphrase"})
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 
 
@@ -90,24 +90,24 @@ class _Parser:
         self.profiles: dict[str, _Profile] = {}
         self.entries: dict[str, list[Entry]] = {}
         self.nameless: set[str] = set()
-        self.authority_names: list[str] = []
+        self.ca_names: list[str] = []
 
     def parse(self) -> Request:
         self.entries = {kind: self._entries(kind) for kind in OPTIONS}
-        self.authority_names = [str(entry.get("name")) for entry in self.entries["authorities"]]
+        self.ca_names = [str(entry.get("name")) for entry in self.entries["cas"]]
         self.profiles = self._profiles()
-        authorities = [self._authority(entry) for entry in self.entries["authorities"]]
+        cas = [self._ca(entry) for entry in self.entries["cas"]]
         certificates = [self._certificate(entry) for entry in self.entries["certificates"]]
         keys = [self._key(entry) for entry in self.entries["keys"]]
         bundles = [self._bundle(entry) for entry in self.entries["bundles"]]
         renew_before = self.values.duration("renew_before", self.arguments.get("renew_before") or "720h", timedelta())
         renew = _renewed(self.values.items("renew", self.arguments.get("renew")), certificates, self.problems)
-        _check_files_are_unique(self.problems, authorities, certificates, keys, bundles)
-        ordered = _issuers_first(self.problems, authorities)
+        _check_files_are_unique(self.problems, cas, certificates, keys, bundles)
+        ordered = _issuers_first(self.problems, cas)
         if self.problems.found:
             raise InvalidRequest(self.problems.found)
         return Request(
-            authorities=tuple(ordered),
+            cas=tuple(ordered),
             certificates=tuple(certificates),
             keys=tuple(keys),
             bundles=tuple(bundles),
@@ -151,72 +151,77 @@ class _Parser:
             profiles[name] = _Profile(key_usages, extended, self.values.duration(f"{where}.validity", validity))
         return profiles
 
-    def _authority(self, entry: Entry) -> CertificateSpec:
-        name = self._name("authorities", entry)
-        where = f"authorities[{name}]"
+    def _ca(self, entry: Entry) -> CertificateSpec:
+        name = self._name("cas", entry)
+        where = f"cas[{name}]"
         issuer = self._above(f"{where}.issuer", entry.get("issuer"))
-        same_as = self._above(f"{where}.same_as", entry.get("same_as"))
+        copy_of = self._above(f"{where}.copy_of", entry.get("copy_of"))
         passphrase = self.values.passphrase(f"{where}.passphrase", entry.get("passphrase"))
         old_passphrase = self.values.passphrase(f"{where}.old_passphrase", entry.get("old_passphrase"))
-        if same_as is not None and (passphrase or old_passphrase):
-            self.problems.add(f"{where}.passphrase", f"is that of '{same_as}', of which this is a copy; give it there")
-        adopt = self._adoption(where, entry.get("adopt"))
+        if copy_of is not None and (passphrase or old_passphrase):
+            self.problems.add(f"{where}.passphrase", f"is that of '{copy_of}', of which this is a copy; give it there")
+        import_from = self._import(where, entry.get("import_from"))
         existing = self.values.flag(f"{where}.existing", entry.get("existing"))
-        taken_over = [
+        origins = [
             word
-            for word, value in (("issuer", issuer), ("same_as", same_as), ("adopt", adopt), ("existing", existing))
+            for word, value in (
+                ("issuer", issuer),
+                ("copy_of", copy_of),
+                ("import_from", import_from),
+                ("existing", existing),
+            )
             if value
         ]
-        if len(taken_over) > 1:
-            self.problems.add(where, f"{' and '.join(taken_over)} exclude each other")
+        if len(origins) > 1:
+            self.problems.add(where, f"{' and '.join(origins)} exclude each other")
         path_length = entry.get("path_length")
         if path_length is not None and (not is_number(path_length) or int(path_length) > 32):
             self.problems.add(f"{where}.path_length", f"'{path_length}' is not a number from 0 to 32")
             path_length = None
         subject = Subject(())
-        if same_as is None and adopt is None and not existing:
+        if copy_of is None and import_from is None and not existing:
             subject = self.values.subject(where, entry.get("subject"))
             if not subject.attributes:
-                # RFC 5280, 4.1.2.6: the subject of an authority is never empty.
-                self.problems.add(f"{where}.subject", "is empty; an authority needs at least a CN")
+                # RFC 5280, 4.1.2.6: the subject of a CA is never empty.
+                self.problems.add(f"{where}.subject", "is empty; a CA needs at least a CN")
         return CertificateSpec(
             name=name,
             subject=subject,
             key=self.values.key_type(f"{where}.key", entry.get("key")),
             validity=self.values.duration(f"{where}.validity", entry.get("validity") or DEFAULT_VALIDITY),
             issuer=issuer,
-            is_authority=True,
+            is_ca=True,
             path_length=int(path_length) if path_length is not None else None,
             passphrase=passphrase,
             old_passphrase=old_passphrase,
-            adopt=adopt,
-            same_as=same_as,
+            import_from=import_from,
+            copy_of=copy_of,
             existing=existing,
             key_usages=frozenset({"key_cert_sign", "crl_sign"}),
         )
 
-    def _adoption(self, where: str, adopt: t.Any) -> Import | None:
-        if not adopt:
+    def _import(self, where: str, import_from: t.Any) -> Import | None:
+        if not import_from:
             return None
-        if not isinstance(adopt, dict) or not adopt.get("certificate") or not adopt.get("key"):
-            self.problems.add(f"{where}.adopt", "needs the paths of both, certificate and key")
+        if not isinstance(import_from, dict) or not import_from.get("certificate") or not import_from.get("key"):
+            self.problems.add(f"{where}.import_from", "needs the paths of both, certificate and key")
             return None
-        self.values.known_options(f"{where}.adopt", adopt, ADOPT_OPTIONS)
-        passphrase = self.values.passphrase(f"{where}.adopt.passphrase", adopt.get("passphrase"))
-        return Import(str(adopt["certificate"]), str(adopt["key"]), passphrase)
+        self.values.known_options(f"{where}.import_from", import_from, IMPORT_OPTIONS)
+        passphrase = self.values.passphrase(f"{where}.import_from.passphrase", import_from.get("passphrase"))
+        return Import(str(import_from["certificate"]), str(import_from["key"]), passphrase)
 
     def _above(self, where: str, name: t.Any) -> str | None:
         if name in (None, ""):
             return None
-        self._known_authority(where, str(name))
+        self._known_ca(where, str(name))
         return str(name)
 
     def _certificate(self, entry: Entry) -> CertificateSpec:
         name = self._name("certificates", entry)
         where = f"certificates[{name}]"
-        authority = self._above(f"{where}.authority", entry.get("authority"))
-        if authority is None:
-            self.problems.add(f"{where}.authority", "is missing; name the authority that signs it")
+        ca = self._above(f"{where}.ca", entry.get("ca"))
+        if ca is None:
+            self.problems.add(f"{where}.ca", "is missing; name the CA that signs it")
         profile = self._profile(where, str(entry.get("profile") or "kubernetes"))
         subject = self.values.subject(where, entry.get("subject"))
         names = self.values.hosts(where, entry.get("hosts"))
@@ -238,7 +243,7 @@ class _Parser:
             subject=subject,
             key=key,
             validity=validity,
-            issuer=authority,
+            issuer=ca,
             names=names,
             key_usages=key_usages,
             extended_key_usages=profile.extended_key_usages,
@@ -273,21 +278,18 @@ class _Parser:
     def _bundle(self, entry: Entry) -> BundleSpec:
         name = self._name("bundles", entry)
         where = f"bundles[{name}]"
-        authorities, keys = (
-            list(map(str, self.values.items(f"{where}.{option}", entry.get(option))))
-            for option in ("authorities", "keys")
+        cas, keys = (
+            list(map(str, self.values.items(f"{where}.{option}", entry.get(option)))) for option in ("cas", "keys")
         )
-        if not authorities and not keys:
-            self.problems.add(where, "is empty; name at least one of authorities, or of keys")
-        elif authorities and keys:
-            self.problems.add(
-                where, "authorities and keys exclude each other; a bundle holds certificates or public keys"
-            )
-        for authority in authorities:
-            self._known_authority(f"{where}.authorities", authority)
+        if not cas and not keys:
+            self.problems.add(where, "is empty; name at least one of cas, or of keys")
+        elif cas and keys:
+            self.problems.add(where, "cas and keys exclude each other; a bundle holds certificates or public keys")
+        for ca in cas:
+            self._known_ca(f"{where}.cas", ca)
         for key in keys:
             self._known_key_pair(f"{where}.keys", key)
-        return BundleSpec(name, tuple(authorities), tuple(keys))
+        return BundleSpec(name, tuple(cas), tuple(keys))
 
     def _name(self, kind: str, entry: Entry) -> str:
         name = str(entry["name"])
@@ -302,11 +304,11 @@ class _Parser:
             self.problems.add(f"{kind}[{name[:20]}...].name", "is longer than 200 characters")
         return name
 
-    def _known_authority(self, where: str, name: str) -> None:
-        if name not in self.authority_names:
+    def _known_ca(self, where: str, name: str) -> None:
+        if name not in self.ca_names:
             self.problems.add(
                 where,
-                f"'{name}' is not an authority of this call; there are {', '.join(self.authority_names) or 'none'}",
+                f"'{name}' is not a CA of this call; there are {', '.join(self.ca_names) or 'none'}",
             )
 
     def _known_key_pair(self, where: str, name: str) -> None:
@@ -323,23 +325,21 @@ def _renewed(patterns: list[t.Any], certificates: list[CertificateSpec], problem
     for pattern in patterns:
         matching = fnmatch.filter(names, str(pattern))
         if not matching:
-            problems.add(
-                "renew", f"'{pattern}' matches no certificate of this call (authorities are rotated, not renewed)"
-            )
+            problems.add("renew", f"'{pattern}' matches no certificate of this call (CAs are rotated, not renewed)")
         renewed.update(matching)
     return frozenset(renewed)
 
 
 def _check_files_are_unique(
     problems: Problems,
-    authorities: list[CertificateSpec],
+    cas: list[CertificateSpec],
     certificates: list[CertificateSpec],
     keys: list[KeySpec],
     bundles: list[BundleSpec],
 ) -> None:
     owners: dict[str, str] = {}
     for kind, entries in (
-        ("authorities", authorities),
+        ("cas", cas),
         ("certificates", certificates),
         ("keys", keys),
         ("bundles", bundles),
@@ -353,29 +353,29 @@ def _check_files_are_unique(
                 owners[file] = owner
 
 
-def _issuers_first(problems: Problems, authorities: list[CertificateSpec]) -> list[CertificateSpec]:
-    by_name = {authority.name: authority for authority in authorities}
+def _issuers_first(problems: Problems, cas: list[CertificateSpec]) -> list[CertificateSpec]:
+    by_name = {ca.name: ca for ca in cas}
     ordered: dict[str, CertificateSpec] = {}
-    for authority in authorities:
+    for ca in cas:
         line: list[str] = []
-        current: CertificateSpec | None = authority
+        current: CertificateSpec | None = ca
         while current is not None and current.name not in ordered:
             if current.name in line:
                 problems.add(
-                    f"authorities[{authority.name}]",
+                    f"cas[{ca.name}]",
                     f"goes round in a circle: {' <- '.join([*line, current.name])}",
                 )
-                return authorities
+                return cas
             line.append(current.name)
-            current = by_name.get(current.issuer or current.same_as or "")
+            current = by_name.get(current.issuer or current.copy_of or "")
         ordered.update((name, _like_its_original(by_name[name], ordered)) for name in reversed(line))
     return list(ordered.values())
 
 
-def _like_its_original(authority: CertificateSpec, ordered: dict[str, CertificateSpec]) -> CertificateSpec:
-    original = ordered.get(authority.same_as or "")
+def _like_its_original(ca: CertificateSpec, ordered: dict[str, CertificateSpec]) -> CertificateSpec:
+    original = ordered.get(ca.copy_of or "")
     return (
-        dataclasses.replace(authority, passphrase=original.passphrase, old_passphrase=original.old_passphrase)
+        dataclasses.replace(ca, passphrase=original.passphrase, old_passphrase=original.old_passphrase)
         if original is not None
-        else authority
+        else ca
     )

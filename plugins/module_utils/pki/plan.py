@@ -52,18 +52,18 @@ class Planner:
         present = files.names(self.draft.path)
         current = {spec.name: self.draft.current(spec) for spec in self.draft.request.certificates}
         cas = CAPlanner(self.draft)
-        for spec in self.draft.request.authorities:
+        for spec in self.draft.request.cas:
             cas.plan(spec, current)
         certificates = [self._plan_certificate(spec, current[spec.name]) for spec in self.draft.request.certificates]
-        self._warn_of_ends([*self.draft.authorities.values(), *certificates])
-        self._require_issuers_keys([*self.draft.authorities.values(), *certificates])
+        self._warn_of_ends([*self.draft.cas.values(), *certificates])
+        self._require_issuers_keys([*self.draft.cas.values(), *certificates])
         keys = [self._plan_key(spec) for spec in self.draft.request.keys]
         bundles = [self._plan_bundle(spec, keys) for spec in self.draft.request.bundles]
         if self.draft.problems:
             raise Refused(self.draft.problems, list(self.draft.fixes))
         return Plan(
             directory_reasons,
-            list(self.draft.authorities.values()),
+            list(self.draft.cas.values()),
             certificates,
             keys,
             bundles,
@@ -75,7 +75,7 @@ class Planner:
     def _plan_certificate(self, spec: CertificateSpec, current: Current) -> Step:
         issuer = self.draft.issuers.get(spec.issuer)
         step = Step(spec, current, issuer)
-        if issuer is None:  # its authority is among the problems already
+        if issuer is None:  # its CA is among the problems already
             return step
         step.reasons = self._reasons(step)
         key_reasons = self._key_reasons(step)
@@ -83,7 +83,7 @@ class Planner:
         step.new_key = bool(key_reasons) or bool(step.reasons and self.draft.request.renew_keys) or current.key is None
         if current.certificate is not None and current.key is not None and not key_reasons and not current.matches:
             step.reasons.append("it does not match its key")
-        step.chain = intermediates(self.draft.authorities, spec.issuer) if spec.chain else []
+        step.chain = intermediates(self.draft.cas, spec.issuer) if spec.chain else []
         plan_format(step)
         return step
 
@@ -91,7 +91,7 @@ class Planner:
         """No certificate outlives its issuer; where that takes a part of the asked lifetime away, it is said when it happens."""
         cut: dict[str, list[str]] = {}
         for step in steps:
-            if not step.reasons or step.copied or step.spec.same_as is not None or step.issuer is None:
+            if not step.reasons or step.copied or step.spec.copy_of is not None or step.issuer is None:
                 continue
             period = certs.validity_period(step.spec, step.issuer, self.draft.now)
             if compare.limited_by_issuer(step.spec, step.issuer, *period):
@@ -99,7 +99,7 @@ class Planner:
         for name, shortened in cut.items():
             end = compare.format_time(self.draft.issuers[name].not_after)
             self.draft.warnings.append(
-                f"The authority {name} ends on {end}, and with it, before the lifetime asked for: {some(shortened)}"
+                f"The CA {name} ends on {end}, and with it, before the lifetime asked for: {some(shortened)}"
             )
 
     def _reasons(self, step: Step) -> list[str]:
@@ -127,26 +127,21 @@ class Planner:
         return [] if key_type == step.spec.key else [f"key is {key_type}, asked is {step.spec.key}"]
 
     def _require_issuers_keys(self, steps: list[Step]) -> None:
-        """An authority's key may be kept elsewhere, until something is to be signed."""
+        """A CA's key may be kept elsewhere, until something is to be signed."""
         unsigned: dict[str, list[str]] = {}
         for step in steps:
-            if (
-                step.reasons
-                and not step.copied
-                and step.spec.same_as is None
-                and step.spec.issuer in self.draft.authorities
-            ):
+            if step.reasons and not step.copied and step.spec.copy_of is None and step.spec.issuer in self.draft.cas:
                 unsigned.setdefault(step.spec.issuer, []).append(step.spec.name)
         for name, waiting in unsigned.items():
-            if not self.draft.authorities[name].current.key_fault and not self._can_sign(self.draft.authorities[name]):
+            if not self.draft.cas[name].current.key_fault and not self._can_sign(self.draft.cas[name]):
                 self.draft.refuse(
-                    f"authorities[{name}]",
+                    f"cas[{name}]",
                     f"{name}-key.pem is not here, and it is to sign {some(waiting)}; put it back for this run",
                 )
 
     def _can_sign(self, step: Step) -> bool:
-        if step.spec.same_as is not None and step.current.key is None:
-            return self._can_sign(self.draft.authorities[step.spec.same_as])
+        if step.spec.copy_of is not None and step.current.key is None:
+            return self._can_sign(self.draft.cas[step.spec.copy_of])
         return step.new_key or step.copied is not None or step.current.key is not None
 
     def _plan_key(self, spec: KeySpec) -> KeyStep:
@@ -193,22 +188,20 @@ class Planner:
         if step.current is None:
             step.reasons.append(MISSING)
             return step
-        authorities = [self.draft.authorities[name] for name in spec.authorities]
+        cas = [self.draft.cas[name] for name in spec.cas]
         pairs = [key for name in spec.keys for key in keys if key.spec.name == name]
-        if any(authority.effective is None for authority in authorities):
-            step.reasons.append("an authority in it is issued anew")
+        if any(ca.effective is None for ca in cas):
+            step.reasons.append("a CA in it is issued anew")
         elif any(pair.key is None for pair in pairs):
             step.reasons.append("a key in it is made anew")
-        elif bundle_pem(authorities, pairs) != step.current:
-            step.reasons.append(
-                f"its {'authorities' if authorities else 'keys'} were not {', '.join(spec.authorities or spec.keys)}"
-            )
+        elif bundle_pem(cas, pairs) != step.current:
+            step.reasons.append(f"its {'CAs' if cas else 'keys'} were not {', '.join(spec.cas or spec.keys)}")
         return step
 
     def _unwanted(self, present: list[str]) -> list[str]:
         spec = {LOCK}
         for entry in (
-            *self.draft.request.authorities,
+            *self.draft.request.cas,
             *self.draft.request.certificates,
             *self.draft.request.keys,
             *self.draft.request.bundles,

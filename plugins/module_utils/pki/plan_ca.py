@@ -31,8 +31,8 @@ class CAPlanner:
 
     def plan(self, spec: CertificateSpec, leaves: dict[str, Current]) -> None:
         step = Step(spec, self.draft.current(spec), self.draft.issuers.get(spec.issuer or ""))
-        self.draft.authorities[spec.name] = step
-        where = f"authorities[{spec.name}]"
+        self.draft.cas[spec.name] = step
+        where = f"cas[{spec.name}]"
         before = len(self.draft.problems)
         if step.current.certificate_fault:
             self.draft.refuse(where, f"{step.current.certificate_fault}; restore it from a backup")
@@ -44,11 +44,11 @@ class CAPlanner:
         elif step.current.key_fault:
             self.draft.refuse(where, f"{step.current.key_fault}; restore it from a backup")
         if len(self.draft.problems) == before:
-            if spec.adopt is not None:
-                self._plan_adopted(step, where)
+            if spec.import_from is not None:
+                self._plan_imported(step, where)
             elif spec.existing:
                 self._plan_existing(step, where)
-            elif spec.same_as is not None:
+            elif spec.copy_of is not None:
                 self._plan_copy(step, where)
             else:
                 self._plan_self_managed(step, where, leaves)
@@ -58,9 +58,9 @@ class CAPlanner:
             plan_format(step)
             self.draft.issuers[spec.name] = certs.Issuer.of(spec.name, certificate, step.issuer)
             self._check_lifetime(certificate, step, where)
-        elif spec.same_as in self.draft.issuers:
-            self.draft.issuers[spec.name] = dataclasses.replace(self.draft.issuers[spec.same_as], name=spec.name)
-        elif spec.adopt is None and not spec.existing:
+        elif spec.copy_of in self.draft.issuers:
+            self.draft.issuers[spec.name] = dataclasses.replace(self.draft.issuers[spec.copy_of], name=spec.name)
+        elif spec.import_from is None and not spec.existing:
             self.draft.issuers[spec.name] = certs.planned_issuer(spec, step.current.key, step.issuer, self.draft.now)
 
     def _check_lifetime(self, certificate: certs.Certificate, step: Step, where: str) -> None:
@@ -69,9 +69,9 @@ class CAPlanner:
             return
         if self.draft.now >= certificate.not_valid_after_utc or self.draft.now < certificate.not_valid_before_utc:
             self.draft.refuse(where, reasons[0], ROTATE)
-        elif step.spec.same_as is None:
+        elif step.spec.copy_of is None:
             self.draft.warnings.append(
-                f"The authority {step.spec.name} {reasons[0]}, and every certificate below it no later. Rotate it before"
+                f"The CA {step.spec.name} {reasons[0]}, and every certificate below it no later. Rotate it before"
             )
 
     @staticmethod
@@ -95,7 +95,7 @@ class CAPlanner:
             # RFC 5280, 4.2.1.9: verifiers would refuse it, and all that it signs.
             self.draft.refuse(
                 f"{where}.issuer",
-                f"the path length of {spec.issuer}, or of one above it, allows no authority below it",
+                f"the path length of {spec.issuer}, or of one above it, allows no CA below it",
             )
         if current.key is not None and certs.key_type_of(current.key.public_key()) != spec.key:
             self.draft.refuse(
@@ -118,15 +118,15 @@ class CAPlanner:
         self._warn_of_rules(step, where)
 
     def _warn_of_rules(self, step: Step, where: str) -> None:
-        """What an authority was given at its birth and what no longer matters to those that trust it."""
+        """What a CA was given at its birth and what no longer matters to those that trust it."""
         certificate, spec = step.current.certificate, step.spec
-        if certs.is_authority(certificate) and certs.path_length(certificate) != spec.path_length:
+        if certs.is_ca(certificate) and certs.path_length(certificate) != spec.path_length:
             self.draft.warnings.append(
-                f"{where}.path_length: stays {certs.path_length(certificate)} until the authority is rotated, asked is {spec.path_length}"
+                f"{where}.path_length: stays {certs.path_length(certificate)} until the CA is rotated, asked is {spec.path_length}"
             )
 
     def _refuse_orphans(self, step: Step, where: str, leaves: dict[str, Current]) -> None:
-        """Certificates without their authority are a lost authority, not a fresh directory."""
+        """Certificates without their CA are a lost CA, not a fresh directory."""
         below = [spec.name for spec in self.draft.request.certificates if spec.issuer == step.spec.name]
         orphans = [name for name in below if leaves[name].certificate is not None]
         if orphans:
@@ -148,14 +148,14 @@ class CAPlanner:
                 f"{step.spec.name}-key.pem is not the key of {step.spec.name}.pem; restore the pair from a backup",
             )
 
-    def _plan_adopted(self, step: Step, where: str) -> None:
-        adopt, current = step.spec.adopt, step.current
+    def _plan_imported(self, step: Step, where: str) -> None:
+        origin, current = step.spec.import_from, step.current
         before = len(self.draft.problems)
         source = _imported_pair(self.draft, step, where)
         if source is None:
             if current.certificate is None and len(self.draft.problems) == before:
                 self.draft.refuse(
-                    f"{where}.adopt", f"{adopt.certificate} and {adopt.key} are not both there to be taken over"
+                    f"{where}.import_from", f"{origin.certificate} and {origin.key} are not both there to be taken over"
                 )
             return
         certificate, key = source
@@ -163,8 +163,8 @@ class CAPlanner:
             current.certificate.public_key(), certificate.public_key()
         ):
             self.draft.refuse(
-                f"{where}.adopt",
-                f"{step.spec.name}.pem is another authority ({compare.format_subject(current.certificate.subject)})",
+                f"{where}.import_from",
+                f"{step.spec.name}.pem is another CA ({compare.format_subject(current.certificate.subject)})",
                 ROTATE,
             )
             return
@@ -173,7 +173,7 @@ class CAPlanner:
         step.reasons.append(
             MISSING
             if current.certificate is None
-            else f"{adopt.certificate} was renewed"
+            else f"{origin.certificate} was renewed"
             if current.key
             else "its key is missing"
         )
@@ -181,8 +181,8 @@ class CAPlanner:
         step.certificate = certificate
 
     def _plan_copy(self, step: Step, where: str) -> None:
-        """`same_as`: the same pair under another name, so that whoever uses the files need not know that they are one."""
-        other = self.draft.authorities[step.spec.same_as]
+        """`copy_of`: the same pair under another name, so that whoever uses the files need not know that they are one."""
+        other = self.draft.cas[step.spec.copy_of]
         certificate = other.certificate or other.current.certificate
         key = other.copied[1] if other.copied else other.current.key
         current = step.current
@@ -191,11 +191,11 @@ class CAPlanner:
                 key is None or not certs.same_public_key(current.certificate.public_key(), key.public_key())
             ):
                 self.draft.refuse(
-                    f"{where}.same_as",
-                    f"{step.spec.name}.pem is another authority than {step.spec.same_as}",
+                    f"{where}.copy_of",
+                    f"{step.spec.name}.pem is another CA than {step.spec.copy_of}",
                     ROTATE,
                 )
-            step.reasons.append(MISSING if current.certificate is None else f"{step.spec.same_as} is issued anew")
+            step.reasons.append(MISSING if current.certificate is None else f"{step.spec.copy_of} is issued anew")
             return
         if certificate is None:
             return
@@ -203,7 +203,7 @@ class CAPlanner:
             current.certificate.public_key(), certificate.public_key()
         ):
             self.draft.refuse(
-                f"{where}.same_as", f"{step.spec.name}.pem is another authority than {step.spec.same_as}", ROTATE
+                f"{where}.copy_of", f"{step.spec.name}.pem is another CA than {step.spec.copy_of}", ROTATE
             )
             return
         if current.certificate == certificate and (current.key is not None or key is None):
@@ -213,7 +213,7 @@ class CAPlanner:
             if current.certificate is None
             else "its key is missing"
             if current.key is None
-            else f"{step.spec.same_as} was renewed"
+            else f"{step.spec.copy_of} was renewed"
         )
         step.copied = (certificate, key)
         step.certificate = certificate
@@ -224,8 +224,8 @@ def _ca_differences(step: Step, issuers: dict[str, certs.Issuer]) -> list[str]:
     found = []
     if sorted(compare.subject_of(certificate.subject)) != sorted(spec.subject.attributes):
         found.append(f"subject is {compare.format_subject(certificate.subject)}, asked is {spec.subject}")
-    if not certs.is_authority(certificate):
-        found.append(f"{spec.name}.pem is no authority's certificate")
+    if not certs.is_ca(certificate):
+        found.append(f"{spec.name}.pem is no CA's certificate")
     if step.current.key is None and certs.key_type_of(certificate.public_key()) != spec.key:
         found.append(f"its key is {certs.key_type_of(certificate.public_key())}, asked is {spec.key}")
     above = issuers.get(spec.issuer or "")
@@ -240,37 +240,37 @@ def _ca_differences(step: Step, issuers: dict[str, certs.Issuer]) -> list[str]:
 
 
 def _imported_pair(draft: Draft, step: Step, where: str) -> tuple[certs.Certificate, certs.PrivateKey] | None:
-    adopt = step.spec.adopt
+    origin = step.spec.import_from
     contents = []
-    for path in (adopt.certificate, adopt.key):
+    for path in (origin.certificate, origin.key):
         try:
             with open(os.path.expanduser(path), "rb") as file:
                 contents.append(file.read())
         except FileNotFoundError:
             return None
         except OSError as error:
-            draft.refuse(f"{where}.adopt", f"{path} cannot be read: {error.strerror}")
+            draft.refuse(f"{where}.import_from", f"{path} cannot be read: {error.strerror}")
             return None
     try:
         certificate = certs.load_certificate(contents[0])
     except certs.Unreadable as error:
-        draft.refuse(f"{where}.adopt.certificate", f"{adopt.certificate} {error}")
+        draft.refuse(f"{where}.import_from.certificate", f"{origin.certificate} {error}")
         return None
     try:
         # One passphrase is enough to say where it is the same.
-        key, _ = certs.open_key(contents[1], [adopt.passphrase, step.spec.passphrase])
+        key, _ = certs.open_key(contents[1], [origin.passphrase, step.spec.passphrase])
     except certs.Unreadable as error:
         draft.refuse(
-            f"{where}.adopt.{'passphrase' if isinstance(error, certs.Locked) else 'key'}", f"{adopt.key} {error}"
+            f"{where}.import_from.{'passphrase' if isinstance(error, certs.Locked) else 'key'}", f"{origin.key} {error}"
         )
         return None
-    if not certs.is_authority(certificate):
+    if not certs.is_ca(certificate):
         draft.refuse(
-            f"{where}.adopt.certificate",
-            f"{adopt.certificate} is no authority's certificate (basic constraints, key usage)",
+            f"{where}.import_from.certificate",
+            f"{origin.certificate} is no CA's certificate (basic constraints, key usage)",
         )
         return None
     if not certs.same_public_key(certificate.public_key(), key.public_key()):
-        draft.refuse(f"{where}.adopt.key", f"{adopt.key} is not the key of {adopt.certificate}")
+        draft.refuse(f"{where}.import_from.key", f"{origin.key} is not the key of {origin.certificate}")
         return None
     return certificate, key

@@ -28,7 +28,7 @@ Json = dict[str, t.Any]
 def as_result(path: str, plan: Plan, now: datetime | None = None) -> Json:
     """What the module returns; nothing secret is in it."""
     now = now or datetime.now(timezone.utc)
-    steps = [(step, "authority") for step in plan.authorities] + [(step, "certificate") for step in plan.certificates]
+    steps = [(step, "ca") for step in plan.cas] + [(step, "certificate") for step in plan.certificates]
     return {
         "changed": plan.changed,
         "path": path,
@@ -57,8 +57,8 @@ def _described(step: Step, kind: str, now: datetime) -> Json:
         described = compare.describe_planned(step.spec, step.issuer, now)
         not_before, not_after = certs.validity_period(step.spec, step.issuer, now)
     limited_by_issuer = (
-        step.spec.adopt is None
-        and step.spec.same_as is None
+        step.spec.import_from is None
+        and step.spec.copy_of is None
         and compare.limited_by_issuer(step.spec, step.issuer, not_before, not_after)
     )
     return {
@@ -66,7 +66,7 @@ def _described(step: Step, kind: str, now: datetime) -> Json:
         "type": kind,
         **described,
         "chain": _chain_subjects(step),
-        "capped_by": step.spec.issuer if limited_by_issuer else None,
+        "limited_by": step.spec.issuer if limited_by_issuer else None,
         "changed": step.changed,
         "reason": step.reason,
     }
@@ -74,10 +74,8 @@ def _described(step: Step, kind: str, now: datetime) -> Json:
 
 def _chain_subjects(step: Step) -> list[str]:
     return [
-        compare.format_subject(authority.effective.subject)
-        if authority.effective is not None
-        else str(authority.spec.subject)
-        for authority in step.chain
+        compare.format_subject(ca.effective.subject) if ca.effective is not None else str(ca.spec.subject)
+        for ca in step.chain
     ]
 
 
@@ -92,7 +90,7 @@ def as_diff(path: str, plan: Plan, now: datetime | None = None) -> list[Json]:
         entries.append(
             _diff_entry(f"{path}/", "" if MISSING in plan.directory_reasons else plan.directory_reasons[0], "mode 0700")
         )
-    for step in (*plan.authorities, *plan.certificates):
+    for step in (*plan.cas, *plan.certificates):
         if step.reasons:
             before = compare.describe(step.current.certificate, now) if step.current.certificate is not None else {}
             entries.append(
@@ -107,7 +105,7 @@ def as_diff(path: str, plan: Plan, now: datetime | None = None) -> list[Json]:
         if step.reasons:
             file = os.path.join(path, file_names(step.spec)[0])
             entries.append(_diff_entry(file, "" if MISSING in step.reasons else "another\n", f"{_kind(step)}\n"))
-    for step in (*plan.authorities, *plan.certificates):
+    for step in (*plan.cas, *plan.certificates):
         entries += _mode_entries(path, step.current.wrong_modes)
     for step in (*plan.keys, *plan.bundles):
         entries += _mode_entries(path, step.wrong_modes)
@@ -118,7 +116,7 @@ def as_diff(path: str, plan: Plan, now: datetime | None = None) -> list[Json]:
 
 def _kind(step: KeyStep | BundleStep) -> str:
     if isinstance(step, BundleStep):
-        return f"bundle of {', '.join(step.spec.authorities or step.spec.keys)}"
+        return f"bundle of {', '.join(step.spec.cas or step.spec.keys)}"
     if step.spec.type == "random":
         return f"{step.spec.size} random bytes"
     return f"{step.spec.key_type} key"

@@ -1,8 +1,8 @@
 # Copyright: (c) the hardway.kubernetes contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""How far the rotation of authorities and keys has come.
+"""How far the rotation of CAs and keys has come.
 
-Each authority and lasting key has generations. Which are trusted and which one is in use stands in a file of the cluster's
+Each CA and lasting key has generations. Which are trusted and which one is in use stands in a file of the cluster's
 directory, and every playbook goes by it, so that a run in the middle of a rotation keeps what the rotation has reached.
 
 A rotation has three stages, each brought into force on all hosts before the next begins:

@@ -28,8 +28,8 @@ KEY_USAGES = {
     "encipher only": "encipher_only",
     "decipher only": "decipher_only",
 }
-# RFC 5280, 4.2.1.3: keyCertSign needs cA, and here cA is what `authorities` are for.
-AUTHORITY_USAGES = ("cert sign", "crl sign")
+# RFC 5280, 4.2.1.3: keyCertSign needs cA, and here cA is what `cas` are for.
+CA_USAGES = ("cert sign", "crl sign")
 EXTENDED_KEY_USAGES = {
     "any": "2.5.29.37.0",
     "server auth": "1.3.6.1.5.5.7.3.1",
@@ -88,7 +88,7 @@ class Subject:
 
 @dataclasses.dataclass(frozen=True)
 class Import:
-    """Where the certificate and the key of an authority made elsewhere lie."""
+    """Where the certificate and the key of a CA made elsewhere lie."""
 
     certificate: str
     key: str
@@ -97,19 +97,19 @@ class Import:
 
 @dataclasses.dataclass(frozen=True)
 class CertificateSpec:
-    """One certificate that is to be in the directory, an authority's or another."""
+    """One certificate that is to be in the directory, a CA's or another."""
 
     name: str
     subject: Subject
     key: KeyType
     validity: timedelta
     issuer: str | None  # None: signed by itself
-    is_authority: bool = False
+    is_ca: bool = False
     path_length: int | None = None
     passphrase: str | None = dataclasses.field(default=None, repr=False)  # None: the key stands in the clear
     old_passphrase: str | None = dataclasses.field(default=None, repr=False)
-    adopt: Import | None = None
-    same_as: str | None = None
+    import_from: Import | None = None
+    copy_of: str | None = None
     existing: bool = False  # stands already, and stays what it is
     names: frozenset[tuple[str, str]] = frozenset()
     key_usages: frozenset[str] = frozenset()
@@ -133,16 +133,16 @@ class KeySpec:
 
 @dataclasses.dataclass(frozen=True)
 class BundleSpec:
-    """Several authorities' certificates, or several keys' public halves, in one file."""
+    """Several CAs' certificates, or several keys' public halves, in one file."""
 
     name: str
-    authorities: tuple[str, ...] = ()
+    cas: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    authorities: tuple[CertificateSpec, ...]  # every issuer before those that it signs
+    cas: tuple[CertificateSpec, ...]  # every issuer before those that it signs
     certificates: tuple[CertificateSpec, ...]
     keys: tuple[KeySpec, ...] = ()
     bundles: tuple[BundleSpec, ...] = ()

@@ -12,7 +12,7 @@ import typing as t
 from datetime import timedelta
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.spec import (
-    AUTHORITY_USAGES,
+    CA_USAGES,
     DEFAULT_KEY,
     EXTENDED_KEY_USAGES,
     KEY_USAGES,
@@ -165,10 +165,10 @@ class Values:
                 key_usages.add(KEY_USAGES[usage])
             elif usage in EXTENDED_KEY_USAGES:
                 extended.add(EXTENDED_KEY_USAGES[usage])
-            elif usage in AUTHORITY_USAGES:
+            elif usage in CA_USAGES:
                 self.problems.add(
                     f"{where}.usages",
-                    f"'{usage}' is for authorities alone; describe an intermediate under authorities, with its issuer",
+                    f"'{usage}' is for CAs alone; describe an intermediate under cas, with its issuer",
                 )
             else:
                 known = ", ".join([*KEY_USAGES, *EXTENDED_KEY_USAGES])

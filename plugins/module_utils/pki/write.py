@@ -46,20 +46,18 @@ class Writer:
             os.chmod(self.path, DIRECTORY_MODE)
         self._fix_modes()
         self._make_keys()
-        for step in self.plan.authorities:
-            self._authority(step)
+        for step in self.plan.cas:
+            self._ca(step)
         self._issue([step for step in self.plan.certificates if step.reasons])
         with ThreadPoolExecutor(self.THREADS) as pool:
             list(pool.map(self._put, [step for step in self.plan.certificates if step.changed]))
         for step in self.plan.keys:
             self._key(step)
-        authorities = {step.spec.name: step for step in self.plan.authorities}
+        cas = {step.spec.name: step for step in self.plan.cas}
         keys = {step.spec.name: step for step in self.plan.keys}
         for step in self.plan.bundles:
             if step.reasons:
-                data = bundle_pem(
-                    [authorities[name] for name in step.spec.authorities], [keys[name] for name in step.spec.keys]
-                )
+                data = bundle_pem([cas[name] for name in step.spec.cas], [keys[name] for name in step.spec.keys])
                 files.write(self._file(f"{step.spec.name}.pem"), data, files.PUBLIC)
         if self.plan.purge:
             for name in self.plan.unwanted:
@@ -70,7 +68,7 @@ class Writer:
         return os.path.join(self.path, name)
 
     def _fix_modes(self) -> None:
-        for step in (*self.plan.authorities, *self.plan.certificates):
+        for step in (*self.plan.cas, *self.plan.certificates):
             self._chmod(step.current.wrong_modes)
         for step in (*self.plan.keys, *self.plan.bundles):
             self._chmod(step.wrong_modes)
@@ -81,12 +79,12 @@ class Writer:
 
     def _make_keys(self) -> None:
         """All keys that are to be new, but those of certificates, which are made with them."""
-        needing: list[Step | KeyStep] = [step for step in self.plan.authorities if step.reasons and step.new_key]
+        needing: list[Step | KeyStep] = [step for step in self.plan.cas if step.reasons and step.new_key]
         needing += [step for step in self.plan.keys if step.reasons and step.key is None and step.spec.type != "random"]
         types = [step.spec.key_type if isinstance(step, KeyStep) else step.spec.key for step in needing]
         for step, key in zip(needing, certs.generate_keys(types)):
             step.key = key
-        for step in self.plan.authorities:
+        for step in self.plan.cas:
             if step.key is None:
                 step.key = step.current.key
 
@@ -98,9 +96,9 @@ class Writer:
         for step, made in zip(steps, certs.issue_all(jobs, self.now)):
             step.key, step.certificate = made
 
-    def _authority(self, step: Step) -> None:
-        if step.spec.same_as is not None and step.reasons:
-            other = next(authority for authority in self.plan.authorities if authority.spec.name == step.spec.same_as)
+    def _ca(self, step: Step) -> None:
+        if step.spec.copy_of is not None and step.reasons:
+            other = next(ca for ca in self.plan.cas if ca.spec.name == step.spec.copy_of)
             step.copied = (other.certificate or other.current.certificate, other.key)
         if step.copied:
             step.certificate, step.key = step.copied

@@ -66,7 +66,7 @@ class Locked(Unreadable):
 
 @dataclasses.dataclass(frozen=True)
 class Issuer:
-    """What a certificate shows of the authority that signs it; no public key yet: the authority is still to be made."""
+    """What a certificate shows of the CA that signs it; no public key yet: the CA is still to be made."""
 
     name: str
     subject: x509.Name
@@ -74,7 +74,7 @@ class Issuer:
     key_identifier: bytes | None
     not_before: datetime
     not_after: datetime
-    below: int | None = None  # how many authorities may follow, one below the other; None: any number
+    below: int | None = None  # how many CAs may follow, one below the other; None: any number
 
     @classmethod
     def of(cls, name: str, certificate: Certificate, above: Issuer | None = None) -> Issuer:
@@ -86,7 +86,7 @@ class Issuer:
             or x509.SubjectKeyIdentifier.from_public_key(certificate.public_key()).digest,
             certificate.not_valid_before_utc,
             certificate.not_valid_after_utc,
-            _authorities_below(path_length(certificate), above),
+            _cas_below(path_length(certificate), above),
         )
 
 
@@ -262,7 +262,7 @@ def subject_key_identifier(certificate: Certificate) -> bytes | None:
         return None
 
 
-def is_authority(certificate: Certificate) -> bool:
+def is_ca(certificate: Certificate) -> bool:
     """RFC 5280, 6.1.4 (k) and (n): cA is true, and keyUsage, where there is one, has keyCertSign."""
     try:
         if not certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca:
@@ -302,8 +302,8 @@ def signed_by(certificate: Certificate, public_key: PublicKey) -> bool:
         raise
 
 
-def _authorities_below(own: int | None, above: Issuer | None) -> int | None:
-    """RFC 5280, 6.1.4 (l) and (m): each authority takes one of what is left, and may itself leave less."""
+def _cas_below(own: int | None, above: Issuer | None) -> int | None:
+    """RFC 5280, 6.1.4 (l) and (m): each CA takes one of what is left, and may itself leave less."""
     left = above.below - 1 if above is not None and above.below is not None else None
     return min((length for length in (own, left) if length is not None), default=None)
 
@@ -315,11 +315,11 @@ def x509_name(subject: Subject) -> x509.Name:
 
 
 def planned_issuer(spec: CertificateSpec, key: PrivateKey | None, above: Issuer | None, now: datetime) -> Issuer:
-    """How an authority that is still to be made will look to those that it signs."""
+    """How a CA that is still to be made will look to those that it signs."""
     not_before, not_after = validity_period(spec, above, now)
     identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key()).digest if key is not None else None
     public_key = key.public_key() if key is not None else None
-    below = _authorities_below(spec.path_length, above)
+    below = _cas_below(spec.path_length, above)
     return Issuer(spec.name, x509_name(spec.subject), public_key, identifier, not_before, not_after, below)
 
 
@@ -368,7 +368,7 @@ def _hash_for(public_key: PublicKey) -> t.Any:
 
 
 def _extensions(spec: CertificateSpec) -> list[tuple[x509.ExtensionType, bool]]:
-    extensions = [(x509.BasicConstraints(spec.is_authority, spec.path_length if spec.is_authority else None), True)]
+    extensions = [(x509.BasicConstraints(spec.is_ca, spec.path_length if spec.is_ca else None), True)]
     if spec.key_usages:
         extensions.append((x509.KeyUsage(**{flag: flag in spec.key_usages for flag in KEY_USAGE_FLAGS}), True))
     if spec.extended_key_usages:

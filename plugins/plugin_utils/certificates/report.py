@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.compare import describe
 from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.x509 import (
     Unreadable,
-    is_authority,
+    is_ca,
     load_certificate,
 )
 
@@ -30,7 +30,7 @@ def described(found: Mapping, now: datetime) -> dict:
         try:
             certificate = load_certificate(entry["pem"].encode())
             content = {
-                "type": "authority" if is_authority(certificate) else "certificate",
+                "type": "ca" if is_ca(certificate) else "certificate",
                 **describe(certificate, now),
             }
         except Unreadable as error:
@@ -116,7 +116,7 @@ def judged(
     results = _results(hosts, controller)
     rows = _rows(results)
     moment = (now or datetime.now(timezone.utc)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    ends = {row.entry["subject"]: row.entry["not_after"] for row in rows if row.entry["type"] == "authority"}
+    ends = {row.entry["subject"]: row.entry["not_after"] for row in rows if row.entry["type"] == "ca"}
     findings = [finding for row in rows for finding in _judge(row, ends, moment, warn_days, fail_days)]
     return rows, findings + _grouped(_differences(hosts, controller or {})) + _grouped(_troubles(results))
 
@@ -264,7 +264,7 @@ def _judge(row: Row, ends: Mapping[str, str], now: str, warn_days: int, fail_day
 
 
 def _mend(entry: Mapping, ends: Mapping[str, str]) -> str:
-    if entry["type"] == "authority":
+    if entry["type"] == "ca":
         return "run rotate-ca.yml, which replaces authorities in stages"
     if entry["source"] == "endpoint" and entry["path"] is None and entry["where"] not in entry["running"]:
         return "it is made at each start, so restart the process"

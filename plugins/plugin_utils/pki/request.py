@@ -29,12 +29,12 @@ def request(settings: Settings) -> Arguments:
     settings.require_complete()
     leaves = [*_certificates(settings), *({**_defaults(settings), **extra} for extra in settings.certificates)]
     return {
-        "authorities": [
+        "cas": [
             _ca(settings, settings.lineages[entry.name], generation)
             for entry in catalogue.entries(catalogue.CA)
             for generation in settings.lineages[entry.name].trusted
         ],
-        "certificates": [{**leaf, "authority": _active(settings, leaf.get("authority"))} for leaf in leaves],
+        "certificates": [{**leaf, "ca": _active(settings, leaf.get("ca"))} for leaf in leaves],
         "keys": [
             _key(settings, entry, generation)
             for entry in catalogue.entries(catalogue.Key)
@@ -64,9 +64,9 @@ def _ca(settings: Settings, lineage: Lineage, generation: int) -> Arguments:
         # The settings describe the newest; an older one is what it is.
         return {"name": name, "existing": True}
     if settings.single and lineage.name != "ca":
-        return {"name": name, "same_as": settings.lineages["ca"].file(generation)}
+        return {"name": name, "copy_of": settings.lineages["ca"].file(generation)}
     if settings.imports.get(lineage.name):
-        return {"name": name, "adopt": dict(settings.imports[lineage.name])}
+        return {"name": name, "import_from": dict(settings.imports[lineage.name])}
     own = settings.subject.get("CN") if lineage.name == "ca" else ""
     common_name = own or f"{settings.cluster_name}-{lineage.name}"
     # Names of their own for later generations: some verifiers look an issuer up by its name alone.
@@ -92,7 +92,7 @@ def _key(settings: Settings, entry: catalogue.Key, generation: int) -> Arguments
 
 
 def _bundle(settings: Settings, entry: catalogue.Bundle) -> Arguments:
-    kind, names = ("authorities", entry.cas) if entry.cas else ("keys", entry.keys)
+    kind, names = ("cas", entry.cas) if entry.cas else ("keys", entry.keys)
     return {"name": entry.name, kind: [file for name in names for file in settings.lineages[name].files]}
 
 
@@ -119,7 +119,7 @@ def _certificate(settings: Settings, entry: catalogue.Certificate, host: Host) -
     common_name = (entry.common_name or entry.name).replace(catalogue.HOST, name)
     return {
         "name": entry.file(settings.lineages, name),
-        "authority": entry.ca,
+        "ca": entry.ca,
         "profile": entry.profile,
         "subject": {**common, **organization, "CN": common_name},
         "hosts": list(dict.fromkeys(_names(settings, entry, host))),

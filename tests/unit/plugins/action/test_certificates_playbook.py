@@ -43,12 +43,12 @@ all:
     lb: {{hosts: {{l1: }}}}
 """
 REQUEST = {
-    "authorities": [{"name": "ca", "subject": {"CN": "kubernetes-ca"}}],
+    "cas": [{"name": "ca", "subject": {"CN": "kubernetes-ca"}}],
     "certificates": [
-        {"name": "admin", "authority": "ca", "profile": "client", "subject": {"CN": "admin"}, "validity": "400d"},
+        {"name": "admin", "ca": "ca", "profile": "client", "subject": {"CN": "admin"}, "validity": "400d"},
         {
             "name": "kubelet",
-            "authority": "ca",
+            "ca": "ca",
             "profile": "server",
             "subject": {"CN": "kubelet"},
             "hosts": ["10.33.0.31"],

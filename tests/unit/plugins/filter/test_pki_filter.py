@@ -71,7 +71,7 @@ def test_nth_address_refuses(network, number):
 def test_the_arguments_are_a_valid_request():
     arguments = request()
     parsed = parse_request(arguments)
-    assert [authority.name for authority in parsed.authorities] == ["ca", "etcd-ca", "front-proxy-ca", "kubelet-ca"]
+    assert [ca.name for ca in parsed.cas] == ["ca", "etcd-ca", "front-proxy-ca", "kubelet-ca"]
     assert list(by_name(arguments["certificates"])) == [
         "etcd-master1",
         "kube-apiserver-master1",
@@ -85,7 +85,7 @@ def test_the_arguments_are_a_valid_request():
         "flannel",
         "admin",
     ]
-    assert by_name(arguments["bundles"])["client-ca"]["authorities"] == ["ca", "kubelet-ca"]
+    assert by_name(arguments["bundles"])["client-ca"]["cas"] == ["ca", "kubelet-ca"]
     assert by_name(arguments["bundles"])["service-account-bundle"]["keys"] == ["service-account"]
 
 
@@ -129,17 +129,17 @@ def test_groups_of_the_authorization_are_those_of_the_contract():
 
 
 def test_one_authority_for_all():
-    authorities = by_name(request(single=True, subject={"CN": "kubernetes"})["authorities"])
-    assert authorities["ca"]["subject"]["CN"] == "kubernetes"
-    assert all(authority["same_as"] == "ca" for name, authority in authorities.items() if name != "ca")
+    cas = by_name(request(single=True, subject={"CN": "kubernetes"})["cas"])
+    assert cas["ca"]["subject"]["CN"] == "kubernetes"
+    assert all(ca["copy_of"] == "ca" for name, ca in cas.items() if name != "ca")
 
 
 def test_adoption_and_kinds_of_keys():
     source = {"certificate": "/a.pem", "key": "/a-key.pem"}
     arguments = request(imports={"ca": source}, key={"type": "rsa"}, ca_key={"type": "ecdsa"})
-    authorities = by_name(arguments["authorities"])
-    assert authorities["ca"] == {"name": "ca", "adopt": source}
-    assert authorities["etcd-ca"]["key"] == {"type": "ecdsa"}
+    cas = by_name(arguments["cas"])
+    assert cas["ca"] == {"name": "ca", "import_from": source}
+    assert cas["etcd-ca"]["key"] == {"type": "ecdsa"}
     assert by_name(arguments["certificates"])["admin"]["key"] == {"type": "rsa"}
     with pytest.raises(AnsibleFilterError, match="imports names cb"):
         request(imports={"cb": source})
@@ -148,7 +148,7 @@ def test_adoption_and_kinds_of_keys():
 def test_further_certificates():
     extra = {
         "name": "calico",
-        "authority": "etcd-ca",
+        "ca": "etcd-ca",
         "profile": "client",
         "subject": {"CN": "calico"},
         "validity": "1y",
@@ -169,7 +169,7 @@ def test_kubeadm_gets_an_identity_for_itself_and_for_each_masters_kubelet():
     assert set(certificates) - set(plain) == {"kubeadm-admin", "kubelet-client-master1", "kubelet-client-master2"}
     assert certificates["kubeadm-admin"]["subject"] == {"O": "kubeadm:cluster-admins", "CN": "kubernetes-admin"}
     assert certificates["kubelet-client-master2"]["subject"] == {"O": "system:nodes", "CN": "system:node:master2"}
-    assert certificates["kubelet-client-master2"]["authority"] == "kubelet-ca"
+    assert certificates["kubelet-client-master2"]["ca"] == "kubelet-ca"
 
 
 def test_urls_keep_the_order_of_the_hosts():

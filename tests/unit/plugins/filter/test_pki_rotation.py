@@ -52,7 +52,7 @@ def directory(tmp_path):
 
 def test_each_stage_changes_its_own(directory):
     leaves = {entry["name"] for entry in request()["certificates"]}
-    authorities = {"ca-2", "etcd-ca-2", "front-proxy-ca-2", "kubelet-ca-2"}
+    cas = {"ca-2", "etcd-ca-2", "front-proxy-ca-2", "kubelet-ca-2"}
     bundles = {
         "ca-bundle",
         "etcd-ca-bundle",
@@ -62,7 +62,7 @@ def test_each_stage_changes_its_own(directory):
         "service-account-bundle",
     }
 
-    assert set(reconcile(directory, request(TRUST))) == authorities | bundles | {"service-account-2", "encryption-2"}
+    assert set(reconcile(directory, request(TRUST))) == cas | bundles | {"service-account-2", "encryption-2"}
     assert reconcile(directory, request(TRUST)) == {}
     before = (directory / "ca-bundle.pem").read_bytes()
 
@@ -99,7 +99,7 @@ def test_the_old_one_must_be_there(directory):
     with pytest.raises(Refused) as refused:
         reconcile(directory, request(TRUST))
     missing = [problem.split(" is not there")[0] for problem in refused.value.problems]
-    assert missing == ["authorities[etcd-ca]: etcd-ca.pem", "keys[encryption]: encryption.key"]
+    assert missing == ["cas[etcd-ca]: etcd-ca.pem", "keys[encryption]: encryption.key"]
 
 
 def test_the_old_key_may_be_offline_once_it_signs_nothing(directory):

@@ -37,20 +37,20 @@ from ansible_collections.hardway.kubernetes.tests.unit.plugins.module_utils.fake
 
 NOW = datetime.now(timezone.utc)
 REQUEST = {
-    "authorities": [{"name": "ca", "subject": {"CN": "ca"}}, {"name": "other-ca", "subject": {"CN": "other"}}],
+    "cas": [{"name": "ca", "subject": {"CN": "ca"}}, {"name": "other-ca", "subject": {"CN": "other"}}],
     "certificates": [
         {
             "name": "server",
-            "authority": "ca",
+            "ca": "ca",
             "profile": "server",
             "subject": {"CN": "server"},
             "hosts": ["127.0.0.1", "localhost"],
             "validity": "365d",
         },
-        {"name": "client", "authority": "ca", "profile": "client", "subject": {"CN": "client"}, "validity": "365d"},
+        {"name": "client", "ca": "ca", "profile": "client", "subject": {"CN": "client"}, "validity": "365d"},
     ],
     "keys": [{"name": "service-account", "type": "rsa"}, {"name": "encryption", "type": "random"}],
-    "bundles": [{"name": "both", "authorities": ["ca", "other-ca"]}],
+    "bundles": [{"name": "both", "cas": ["ca", "other-ca"]}],
 }
 KUBECONFIG = """\
 apiVersion: v1

@@ -1,5 +1,5 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Intermediate authorities, and certificates that carry them in their file."""
+"""Intermediate CAs, and certificates that carry them in their file."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from ansible_collections.hardway.kubernetes.tests.unit.plugins.module_utils.pki_
 needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
 
 REQUEST = {
-    "authorities": [
+    "cas": [
         {"name": "low", "subject": {"CN": "low"}, "issuer": "middle", "path_length": 0},
         {"name": "root", "subject": {"CN": "root"}, "path_length": 2},
         {"name": "middle", "subject": {"CN": "middle"}, "issuer": "root", "key": {"type": "ecdsa", "size": 384}},
-        {"name": "copy", "same_as": "low"},
+        {"name": "copy", "copy_of": "low"},
     ],
     "certificates": [
-        {"name": "server", "authority": "low", "profile": "server", "hosts": ["a.example.org"], "chain": True},
-        {"name": "client", "authority": "copy", "profile": "client", "subject": {"CN": "client"}, "chain": True},
-        {"name": "direct", "authority": "root", "profile": "server", "hosts": ["b.example.org"], "chain": True},
-        {"name": "bare", "authority": "low", "profile": "server", "hosts": ["c.example.org"]},
+        {"name": "server", "ca": "low", "profile": "server", "hosts": ["a.example.org"], "chain": True},
+        {"name": "client", "ca": "copy", "profile": "client", "subject": {"CN": "client"}, "chain": True},
+        {"name": "direct", "ca": "root", "profile": "server", "hosts": ["b.example.org"], "chain": True},
+        {"name": "bare", "ca": "low", "profile": "server", "hosts": ["c.example.org"]},
     ],
 }
 
@@ -54,7 +54,7 @@ def directory(made, tmp_path) -> Path:
 
 def changed_request(name: str, **settings) -> dict:
     request = copy.deepcopy(REQUEST)
-    for entry in request["authorities"] + request["certificates"]:
+    for entry in request["cas"] + request["certificates"]:
         if entry["name"] == name:
             entry.update(settings)
     return request
@@ -167,26 +167,29 @@ def test_an_intermediate_that_is_issued_anew_over_the_same_key(directory):
 
 
 def test_another_issuer_is_another_chain(directory):
-    request = changed_request("server", authority="middle")
+    request = changed_request("server", ca="middle")
     assert list(changes(reconcile(directory, request))) == ["server"]
     assert subjects(directory / "server.pem") == ["(empty)", "CN=middle"]
 
 
 def test_an_adopted_intermediate(tmp_path, made):
-    """An authority below the company's own root, which is not here."""
-    adopt = {"certificate": str(made / "middle.pem"), "key": str(made / "middle-key.pem")}
+    """A CA below the company's own root, which is not here."""
+    import_from = {"certificate": str(made / "middle.pem"), "key": str(made / "middle-key.pem")}
     request = {
-        "authorities": [{"name": "ca", "adopt": adopt}, {"name": "low", "subject": {"CN": "below"}, "issuer": "ca"}],
+        "cas": [
+            {"name": "ca", "import_from": import_from},
+            {"name": "low", "subject": {"CN": "below"}, "issuer": "ca"},
+        ],
         "certificates": [
-            {"name": "one", "authority": "ca", "subject": {"CN": "one"}, "chain": True},
-            {"name": "two", "authority": "low", "subject": {"CN": "two"}, "chain": True},
+            {"name": "one", "ca": "ca", "subject": {"CN": "one"}, "chain": True},
+            {"name": "two", "ca": "low", "subject": {"CN": "two"}, "chain": True},
         ],
     }
     reconcile(tmp_path / "pki", request)
     assert subjects(tmp_path / "pki" / "one.pem") == ["CN=one", "CN=middle"]
     assert subjects(tmp_path / "pki" / "two.pem") == ["CN=two", "CN=below", "CN=middle"]
     assert not reconcile(tmp_path / "pki", request)["changed"]
-    request["authorities"][0] = {"name": "ca", "existing": True}
+    request["cas"][0] = {"name": "ca", "existing": True}
     assert not reconcile(tmp_path / "pki", request)["changed"]
 
 
@@ -196,8 +199,8 @@ def test_an_adopted_intermediate(tmp_path, made):
 @pytest.mark.parametrize(
     ("name", "path_length", "where"),
     [
-        ("middle", 0, "authorities[low].issuer: the path length of middle,"),
-        ("root", 1, "authorities[low].issuer: the path length of middle,"),
+        ("middle", 0, "cas[low].issuer: the path length of middle,"),
+        ("root", 1, "cas[low].issuer: the path length of middle,"),
     ],
 )
 def test_no_authority_beyond_the_path_length(tmp_path, name, path_length, where):
@@ -208,11 +211,11 @@ def test_no_authority_beyond_the_path_length(tmp_path, name, path_length, where)
 
 
 def test_no_authority_beyond_the_path_length_of_an_adopted_one(tmp_path, made):
-    adopt = {"certificate": str(made / "low.pem"), "key": str(made / "low-key.pem")}
+    import_from = {"certificate": str(made / "low.pem"), "key": str(made / "low-key.pem")}
     request = {
-        "authorities": [{"name": "ca", "adopt": adopt}, {"name": "sub", "subject": {"CN": "sub"}, "issuer": "ca"}]
+        "cas": [{"name": "ca", "import_from": import_from}, {"name": "sub", "subject": {"CN": "sub"}, "issuer": "ca"}]
     }
-    with pytest.raises(Refused, match=r"authorities\[sub\].issuer: the path length of ca"):
+    with pytest.raises(Refused, match=r"cas\[sub\].issuer: the path length of ca"):
         reconcile(tmp_path / "pki", request)
 
 

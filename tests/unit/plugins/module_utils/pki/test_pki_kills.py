@@ -35,7 +35,7 @@ STEP = 0.003  # seconds
 def request(**settings) -> dict:
     leaf = {"validity": "1y", **settings.pop("leaf", {})}
     return {
-        "authorities": [
+        "cas": [
             {
                 "name": "ca",
                 "subject": {"CN": "ca"},
@@ -48,14 +48,14 @@ def request(**settings) -> dict:
         "certificates": [
             {
                 "name": f"leaf{number}",
-                "authority": ("ca", "sub")[number % 2],
+                "ca": ("ca", "sub")[number % 2],
                 "subject": {"CN": f"leaf{number}"},
                 **leaf,
             }
             for number in range(6)
         ],
         "keys": [{"name": "service-account"}, {"name": "encryption", "type": "random"}],
-        "bundles": [{"name": "trusted", "authorities": ["ca", "sub"]}, {"name": "public", "keys": ["service-account"]}],
+        "bundles": [{"name": "trusted", "cas": ["ca", "sub"]}, {"name": "public", "keys": ["service-account"]}],
         **settings,
     }
 
@@ -68,7 +68,7 @@ ERRANDS = {
     "another lifetime and a chain": request(leaf={"validity": "2y", "chain": True}),
     "another passphrase": request(ca={"passphrase": "second", "old_passphrase": "first"}),
     "less in a bundle": request(
-        bundles=[{"name": "trusted", "authorities": ["ca"]}, {"name": "public", "keys": ["service-account"]}]
+        bundles=[{"name": "trusted", "cas": ["ca"]}, {"name": "public", "keys": ["service-account"]}]
     ),
 }
 
@@ -137,7 +137,7 @@ def faults(path: Path) -> list[str]:
     data = {file.name: file.read_bytes() for file in path.iterdir() if not file.name.startswith(".")}
     if not pairs_match(path, PASSPHRASES):
         found.append("a certificate beside another key")
-    authorities = {
+    cas = {
         compare.format_subject(certs.load_certificate(data[f"{name}.pem"]).subject): name
         for name in ("ca", "sub")
         if f"{name}.pem" in data
@@ -145,11 +145,9 @@ def faults(path: Path) -> list[str]:
     for name in data:
         if name.endswith(".pem") and b"BEGIN CERTIFICATE" in data[name]:
             certificate = certs.load_certificate(data[name])
-            authority = authorities.get(compare.format_subject(certificate.issuer))
-            if authority is None or not certs.signed_by(
-                certificate, certs.load_certificate(data[f"{authority}.pem"]).public_key()
-            ):
-                found.append(f"{name} without its authority")
+            ca = cas.get(compare.format_subject(certificate.issuer))
+            if ca is None or not certs.signed_by(certificate, certs.load_certificate(data[f"{ca}.pem"]).public_key()):
+                found.append(f"{name} without its CA")
         elif name == "encryption.key":
             found += [] if len(base64.b64decode(data[name])) == 32 else [name]
         elif name.endswith("-key.pem"):

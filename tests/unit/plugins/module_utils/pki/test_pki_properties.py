@@ -132,7 +132,7 @@ def validities():
 def leaves():
     return st.fixed_dictionaries(
         {
-            "authority": st.sampled_from(["ca", "short"]),
+            "ca": st.sampled_from(["ca", "short"]),
             "profile": st.sampled_from(sorted(PROFILES)),
             "subject": subjects(),
             "hosts": st.lists(hosts(), max_size=5),
@@ -145,7 +145,7 @@ def leaves():
 def requests(number: int):
     return st.lists(leaves(), min_size=number, max_size=number).map(
         lambda entries: {
-            "authorities": AUTHORITIES,
+            "cas": AUTHORITIES,
             "profiles": PROFILES,
             "certificates": [{"name": f"leaf{index}", **entry} for index, entry in enumerate(entries)],
             "renew_before": "0h",
@@ -154,10 +154,10 @@ def requests(number: int):
 
 
 @pytest.fixture(scope="module")
-def authorities(tmp_path_factory):
-    """The authorities, made once; RSA keys for leaves come from a store too, for which key it is matters to nothing here."""
+def cas(tmp_path_factory):
+    """The CAs, made once; RSA keys for leaves come from a store too, for which key it is matters to nothing here."""
     path = tmp_path_factory.mktemp("made") / "pki"
-    reconcile(path, {"authorities": AUTHORITIES})
+    reconcile(path, {"cas": AUTHORITIES})
     store = {size: certs._generate_der(spec.KeyType("rsa", size)) for size in (2048, 3072, 4096)}
     generate = certs._generate_der
     with pytest.MonkeyPatch.context() as patch:
@@ -170,11 +170,11 @@ def authorities(tmp_path_factory):
 
 
 class Directory:
-    """A new one for each example, with the authorities in it."""
+    """A new one for each example, with the CAs in it."""
 
-    def __init__(self, authorities: Path) -> None:
+    def __init__(self, cas: Path) -> None:
         self.above = tempfile.mkdtemp()
-        self.path = Path(shutil.copytree(authorities, Path(self.above) / "pki"))
+        self.path = Path(shutil.copytree(cas, Path(self.above) / "pki"))
 
     def __enter__(self) -> Path:
         return self.path
@@ -297,15 +297,15 @@ def load(path: Path, name: str):
 
 @given(request=requests(2))
 @examples(90)
-def test_what_is_asked_is_issued_and_stays(authorities, request):
-    with Directory(authorities) as path:
+def test_what_is_asked_is_issued_and_stays(cas, request):
+    with Directory(cas) as path:
         moment = datetime.now(timezone.utc)
         planned = reconcile(path, request, check_mode=True)
         result = reconcile(path, request)
         assert changes(planned) == changes(result) == {"leaf0": "there was none", "leaf1": "there was none"}
         for entry in request["certificates"]:
-            assert_as_asked(load(path, entry["name"]), entry, load(path, entry["authority"]), moment)
-            for field in ("subject", "names", "usages", "issuer", "key", "capped_by"):
+            assert_as_asked(load(path, entry["name"]), entry, load(path, entry["ca"]), moment)
+            for field in ("subject", "names", "usages", "issuer", "key", "limited_by"):
                 assert described(planned, entry["name"])[field] == described(result, entry["name"])[field]
         assert pairs_match(path)
         before = contents(path)
@@ -357,8 +357,8 @@ def another_profile(draw, entry: dict) -> str:
 
 def another_lifetime(draw, entry: dict) -> str:
     lasting = hours(entry["validity"])
-    # Beyond the end of its authority no lifetime differs from another.
-    assume(entry["authority"] == "ca" or lasting <= timedelta(days=200))
+    # Beyond the end of its CA no lifetime differs from another.
+    assume(entry["ca"] == "ca" or lasting <= timedelta(days=200))
     entry["validity"] = f"{lasting // HOUR * 2}h"
     return f"lasts {compare.format_duration(lasting + timedelta(minutes=5))}, asked is {compare.format_duration(lasting * 2)}"
 
@@ -366,8 +366,8 @@ def another_lifetime(draw, entry: dict) -> str:
 def another_authority(draw, entry: dict) -> str:
     assume(hours(entry["validity"]) <= timedelta(days=390))
     subject = {"ca": "C=CN, O=k8s, CN=kubernetes", "short": "CN=short"}
-    before, entry["authority"] = entry["authority"], {"ca": "short", "short": "ca"}[entry["authority"]]
-    return f"issued by {subject[before]}, asked is {entry['authority']} ({subject[entry['authority']]})"
+    before, entry["ca"] = entry["ca"], {"ca": "short", "short": "ca"}[entry["ca"]]
+    return f"issued by {subject[before]}, asked is {entry['ca']} ({subject[entry['ca']]})"
 
 
 CHANGES = [
@@ -384,13 +384,13 @@ CHANGES = [
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
 @given(data=st.data())
 @examples(25)
-def test_one_thing_changed_is_one_certificate_issued_anew(authorities, change, data):
+def test_one_thing_changed_is_one_certificate_issued_anew(cas, change, data):
     request = copy.deepcopy(data.draw(requests(3)))
     changed = copy.deepcopy(request)
     entry = changed["certificates"][data.draw(st.integers(0, 2))]
     reason = change(data.draw, entry)
     name = entry["name"]
-    with Directory(authorities) as path:
+    with Directory(cas) as path:
         reconcile(path, request)
         before = contents(path)
         planned = changes(reconcile(path, changed, check_mode=True))
@@ -401,7 +401,7 @@ def test_one_thing_changed_is_one_certificate_issued_anew(authorities, change, d
         after = contents(path)
         files = {f"{name}.pem", f"{name}-key.pem"} if change is another_key else {f"{name}.pem"}
         assert {file for file in after if after[file] != before[file]} == files
-        assert_as_asked(load(path, name), entry, load(path, entry["authority"]), datetime.now(timezone.utc))
+        assert_as_asked(load(path, name), entry, load(path, entry["ca"]), datetime.now(timezone.utc))
         assert not reconcile(path, changed)["changed"]
 
 

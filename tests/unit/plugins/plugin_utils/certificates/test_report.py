@@ -25,18 +25,18 @@ from ansible_collections.hardway.kubernetes.plugins.plugin_utils.certificates.re
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=timezone.utc)
 REQUEST = {
-    "authorities": [{"name": "ca", "subject": {"CN": "ca"}, "validity": "3650d"}],
+    "cas": [{"name": "ca", "subject": {"CN": "ca"}, "validity": "3650d"}],
     "certificates": [
         {
             "name": "server",
-            "authority": "ca",
+            "ca": "ca",
             "profile": "server",
             "subject": {"C": "CN", "ST": "BeiJing", "L": "BeiJing", "OU": "System", "CN": "the server"},
             "hosts": ["10.33.0.11", "kubernetes", "kubernetes.default", "kubernetes.default.svc"],
             "validity": "400d",
         },
-        {"name": "client", "authority": "ca", "profile": "client", "subject": {"CN": "client"}, "validity": "500d"},
-        {"name": "long", "authority": "ca", "profile": "client", "subject": {"CN": "long"}, "validity": "20000d"},
+        {"name": "client", "ca": "ca", "profile": "client", "subject": {"CN": "client"}, "validity": "500d"},
+        {"name": "long", "ca": "ca", "profile": "client", "subject": {"CN": "long"}, "validity": "20000d"},
     ],
 }
 
