@@ -37,10 +37,10 @@ def plan_format(step: Step) -> None:
     """Its file holds the certificate, what follows it where that is asked for, and nothing else."""
     if step.reasons:
         return
-    chain = [ca.effective for ca in step.chain]
-    if None in chain:
+    chain = [ca.effective for ca in step.chain if ca.effective is not None]
+    if len(chain) < len(step.chain):
         step.format_reason = "its chain is issued anew"
-    elif step.current.data != pem([step.current.certificate, *chain]):
+    elif step.current.data != pem([step.standing, *chain]):
         current = certs.load_chain(step.current.data)
         if current is None or current[1:] == chain:
             step.format_reason = f"{step.spec.name}.pem held more than certificates"
@@ -59,4 +59,4 @@ def _listed(certificates: Iterable[certs.Certificate]) -> str:
 def bundle_pem(cas: list[Step], pairs: list[KeyStep]) -> bytes:
     """Each once, whatever its names; a bundle of one is the very file of that one."""
     certificates = [certs.certificate_pem(step.standing) for step in cas]
-    return b"".join(dict.fromkeys([*certificates, *(certs.public_pem(step.key) for step in pairs)]))
+    return b"".join(dict.fromkeys([*certificates, *(certs.public_pem(step.pair) for step in pairs)]))

@@ -76,7 +76,8 @@ def _classified(name: x509.GeneralName) -> tuple[str, str]:
 
 
 def usages_of(certificate: x509.Certificate) -> tuple[frozenset[str], frozenset[str]]:
-    flags, extended = frozenset(), frozenset()
+    flags: frozenset[str] = frozenset()
+    extended: frozenset[str] = frozenset()
     for extension in certificate.extensions:
         if extension.oid == ExtensionOID.KEY_USAGE:
             flags = frozenset(flag for flag in KEY_USAGE_FLAGS if _has_flag(extension.value, flag))
@@ -98,7 +99,7 @@ def format_usages(flags: frozenset[str], extended: frozenset[str]) -> list[str]:
 
 
 def differences(
-    certificate, spec: CertificateSpec, issuer: Issuer, now: datetime, renew_before: timedelta
+    certificate: x509.Certificate, spec: CertificateSpec, issuer: Issuer, now: datetime, renew_before: timedelta
 ) -> list[str]:
     """Everything in which a certificate is not what is asked for, in words; empty: it may stay."""
     return [
@@ -184,7 +185,7 @@ def _issuer_differences(certificate: x509.Certificate, issuer: Issuer) -> list[s
     if identifier != x509.AuthorityKeyIdentifier(issuer.key_identifier, None, None):
         return [f"the authority key identifier is not that of {issuer.name}"]
     if not isinstance(certificate.signature_hash_algorithm, (hashes.SHA256, hashes.SHA384, hashes.SHA512)):
-        return [f"signed with {certificate.signature_hash_algorithm.name}"]
+        return [f"signed with {getattr(certificate.signature_hash_algorithm, 'name', 'no hash')}"]
     return []
 
 

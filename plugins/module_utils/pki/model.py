@@ -75,6 +75,12 @@ class Step:
     key: certs.PrivateKey | None = None
 
     @property
+    def pair(self) -> certs.PrivateKey:
+        """Its key, where there is or was made one for sure."""
+        assert self.key is not None
+        return self.key
+
+    @property
     def standing(self) -> certs.Certificate:
         """Its certificate, where there is or will be one for sure."""
         certificate = self.certificate or self.current.certificate
@@ -102,6 +108,12 @@ class KeyStep:
     reasons: list[str] = dataclasses.field(default_factory=list)
     wrong_modes: dict[str, int] = dataclasses.field(default_factory=dict)
     key: certs.PrivateKey | None = None  # of a pair whose public half alone is to be written
+
+    @property
+    def pair(self) -> certs.PrivateKey:
+        """Its key, where there is or was made one for sure."""
+        assert self.key is not None
+        return self.key
 
     @property
     def changed(self) -> bool:
@@ -133,5 +145,5 @@ class Plan:
 
     @property
     def changed(self) -> bool:
-        steps = [*self.cas, *self.certificates, *self.keys, *self.bundles]
+        steps: list[Step | KeyStep | BundleStep] = [*self.cas, *self.certificates, *self.keys, *self.bundles]
         return bool(self.directory_reasons) or any(step.changed for step in steps) or bool(self.purge and self.unwanted)

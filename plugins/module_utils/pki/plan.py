@@ -73,11 +73,11 @@ class Planner:
         )
 
     def _plan_certificate(self, spec: CertificateSpec, current: Current) -> Step:
-        issuer = self.draft.issuers.get(spec.issuer)
+        issuer = self.draft.issuers.get(spec.issuer or "")
         step = Step(spec, current, issuer)
         if issuer is None:  # its CA is among the problems already
             return step
-        step.reasons = self._reasons(step)
+        step.reasons = self._reasons(step, issuer)
         key_reasons = self._key_reasons(step)
         step.reasons += key_reasons
         step.new_key = bool(key_reasons) or bool(step.reasons and self.draft.request.renew_keys) or current.key is None
@@ -95,14 +95,14 @@ class Planner:
                 continue
             period = certs.validity_period(step.spec, step.issuer, self.draft.now)
             if compare.limited_by_issuer(step.spec, step.issuer, *period):
-                cut.setdefault(step.spec.issuer, []).append(step.spec.name)
+                cut.setdefault(step.issuer.name, []).append(step.spec.name)
         for name, shortened in cut.items():
             end = compare.format_time(self.draft.issuers[name].not_after)
             self.draft.warnings.append(
                 f"The CA {name} ends on {end}, and with it, before the lifetime asked for: {some(shortened)}"
             )
 
-    def _reasons(self, step: Step) -> list[str]:
+    def _reasons(self, step: Step, issuer: certs.Issuer) -> list[str]:
         current = step.current
         if current.certificate_fault:
             return [current.certificate_fault]
@@ -110,9 +110,7 @@ class Planner:
             return [MISSING]
         renewal = [RENEWAL] if step.spec.name in self.draft.request.renew else []
         return (
-            compare.differences(
-                current.certificate, step.spec, step.issuer, self.draft.now, self.draft.request.renew_before
-            )
+            compare.differences(current.certificate, step.spec, issuer, self.draft.now, self.draft.request.renew_before)
             + renewal
         )
 
@@ -199,21 +197,21 @@ class Planner:
         return step
 
     def _unwanted(self, present: list[str]) -> list[str]:
-        spec = {LOCK}
-        for entry in (
-            *self.draft.request.cas,
-            *self.draft.request.certificates,
-            *self.draft.request.keys,
-            *self.draft.request.bundles,
-        ):
-            spec.update(file_names(entry))
-        found = [
+        request = self.draft.request
+        entries: list[CertificateSpec | KeySpec | BundleSpec] = [
+            *request.cas,
+            *request.certificates,
+            *request.keys,
+            *request.bundles,
+        ]
+        expected = {LOCK, *(name for entry in entries for name in file_names(entry))}
+        return [
             name
             for name in present
-            if name not in spec and name.endswith((".pem", ".key")) and not files.is_directory(self.draft.file(name))
-        ]
-        return [
-            name for name in found if not any(fnmatch.fnmatchcase(name, pattern) for pattern in self.draft.request.keep)
+            if name not in expected
+            and name.endswith((".pem", ".key"))
+            and not files.is_directory(self.draft.file(name))
+            and not any(fnmatch.fnmatchcase(name, pattern) for pattern in request.keep)
         ]
 
 

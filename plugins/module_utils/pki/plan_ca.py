@@ -22,6 +22,7 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.model impor
 )
 from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.spec import (
     CertificateSpec,
+    Import,
 )
 
 
@@ -45,11 +46,11 @@ class CAPlanner:
             self.draft.refuse(where, f"{step.current.key_fault}; restore it from a backup")
         if len(self.draft.problems) == before:
             if spec.import_from is not None:
-                self._plan_imported(step, where)
+                self._plan_imported(step, spec.import_from, where)
             elif spec.existing:
                 self._plan_existing(step, where)
             elif spec.copy_of is not None:
-                self._plan_copy(step, where)
+                self._plan_copy(step, self.draft.cas[spec.copy_of], where)
             else:
                 self._plan_self_managed(step, where, leaves)
             self._plan_passphrase(step)
@@ -119,7 +120,7 @@ class CAPlanner:
 
     def _warn_of_rules(self, step: Step, where: str) -> None:
         """What a CA was given at its birth and what no longer matters to those that trust it."""
-        certificate, spec = step.current.certificate, step.spec
+        certificate, spec = step.standing, step.spec
         if certs.is_ca(certificate) and certs.path_length(certificate) != spec.path_length:
             self.draft.warnings.append(
                 f"{where}.path_length: stays {certs.path_length(certificate)} until the CA is rotated, asked is {spec.path_length}"
@@ -148,10 +149,10 @@ class CAPlanner:
                 f"{step.spec.name}-key.pem is not the key of {step.spec.name}.pem; restore the pair from a backup",
             )
 
-    def _plan_imported(self, step: Step, where: str) -> None:
-        origin, current = step.spec.import_from, step.current
+    def _plan_imported(self, step: Step, origin: Import, where: str) -> None:
+        current = step.current
         before = len(self.draft.problems)
-        source = _imported_pair(self.draft, step, where)
+        source = _imported_pair(self.draft, step, origin, where)
         if source is None:
             if current.certificate is None and len(self.draft.problems) == before:
                 self.draft.refuse(
@@ -180,9 +181,8 @@ class CAPlanner:
         step.copied = (certificate, key)
         step.certificate = certificate
 
-    def _plan_copy(self, step: Step, where: str) -> None:
+    def _plan_copy(self, step: Step, other: Step, where: str) -> None:
         """`copy_of`: the same pair under another name, so that whoever uses the files need not know that they are one."""
-        other = self.draft.cas[step.spec.copy_of]
         certificate = other.certificate or other.current.certificate
         key = other.copied[1] if other.copied else other.current.key
         current = step.current
@@ -220,7 +220,7 @@ class CAPlanner:
 
 
 def _ca_differences(step: Step, issuers: dict[str, certs.Issuer]) -> list[str]:
-    certificate, spec = step.current.certificate, step.spec
+    certificate, spec = step.standing, step.spec
     found = []
     if sorted(compare.subject_of(certificate.subject)) != sorted(spec.subject.attributes):
         found.append(f"subject is {compare.format_subject(certificate.subject)}, asked is {spec.subject}")
@@ -239,8 +239,9 @@ def _ca_differences(step: Step, issuers: dict[str, certs.Issuer]) -> list[str]:
     return found
 
 
-def _imported_pair(draft: Draft, step: Step, where: str) -> tuple[certs.Certificate, certs.PrivateKey] | None:
-    origin = step.spec.import_from
+def _imported_pair(
+    draft: Draft, step: Step, origin: Import, where: str
+) -> tuple[certs.Certificate, certs.PrivateKey] | None:
     contents = []
     for path in (origin.certificate, origin.key):
         try:

@@ -101,14 +101,15 @@ def as_diff(path: str, plan: Plan, now: datetime | None = None) -> list[Json]:
                 )
             )
         entries += _format_entries(path, step)
-    for step in (*plan.keys, *plan.bundles):
-        if step.reasons:
-            file = os.path.join(path, file_names(step.spec)[0])
-            entries.append(_diff_entry(file, "" if MISSING in step.reasons else "another\n", f"{_kind(step)}\n"))
+    others: list[KeyStep | BundleStep] = [*plan.keys, *plan.bundles]
+    for other in others:
+        if other.reasons:
+            file = os.path.join(path, file_names(other.spec)[0])
+            entries.append(_diff_entry(file, "" if MISSING in other.reasons else "another\n", f"{_kind(other)}\n"))
     for step in (*plan.cas, *plan.certificates):
         entries += _mode_entries(path, step.current.wrong_modes)
-    for step in (*plan.keys, *plan.bundles):
-        entries += _mode_entries(path, step.wrong_modes)
+    for other in others:
+        entries += _mode_entries(path, other.wrong_modes)
     if plan.purge:
         entries += [_diff_entry(os.path.join(path, name), "present\n", "") for name in plan.unwanted]
     return entries
@@ -126,10 +127,10 @@ def _format_entries(path: str, step: Step) -> list[Json]:
     """Files that are written again with the same certificate or key in them."""
     entries = []
     if step.format_reason:
-        chain = certs.load_chain(step.current.data) or [step.current.certificate]
+        chain = certs.load_chain(step.current.data) or [step.standing]
         before = [compare.format_subject(certificate.subject) for certificate in chain]
         after = [
-            compare.format_subject(step.current.certificate.subject),
+            compare.format_subject(step.standing.subject),
             *_chain_subjects(step),
             f"# reason: {step.format_reason}",
         ]
@@ -137,12 +138,12 @@ def _format_entries(path: str, step: Step) -> list[Json]:
             _diff_entry(os.path.join(path, f"{step.spec.name}.pem"), "\n".join([*before, ""]), "\n".join([*after, ""]))
         )
     if step.passphrase_reason:
-        before, after = (
+        had, has = (
             "in the clear" if passphrase is None else "with a passphrase"
             for passphrase in (step.current.passphrase, step.spec.passphrase)
         )
-        after += f"\n# reason: {step.passphrase_reason}"
-        entries.append(_diff_entry(os.path.join(path, f"{step.spec.name}-key.pem"), f"{before}\n", f"{after}\n"))
+        reason = f"# reason: {step.passphrase_reason}"
+        entries.append(_diff_entry(os.path.join(path, f"{step.spec.name}-key.pem"), f"{had}\n", f"{has}\n{reason}\n"))
     return entries
 
 

@@ -1,5 +1,6 @@
 # Copyright: (c) the hardway.kubernetes contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """How far the rotation of CAs and keys has come.
 
 Each CA and lasting key has generations. Which are trusted and which one is in use stands in a file of the cluster's
@@ -112,7 +113,7 @@ def _advanced(state: State, stage: str, names: t.Sequence[str]) -> State:
     return {"generations": generations, "stage": {"name": stage, "names": list(names)}}
 
 
-def _generation(entry: dict, stage: str) -> dict:
+def _generation(entry: State, stage: str) -> State:
     newest = entry["trusted"][-1]
     if stage == "trust":
         return {"trusted": [*entry["trusted"], newest + 1], "active": entry["active"]}

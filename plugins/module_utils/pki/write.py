@@ -51,18 +51,21 @@ class Writer:
         self._issue([step for step in self.plan.certificates if step.reasons])
         with ThreadPoolExecutor(self.THREADS) as pool:
             list(pool.map(self._put, [step for step in self.plan.certificates if step.changed]))
-        for step in self.plan.keys:
-            self._key(step)
+        for key in self.plan.keys:
+            self._key(key)
+        self._write_bundles()
+        if self.plan.purge:
+            for name in self.plan.unwanted:
+                files.remove(self._file(name))
+        files.sync_directory(self.path)
+
+    def _write_bundles(self) -> None:
         cas = {step.spec.name: step for step in self.plan.cas}
         keys = {step.spec.name: step for step in self.plan.keys}
         for step in self.plan.bundles:
             if step.reasons:
                 data = bundle_pem([cas[name] for name in step.spec.cas], [keys[name] for name in step.spec.keys])
                 files.write(self._file(f"{step.spec.name}.pem"), data, files.PUBLIC)
-        if self.plan.purge:
-            for name in self.plan.unwanted:
-                files.remove(self._file(name))
-        files.sync_directory(self.path)
 
     def _file(self, name: str) -> str:
         return os.path.join(self.path, name)
@@ -70,8 +73,10 @@ class Writer:
     def _fix_modes(self) -> None:
         for step in (*self.plan.cas, *self.plan.certificates):
             self._chmod(step.current.wrong_modes)
-        for step in (*self.plan.keys, *self.plan.bundles):
-            self._chmod(step.wrong_modes)
+        for key in self.plan.keys:
+            self._chmod(key.wrong_modes)
+        for bundle in self.plan.bundles:
+            self._chmod(bundle.wrong_modes)
 
     def _chmod(self, wrong_modes: dict[str, int]) -> None:
         for name in wrong_modes:
@@ -91,41 +96,36 @@ class Writer:
     def _issue(self, steps: list[Step]) -> None:
         jobs = []
         for step in steps:
-            step.issuer, issuer_key = self.signers[step.spec.issuer]
-            jobs.append(certs.Job(step.spec, None if step.new_key else step.current.key, step.issuer, issuer_key))
+            issuer, issuer_key = self.signers[step.spec.issuer or ""]
+            assert issuer_key is not None
+            step.issuer = issuer
+            jobs.append(certs.Job(step.spec, None if step.new_key else step.current.key, issuer, issuer_key))
         for step, made in zip(steps, certs.issue_all(jobs, self.now)):
             step.key, step.certificate = made
 
     def _ca(self, step: Step) -> None:
         if step.spec.copy_of is not None and step.reasons:
             other = next(ca for ca in self.plan.cas if ca.spec.name == step.spec.copy_of)
-            step.copied = (other.certificate or other.current.certificate, other.key)
+            step.copied = (other.standing, other.key)
         if step.copied:
             step.certificate, step.key = step.copied
             step.new_key = step.current.key is None
         elif step.reasons:
             step.issuer, issuer_key = self.signers.get(step.spec.issuer or "", (None, None))
-            step.certificate = certs.issue(step.spec, step.key, step.issuer, issuer_key, self.now)
+            step.certificate = certs.issue(step.spec, step.pair, step.issuer, issuer_key, self.now)
         self._put(step)
-        self.signers[step.spec.name] = (
-            certs.Issuer.of(step.spec.name, step.certificate or step.current.certificate),
-            step.key,
-        )
+        self.signers[step.spec.name] = (certs.Issuer.of(step.spec.name, step.standing), step.key)
 
     def _put(self, step: Step) -> None:
         """A kept key is not touched. A new one goes in between: first the old certificate leaves, then the key changes,
         then the new certificate comes, so that at any kill no certificate stands beside a key that is not its own."""
         certificate_name, key_name = file_names(step.spec)
         if step.passphrase_reason:
-            files.write(self._file(key_name), certs.key_pem(step.key, step.spec.passphrase), files.SECRET)
+            files.write(self._file(key_name), certs.key_pem(step.pair, step.spec.passphrase), files.SECRET)
         if not step.reasons and not step.format_reason:
             return
         following = [ca.standing for ca in step.chain]
-        certificate = files.stage(
-            self._file(certificate_name),
-            pem([step.standing, *following]),
-            files.PUBLIC,
-        )
+        certificate = files.stage(self._file(certificate_name), pem([step.standing, *following]), files.PUBLIC)
         if step.reasons and step.new_key and step.key is not None:
             key = files.stage(self._file(key_name), certs.key_pem(step.key, step.spec.passphrase), files.SECRET)
             files.remove(self._file(certificate_name))
@@ -141,5 +141,5 @@ class Writer:
             return
         public_name, key_name = file_names(step.spec)
         if MISSING in step.reasons:
-            files.write(self._file(key_name), certs.key_pem(step.key), files.SECRET)
-        files.write(self._file(public_name), certs.public_pem(step.key), files.PUBLIC)
+            files.write(self._file(key_name), certs.key_pem(step.pair), files.SECRET)
+        files.write(self._file(public_name), certs.public_pem(step.pair), files.PUBLIC)

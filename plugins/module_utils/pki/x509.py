@@ -21,6 +21,7 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.spec import
     Subject,
 )
 
+CRYPTOGRAPHY_IMPORT_ERROR: str | None = None
 try:
     from cryptography import x509
     from cryptography.exceptions import InvalidSignature
@@ -30,10 +31,9 @@ try:
 except ImportError:
     CRYPTOGRAPHY_IMPORT_ERROR = traceback.format_exc()
 else:
-    CRYPTOGRAPHY_IMPORT_ERROR = None
-    _CURVES = {256: ec.SECP256R1, 384: ec.SECP384R1, 521: ec.SECP521R1}
+    _CURVES: dict[int, t.Any] = {256: ec.SECP256R1, 384: ec.SECP384R1, 521: ec.SECP521R1}
     # FIPS 186-5: a hash as strong as the key.
-    _CURVE_HASHES = {256: hashes.SHA256, 384: hashes.SHA384, 521: hashes.SHA512}
+    _CURVE_HASHES: dict[int, t.Any] = {256: hashes.SHA256, 384: hashes.SHA384, 521: hashes.SHA512}
 
 if t.TYPE_CHECKING:
     Certificate = x509.Certificate
@@ -183,7 +183,10 @@ def issue_all(jobs: list[Job], now: datetime) -> list[tuple[PrivateKey, Certific
     several = sum(1 for job in jobs if job.key is None and job.spec.key.type == "rsa") or len(jobs) // 100
     made = _on_all_cores(_issue_der, [(job, now) for job in jobs], several)
     return [
-        (_load_der(key) if key is not None else job.key, x509.load_der_x509_certificate(certificate))
+        (
+            _load_der(key) if key is not None else t.cast("PrivateKey", job.key),
+            x509.load_der_x509_certificate(certificate),
+        )
         for job, (key, certificate) in zip(jobs, made)
     ]
 
@@ -229,7 +232,7 @@ def _load_der(der: bytes) -> t.Any:
 def _issue_der(work: tuple[Job, datetime]) -> tuple[bytes | None, bytes]:
     job, now = work
     made = _generate_der(job.spec.key) if job.key is None else None
-    key = job.key if made is None else _load_der(made)
+    key = t.cast("PrivateKey", job.key) if made is None else _load_der(made)
     return made, issue(job.spec, key, job.issuer, job.issuer_key, now).public_bytes(serialization.Encoding.DER)
 
 
@@ -286,7 +289,7 @@ def path_length(certificate: Certificate) -> int | None:
 def signed_by(certificate: Certificate, public_key: PublicKey) -> bool:
     """Whether the signature is that of the key; names are not looked at."""
     try:
-        algorithm = certificate.signature_hash_algorithm
+        algorithm: t.Any = certificate.signature_hash_algorithm
         if isinstance(public_key, rsa.RSAPublicKey):
             public_key.verify(certificate.signature, certificate.tbs_certificate_bytes, padding.PKCS1v15(), algorithm)
         else:
@@ -356,9 +359,9 @@ def issue(
     ]
     for value, critical in extensions:
         builder = builder.add_extension(value, critical)
-    return builder.sign(
-        issuer_key if issuer is not None else key, _hash_for((issuer_key if issuer is not None else key).public_key())
-    )
+    signer = issuer_key if issuer is not None else key
+    assert signer is not None
+    return builder.sign(signer, _hash_for(signer.public_key()))
 
 
 def _hash_for(public_key: PublicKey) -> t.Any:
@@ -368,7 +371,9 @@ def _hash_for(public_key: PublicKey) -> t.Any:
 
 
 def _extensions(spec: CertificateSpec) -> list[tuple[x509.ExtensionType, bool]]:
-    extensions = [(x509.BasicConstraints(spec.is_ca, spec.path_length if spec.is_ca else None), True)]
+    extensions: list[tuple[x509.ExtensionType, bool]] = [
+        (x509.BasicConstraints(spec.is_ca, spec.path_length if spec.is_ca else None), True)
+    ]
     if spec.key_usages:
         extensions.append((x509.KeyUsage(**{flag: flag in spec.key_usages for flag in KEY_USAGE_FLAGS}), True))
     if spec.extended_key_usages:
@@ -390,4 +395,5 @@ def _general_name(name: tuple[str, str]) -> x509.GeneralName:
     kind, value = name
     if kind == "IP":
         return x509.IPAddress(ipaddress.ip_address(value))
-    return {"DNS": x509.DNSName, "URI": x509.UniformResourceIdentifier, "email": x509.RFC822Name}[kind](value)
+    kinds: dict[str, t.Any] = {"DNS": x509.DNSName, "URI": x509.UniformResourceIdentifier, "email": x509.RFC822Name}
+    return t.cast("x509.GeneralName", kinds[kind](value))
