@@ -1,21 +1,24 @@
-# Copyright: (c) the hardway.kubernetes contributors
+# Copyright: (c) 2026, the hardway.kubernetes authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """From cfssl's JSON files to the arguments of the module ``certificates``: documented in cfssl.yml."""
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+import typing as t
+from collections.abc import Callable, Iterable, Mapping
 
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.parse import InvalidRequest, parse_request
 from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.spec import DEFAULT_PROFILES
+
+Json = dict[str, t.Any]
 
 CONFIG = "ca-config.json"
 REQUEST_SUFFIX = "-csr.json"
@@ -58,12 +61,12 @@ FIELDS = {
 }
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class _File:
     """A JSON file, or what stands for one; ``place`` is what messages call it."""
 
     place: str
-    data: dict
+    data: Json
 
     @property
     def name(self) -> str:
@@ -82,9 +85,9 @@ class _File:
         return self.name == CA_REQUEST or _has(self.data, "ca")
 
 
-@dataclass
+@dataclasses.dataclass
 class _Problems:
-    found: list[str] = field(default_factory=list)
+    found: list[str] = dataclasses.field(default_factory=list)
 
     def add(self, place: str, where: str, text: str) -> None:
         self.found.append(": ".join(part for part in (place, where, text) if part))
@@ -100,7 +103,7 @@ def cfssl(
     profile: str = "",
     certificates: Mapping | None = None,
     import_from: Mapping | None = None,
-) -> dict:
+) -> Json:
     """What the files ask for; see cfssl.yml for the arguments."""
     problems = _Problems()
     chosen = _chosen(certificates or {}, problems)
@@ -113,7 +116,7 @@ def cfssl(
 # --- Reading -------------------------------------------------------------------------------------------------------------------------------
 
 
-def _chosen(certificates: Mapping, problems: _Problems) -> dict[str, dict]:
+def _chosen(certificates: Mapping, problems: _Problems) -> dict[str, Json]:
     """The argument `certificates`: a file's name, or a dictionary with `file` and `profile`, by the name of the certificate."""
     chosen = {}
     for name, entry in certificates.items():
@@ -130,7 +133,7 @@ def _chosen(certificates: Mapping, problems: _Problems) -> dict[str, dict]:
     return chosen
 
 
-def _files(source: object, named: list[str], problems: _Problems) -> list[_File]:
+def _files(source: t.Any, named: list[str], problems: _Problems) -> list[_File]:
     if isinstance(source, Mapping):
         texts = {str(name): text for name, text in source.items()}
     else:
@@ -143,7 +146,7 @@ def _files(source: object, named: list[str], problems: _Problems) -> list[_File]
     return files
 
 
-def _paths(source: object, named: list[str], problems: _Problems) -> list[str]:
+def _paths(source: t.Any, named: list[str], problems: _Problems) -> list[str]:
     paths: dict[str, None] = {}
     for path in [source] if isinstance(source, str) else list(source):
         absolute = os.path.abspath(os.path.expanduser(str(path)))
@@ -180,7 +183,7 @@ def _text(path: str, problems: _Problems) -> str | None:
     return None
 
 
-def _parsed(place: str, text: object, problems: _Problems) -> dict | None:
+def _parsed(place: str, text: t.Any, problems: _Problems) -> Json | None:
     if text is None:
         return None
     try:
@@ -205,11 +208,11 @@ def _has(data: Mapping, name: str) -> bool:
     return any(str(key).lower() == name for key in data)
 
 
-def _type_word(value: object) -> str:
+def _type_word(value: t.Any) -> str:
     return next((word for known, word in TYPE_WORDS.items() if isinstance(value, known)), "nothing")
 
 
-def _shaped(value: object, shape: object, place: str, where: str, problems: _Problems) -> object:
+def _shaped(value: t.Any, shape: t.Any, place: str, where: str, problems: _Problems) -> t.Any:
     """The value with its fields spelled as cfssl's documents do; all that does not fit becomes a problem. null is as if it were not there."""
     if isinstance(shape, dict):
         if not isinstance(value, Mapping):
@@ -233,7 +236,7 @@ def _shaped(value: object, shape: object, place: str, where: str, problems: _Pro
     return value
 
 
-def _shaped_object(value: Mapping, shape: dict, place: str, where: str, problems: _Problems) -> dict:
+def _shaped_object(value: Mapping, shape: Json, place: str, where: str, problems: _Problems) -> Json:
     # As Go's encoding/json, which cfssl reads with, the case of a field's letters does not matter.
     known = {name.lower(): name for name in shape}
     found = {}
@@ -263,7 +266,7 @@ class _Request:
         files: list[_File],
         ca: str,
         profile: str,
-        chosen: dict[str, dict],
+        chosen: dict[str, Json],
         import_from: Mapping | None,
         problems: _Problems,
     ) -> None:
@@ -285,7 +288,7 @@ class _Request:
             )
         return files[0] if files else None
 
-    def arguments(self) -> dict:
+    def arguments(self) -> Json:
         cas = self._cas()
         certificates = [self._certificate(name, file, profile) for name, file, profile in self._named_requests()]
         self.problems.end()
@@ -293,7 +296,7 @@ class _Request:
         self._check(arguments)
         return arguments
 
-    def _cas(self) -> list[dict]:
+    def _cas(self) -> list[Json]:
         requests = [file for file in self.requests if file.is_ca]
         file = self._one(
             requests,
@@ -337,7 +340,7 @@ class _Request:
         found += [(file.stem, file, "") for file in leaves if file.place not in used]
         return found
 
-    def _certificate(self, name: str, file: _File, profile: str) -> dict:
+    def _certificate(self, name: str, file: _File, profile: str) -> Json:
         self.places[f"certificates[{name}]"] = file.place
         return {
             "name": name,
@@ -367,7 +370,7 @@ class _Request:
             self.problems.add(file.place, "profile", f"{place} has {_listed(known)}, and none is called {name}: {fix}")
         return name
 
-    def _check(self, arguments: dict) -> None:
+    def _check(self, arguments: Json) -> None:
         """The module's own judgement, said in the files' words, so that there is one rule for each thing."""
         cas = arguments["cas"] or [{"name": self.ca, "subject": {"CN": self.ca}}]
         try:
@@ -395,7 +398,7 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(names) or "none"
 
 
-def _profiles(config: dict) -> dict[str, dict]:
+def _profiles(config: Json) -> dict[str, Json]:
     signing = config.get("signing") or {}
     default = signing.get("default") or {}
     profiles = signing.get("profiles") or {}
@@ -408,7 +411,7 @@ def _profiles(config: dict) -> dict[str, dict]:
     return found
 
 
-def _subject(request: dict) -> dict:
+def _subject(request: Json) -> Json:
     """`names` may be a list of several; each field takes what all of them say of it."""
     values: dict[str, list[str]] = {}
     for names in request.get("names") or []:
@@ -419,12 +422,12 @@ def _subject(request: dict) -> dict:
     return {**subject, "CN": request["CN"]} if request.get("CN") else subject
 
 
-def _key(request: dict) -> dict:
+def _key(request: Json) -> Json:
     key = {**KEY, **(request.get("key") or {})}
     return {"type": key["algo"], "size": key["size"]}
 
 
-def _path_length(section: dict) -> int | None:
+def _path_length(section: Json) -> int | None:
     """cfssl's zero means no limit, unless `pathlenzero` says that it is meant; -1 is how it writes no limit."""
     length = section.get("pathlen", 0)
     if length == 0:
@@ -433,5 +436,5 @@ def _path_length(section: dict) -> int | None:
 
 
 class FilterModule:
-    def filters(self) -> dict:
+    def filters(self) -> dict[str, Callable[..., t.Any]]:
         return {"cfssl": cfssl}

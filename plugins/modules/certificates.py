@@ -1,5 +1,5 @@
 #!/usr/bin/python
-# Copyright: (c) the hardway.kubernetes contributors
+# Copyright: (c) 2026, the hardway.kubernetes authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
@@ -333,7 +333,7 @@ problems:
   sample: ["certificates[etcd].hosts: '10.0.0.300' is not an IP address"]
 """
 
-from typing import NoReturn
+import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, _load_params, missing_required_lib
 
@@ -344,79 +344,63 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.reconcile i
 from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.result import as_diff, as_result
 from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.x509 import CRYPTOGRAPHY_IMPORT_ERROR
 
+Options = dict[str, t.Any]
+KEY: Options = {
+    "type": "dict",
+    "default": {},
+    "no_log": False,
+    "options": {"type": {"type": "str", "choices": ["ecdsa", "rsa"], "default": "ecdsa"}, "size": {"type": "int"}},
+}
+IMPORT_FROM: Options = {
+    "certificate": {"type": "path", "required": True},
+    "key": {"type": "path", "required": True, "no_log": False},
+    "passphrase": {"type": "str", "no_log": True},
+}
+CA: Options = {
+    "name": {"type": "str", "required": True},
+    "subject": {"type": "dict", "default": {}},
+    "key": KEY,
+    "validity": {"type": "str", "default": "87600h"},
+    "issuer": {"type": "str"},
+    "path_length": {"type": "int"},
+    "passphrase": {"type": "str", "no_log": True},
+    "old_passphrase": {"type": "str", "no_log": True},
+    "import_from": {"type": "dict", "options": IMPORT_FROM},
+    "copy_of": {"type": "str"},
+    "existing": {"type": "bool", "default": False},
+}
+CERTIFICATE: Options = {
+    "name": {"type": "str", "required": True},
+    "ca": {"type": "str", "required": True},
+    "profile": {"type": "str", "default": "kubernetes"},
+    "subject": {"type": "dict", "default": {}},
+    "hosts": {"type": "list", "elements": "str", "default": []},
+    "key": KEY,
+    "validity": {"type": "str"},
+    "chain": {"type": "bool", "default": False},
+}
+PLAIN_KEY: Options = {
+    "name": {"type": "str", "required": True},
+    "type": {"type": "str", "choices": ["ecdsa", "rsa", "random"], "default": "ecdsa"},
+    "size": {"type": "int"},
+    "existing": {"type": "bool", "default": False},
+}
+BUNDLE: Options = {
+    "name": {"type": "str", "required": True},
+    "cas": {"type": "list", "elements": "str", "default": []},
+    "keys": {"type": "list", "elements": "str", "default": [], "no_log": False},
+}
 
-def argument_spec() -> dict:
-    key = {
-        "type": "dict",
-        "default": {},
-        "no_log": False,
-        "options": {"type": {"type": "str", "choices": ["ecdsa", "rsa"], "default": "ecdsa"}, "size": {"type": "int"}},
-    }
+
+def argument_spec() -> Options:
+    several = {"type": "list", "elements": "dict", "default": []}
     return {
         "path": {"type": "path", "required": True},
-        "cas": {
-            "type": "list",
-            "elements": "dict",
-            "default": [],
-            "options": {
-                "name": {"type": "str", "required": True},
-                "subject": {"type": "dict", "default": {}},
-                "key": key,
-                "validity": {"type": "str", "default": "87600h"},
-                "issuer": {"type": "str"},
-                "path_length": {"type": "int"},
-                "passphrase": {"type": "str", "no_log": True},
-                "old_passphrase": {"type": "str", "no_log": True},
-                "import_from": {
-                    "type": "dict",
-                    "options": {
-                        "certificate": {"type": "path", "required": True},
-                        "key": {"type": "path", "required": True, "no_log": False},
-                        "passphrase": {"type": "str", "no_log": True},
-                    },
-                },
-                "copy_of": {"type": "str"},
-                "existing": {"type": "bool", "default": False},
-            },
-        },
+        "cas": {**several, "options": CA},
         "profiles": {"type": "dict", "default": {}},
-        "certificates": {
-            "type": "list",
-            "elements": "dict",
-            "default": [],
-            "options": {
-                "name": {"type": "str", "required": True},
-                "ca": {"type": "str", "required": True},
-                "profile": {"type": "str", "default": "kubernetes"},
-                "subject": {"type": "dict", "default": {}},
-                "hosts": {"type": "list", "elements": "str", "default": []},
-                "key": key,
-                "validity": {"type": "str"},
-                "chain": {"type": "bool", "default": False},
-            },
-        },
-        "keys": {
-            "type": "list",
-            "elements": "dict",
-            "default": [],
-            "no_log": False,
-            "options": {
-                "name": {"type": "str", "required": True},
-                "type": {"type": "str", "choices": ["ecdsa", "rsa", "random"], "default": "ecdsa"},
-                "size": {"type": "int"},
-                "existing": {"type": "bool", "default": False},
-            },
-        },
-        "bundles": {
-            "type": "list",
-            "elements": "dict",
-            "default": [],
-            "options": {
-                "name": {"type": "str", "required": True},
-                "cas": {"type": "list", "elements": "str", "default": []},
-                "keys": {"type": "list", "elements": "str", "default": [], "no_log": False},
-            },
-        },
+        "certificates": {**several, "options": CERTIFICATE},
+        "keys": {**several, "options": PLAIN_KEY, "no_log": False},
+        "bundles": {**several, "options": BUNDLE},
         "renew_before": {"type": "str", "default": "720h"},
         "renew": {"type": "list", "elements": "str", "default": []},
         "renew_keys": {"type": "bool", "default": False, "no_log": False},
@@ -426,7 +410,7 @@ def argument_spec() -> dict:
 
 
 class CertificatesModule(AnsibleModule):
-    def fail_json(self, msg, **kwargs) -> NoReturn:
+    def fail_json(self, msg: str, **kwargs: t.Any) -> t.NoReturn:
         """Where Ansible itself refuses an argument, it names the option but not the certificate; the request's own judgement does."""
         if "problems" not in kwargs:
             # Of a list Ansible keeps only what has the right type, so that what has not is seen in the arguments as they came.
@@ -434,9 +418,10 @@ class CertificatesModule(AnsibleModule):
             msg = _invalid(found) if found else msg
             kwargs["problems"] = found or [msg]
         super().fail_json(msg, **kwargs)
+        raise AssertionError("fail_json ends the module")
 
 
-def _problems(arguments: dict) -> list[str]:
+def _problems(arguments: dict[str, t.Any]) -> list[str]:
     try:
         parse_request(arguments)
     except InvalidRequest as error:
