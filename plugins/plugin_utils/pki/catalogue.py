@@ -11,8 +11,8 @@ wanted, and which component has it under which path, with which effect. Everythi
 `certificates_of`
     which files a component has on a host. A component's declaration names them (``certificates: [etcd-{host}, etcd-ca-bundle]``)
     or asks for all;
-`host_files`
-    the same for all components, for the certificate report: which component uses the certificate at a path;
+`consumers_by_path`
+    the same for all components, for the certificate report: which components use the file at a path, and with which effect;
 `served_by`
     the file of the certificate that a component serves TLS with.
 
@@ -437,6 +437,14 @@ def certificates_of(
             " Fix: correct the name, or add the component to the entry's consumers in plugin_utils/pki/catalogue.py"
         )
     return {file.path: file for file in found if names is None or file.name in names}
+
+
+def consumers_by_path(settings: Settings, host: str) -> dict[str, list[HostFile]]:
+    """By path, who uses it: components of one host may share a file."""
+    found: dict[str, list[HostFile]] = {}
+    for file in host_files(settings, host):
+        found.setdefault(file.path, []).append(file)
+    return found
 
 
 def served_by(component: str, settings: Settings) -> str:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
 import typing as t
 from collections.abc import Iterator, Mapping
@@ -116,6 +117,14 @@ def test_no_component_is_missing():
     assert {consumer.component for entry in catalogue.ENTRIES for consumer in entry.consumers} == named
 
 
+def test_the_report_asks_servers_for_the_certificates_of_the_table():
+    """kubelet has its own from the cluster; the others make none of this table's."""
+    groups = yaml.safe_load((ROLES / "cluster/vars/main/certificates.yml").read_text())
+    for endpoint in itertools.chain(*groups["cluster_certificate_group_endpoints"].values()):
+        if endpoint["component"] != "kubelet":
+            assert endpoint.get("path", "") == catalogue.served_by(endpoint["component"], settings()), endpoint
+
+
 def components_of_any(file: Path) -> Iterator[str]:
     if isinstance(yaml.safe_load(file.read_text()), list):
         yield from (component["name"] for component in components_of(str(file.relative_to(ROLES))))
@@ -186,6 +195,18 @@ def test_as_a_filter():
     }
     with pytest.raises(AnsibleFilterError, match="component_certificates: cnii: no such setting"):
         component_certificates("etcd", {"cnii": "flannel"}, HOST)
+
+
+def test_who_uses_a_file():
+    found = catalogue.consumers_by_path(settings(cni="bridge"), HOST)
+    assert [(file.component, file.effect) for file in found["/etc/kubernetes/pki/ca.pem"]] == [
+        ("kube-apiserver", "reread"),
+        ("kube-controller-manager", "restart"),
+        ("kube-scheduler", "restart"),
+        ("kubelet", "restart"),
+        ("kube-proxy", "restart"),
+        ("pod-routes", "restart"),
+    ]
 
 
 @pytest.mark.parametrize(
