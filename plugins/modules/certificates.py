@@ -13,7 +13,7 @@ description:
   - One call describes everything that a directory is to hold - CAs, certificates that they sign, plain keys and
     bundles - and makes it so. It takes the place of C(cfssl) and C(cfssljson), with their words and file names
     (C(NAME.pem), C(NAME-key.pem)).
-  - A certificate is issued anew when anything in it differs from what is asked (subject, names, usages, key, issuer,
+  - A certificate is reissued when anything in it differs from what is asked (subject, names, usages, key, issuer,
     lifetime), when it is about to expire, or when it does not match its key; the result names the reason. Its key is
     kept where it can be.
   - A CA is never replaced, nor is a key of O(keys); where one differs from what is asked the module fails and says how to rotate.
@@ -194,18 +194,18 @@ options:
         elements: str
         default: []
   renew_before:
-    description: How long before its end a certificate is issued anew; never more than a third of its lifetime.
+    description: How long before its end a certificate is reissued; never more than a third of its lifetime.
     type: str
     default: 720h
   renew:
     description:
-      - Shell patterns of names of O(certificates) that are issued anew in any case, for instance V(["*"]).
+      - Shell patterns of names of O(certificates) that are reissued in any case, for instance V(["*"]).
         CAs are never renewed. A pattern that matches nothing is an error.
     type: list
     elements: str
     default: []
   renew_keys:
-    description: Whether a certificate that is issued anew gets a new key too.
+    description: Whether a certificate that is reissued gets a new key too.
     type: bool
     default: false
   purge:
@@ -299,7 +299,7 @@ certificates:
     fingerprint: {description: SHA-256 of the certificate; null where it is still to be issued., type: str, sample: "9F:86:D0"}
     chain: {description: Distinguished names of the intermediates that follow in its file., type: list, elements: str, sample: [CN=intermediate]}
     limited_by: {description: Name of the CA whose own end cut the lifetime short; null otherwise., type: str, sample: null}
-    changed: {description: Whether it was issued anew., type: bool, sample: true}
+    changed: {description: Whether it was reissued., type: bool, sample: true}
     reason: {description: "Why, in words; empty where nothing changed.", type: str, sample: "names to add: IP:10.33.0.14"}
 keys:
   description: The keys that were asked for (name, changed, reason).

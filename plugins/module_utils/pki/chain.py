@@ -39,7 +39,7 @@ def plan_format(step: Step) -> None:
         return
     chain = [ca.effective for ca in step.chain if ca.effective is not None]
     if len(chain) < len(step.chain):
-        step.format_reason = "its chain is issued anew"
+        step.format_reason = "its chain is reissued"
     elif step.current.data != pem([step.standing, *chain]):
         current = certs.load_chain(step.current.data)
         if current is None or current[1:] == chain:

@@ -170,7 +170,7 @@ def _extension_differences(certificate: x509.Certificate, spec: CertificateSpec)
 
 def _issuer_differences(certificate: x509.Certificate, issuer: Issuer) -> list[str]:
     if issuer.public_key is None:
-        return [f"its issuer {issuer.name} is made anew"]
+        return [f"its issuer {issuer.name} is replaced"]
     if certificate.issuer != issuer.subject:
         return [
             f"issued by {format_subject(certificate.issuer)}, asked is {issuer.name} ({format_subject(issuer.subject)})"

@@ -159,7 +159,7 @@ class Planner:
             if public is not None:
                 self.draft.refuse(
                     where,
-                    f"{key_name} is gone, but {public_name} is here; restore it from a backup, or remove that too to begin anew",
+                    f"{key_name} is gone, but {public_name} is here; restore it from a backup, or remove that too to start over",
                 )
             self._plan_missing_key(step, where, key_name)
             return step
@@ -189,9 +189,9 @@ class Planner:
         cas = [self.draft.cas[name] for name in spec.cas]
         pairs = [key for name in spec.keys for key in keys if key.spec.name == name]
         if any(ca.effective is None for ca in cas):
-            step.reasons.append("a CA in it is issued anew")
+            step.reasons.append("a CA in it is reissued")
         elif any(pair.key is None for pair in pairs):
-            step.reasons.append("a key in it is made anew")
+            step.reasons.append("a key in it is replaced")
         elif bundle_pem(cas, pairs) != step.current:
             step.reasons.append(f"its {'CAs' if cas else 'keys'} were not {', '.join(spec.cas or spec.keys)}")
         return step

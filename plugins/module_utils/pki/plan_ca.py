@@ -134,7 +134,7 @@ class CAPlanner:
             self.draft.refuse(
                 where,
                 f"{step.spec.name}.pem and {step.spec.name}-key.pem are gone, but certificates that they signed are here"
-                f" ({some(orphans)}); restore both from a backup, or remove those certificates to begin anew",
+                f" ({some(orphans)}); restore both from a backup, or remove those certificates to start over",
             )
 
     def _plan_existing(self, step: Step, where: str) -> None:
@@ -195,7 +195,7 @@ class CAPlanner:
                     f"{step.spec.name}.pem is another CA than {step.spec.copy_of}",
                     ROTATE,
                 )
-            step.reasons.append(MISSING if current.certificate is None else f"{step.spec.copy_of} is issued anew")
+            step.reasons.append(MISSING if current.certificate is None else f"{step.spec.copy_of} is reissued")
             return
         if certificate is None:
             return

@@ -147,7 +147,7 @@ class Request:
     keys: tuple[KeySpec, ...] = ()
     bundles: tuple[BundleSpec, ...] = ()
     renew_before: timedelta = timedelta(hours=720)
-    renew: frozenset[str] = frozenset()  # names of the certificates that are issued anew in any case
+    renew: frozenset[str] = frozenset()  # names of the certificates that are reissued in any case
     renew_keys: bool = False
     purge: bool = False
     keep: tuple[str, ...] = ()  # patterns of the names of files that others keep

@@ -141,7 +141,7 @@ def open_key(data: bytes, passphrases: Sequence[str | None]) -> tuple[PrivateKey
 def _try_key(data: bytes, passphrase: str | None) -> t.Any:
     """None: it is locked, and another passphrase is needed."""
     try:
-        # Keys of our own directory: validating the primes of an RSA key anew costs milliseconds each.
+        # Keys of our own directory: validating the primes of an RSA key again costs milliseconds each.
         return serialization.load_pem_private_key(
             data, passphrase.encode() if passphrase is not None else None, unsafe_skip_rsa_key_validation=True
         )

@@ -624,7 +624,7 @@ def test_a_bundle_of_public_keys(directory):
     request = copy.deepcopy(REQUEST)
     request["keys"].append({"name": "service-account-2"})
     request["bundles"][1]["keys"].append("service-account-2")
-    anew = {"service-account-2": "there was none", "service-account-bundle": "a key in it is made anew"}
+    anew = {"service-account-2": "there was none", "service-account-bundle": "a key in it is replaced"}
     assert changes(reconcile(directory, request, check_mode=True)) == anew
     assert list(changes(reconcile(directory, request))) == ["service-account-2", "service-account-bundle"]
     first, second = ((directory / f"{name}.pem").read_bytes() for name in ("service-account", "service-account-2"))
