@@ -144,9 +144,7 @@ class Cluster:
         request["keys"].append({"name": "encryption-2", "type": "random", "size": 32})
         for node in ("node-a", "node-b"):
             subject = {"CN": f"system:node:{node}", "O": "system:nodes"}
-            request["certificates"].append(
-                {"name": node, "ca": "kubelet-ca", "profile": "client", "subject": subject}
-            )
+            request["certificates"].append({"name": node, "ca": "kubelet-ca", "profile": "client", "subject": subject})
         assert self.call(certificates, path=str(self.pki), **request)["changed"]
 
     def _unpack(self) -> None:
