@@ -30,9 +30,8 @@ ROLES = sorted(path.parent.name for path in ROOT.glob("roles/*/meta") if (path /
 EXAMPLES = sorted(path.parent for path in ROOT.glob("examples/*/hosts.yml"))
 PAGES = sorted(
     [
-        ROOT / "README.md",
-        ROOT / "CHANGELOG.md",
-        *ROOT.glob("docs/*.md"),
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/**/*.md"),
         *ROOT.glob("examples/**/*.md"),
         *ROOT.glob("roles/*/README.md"),
     ]
@@ -242,6 +241,44 @@ def test_settings_of_the_commands_exist():
     }
     assert named
     assert sorted(named - known) == []
+
+
+# --- the guarantees
+
+
+GUARANTEES = ROOT / "docs" / "guarantees.md"
+
+
+def guarantees() -> list[tuple[str, str]]:
+    """Each promise of the table with the cell that names its tests."""
+    rows = [line for line in GUARANTEES.read_text().splitlines() if line.startswith("| ")]
+    cells = [tuple(cell.strip() for cell in row.strip("|").split(" | ")) for row in rows]
+    return [pair for pair in cells if pair[0] not in ("promise", "---")]
+
+
+def drills() -> set[str]:
+    found = set()
+    for path in ROOT.glob("tests/*/*.py"):
+        text = path.read_text()
+        found.update(re.findall(r"^def drill_(\w+)", text, re.MULTILINE))
+        found.update(re.findall(r"^@drill\b.*\n(?:@.*\n)*def (\w+)", text, re.MULTILINE))
+    return {name.replace("_", "-") for name in found}
+
+
+def test_every_promise_has_tests_that_exist():
+    assert len(guarantees()) >= 26, "a promise of the table is lost"
+    known = drills()
+    unknown = []
+    for promise, tests in guarantees():
+        assert "`" in tests, f"{promise} names no test"
+        for name in re.findall(r"`([^`]+)`", tests):
+            if not (ROOT / name).exists() and name not in known:
+                unknown.append(f"{promise} {name}")
+    assert unknown == []
+
+
+def test_readme_is_short():
+    assert len((ROOT / "README.md").read_text().split()) <= 700
 
 
 # --- what the pages name
