@@ -341,3 +341,78 @@ def test_paths_of_a_page_exist(page):
         r"`((?:roles|playbooks|plugins|tests|examples|docs|sandbox|molecule)/[\w./-]+)`", page.read_text()
     )
     assert [name for name in named if "NAME" not in name and not (ROOT / name).exists()] == []
+
+
+# --- words
+
+
+# Words of no field, with those that the field uses instead (docs/glossary.md).
+PRIVATE_WORDS = {
+    r"mends?|mended|mending": "fix",
+    r"anew": "again, reissue, restart",
+    r"told|tells?|telling": "report, notify, show, say",
+    r"beside": "next to, together with, in addition to",
+    r"bears?|bore": "tolerate, survive",
+    r"settled?|settles|settling": "finish, finalize",
+    r"judged?|judges|judging|judgement": "check, validate, evaluate",
+    r"owed|owes?": "pending",
+    r"newcomers?": "joining host",
+    r"founders?": "initial member",
+    r"askers?": "client host",
+    r"(?<!-)care": "maintenance",
+    r"a look|looked at|looks at": "observe, check",
+    r"gently|gentle": "gracefully",
+    r"go(?:es)? back|went back": "roll back",
+    r"gives? back|given back": "uncordon",
+    r"empt(?:y|ies) (?:a|the|each) nodes?|emptied": "drain",
+    r"leavings?": "footprint, leftover",
+    r"in vain": "fails",
+    r"insists? that": "require",
+    r"proved|proves": "verify",
+}
+PROSE = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *ROOT.glob("docs/**/*.md")])
+
+
+def prose(text: str) -> str:
+    """The text without code and without the targets of its links."""
+    text = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    return re.sub(r"`[^`\n]*`|\]\([^)]*\)", "", text)
+
+
+@pytest.mark.parametrize("page", PROSE, ids=page_id)
+def test_page_has_the_fields_words(page):
+    found = [
+        f"{page_id(page)}: write {plain!r} instead of {match[0]!r} in: ...{line[max(0, match.start() - 30) : match.end() + 30]}..."
+        for line in prose(page.read_text()).splitlines()
+        for words, plain in PRIVATE_WORDS.items()
+        for match in re.finditer(rf"\b(?:{words})\b", line, re.IGNORECASE)
+    ]
+    assert found == [], "\n".join(found)
+
+
+# --- decisions
+
+
+# Private names of ansible-core and CPython; what the code uses of them is in the table of the record.
+PRIVATE_API = re.compile(
+    r"ansible\._internal[\w.]*|\bhostvars\._\w+|\b_variable_manager\b|\bcopy_with_new_env\b|\bevaluate_conditional\b"
+    r"|\b_load_params\b|\bDEFAULT_LOCAL_TMP\b|\b_test_decode_cert\b"
+)
+
+
+def test_private_apis_are_on_record():
+    record = (ROOT / "docs" / "adr" / "0013-private-apis.md").read_text()
+    used = {
+        name for path in ROOT.glob("plugins/**/*.py") for name in PRIVATE_API.findall(path.read_text(encoding="utf-8"))
+    }
+    assert used
+    assert sorted(name for name in used if name not in record) == []
+
+
+def test_every_decision_is_listed():
+    index = (ROOT / "docs" / "adr" / "README.md").read_text()
+    records = sorted(path.name for path in ROOT.glob("docs/adr/[0-9]*.md"))
+    assert records == sorted(set(re.findall(r"\]\(([0-9][\w-]*\.md)\)", index)))
+    for name in records:
+        text = (ROOT / "docs" / "adr" / name).read_text()
+        assert all(f"**{part}" in text for part in ("Status", "Context", "Decision", "Consequences")), name
