@@ -285,7 +285,7 @@ def test_readme_is_short():
 
 
 def known_names() -> set[str]:
-    """Settings, and what else may begin with a role's name: derived variables, groups, modules, filters, files."""
+    """Settings, and what else may begin with a role's name: derived variables, groups, playbooks, modules, filters, files."""
     # groups, and the misspelt setting of preflight's sample output
     names = {"kube_master", "kube_node", "kube_masters", "kube_node_kublet_config", *ROLES}
     for role in ROLES:
@@ -294,7 +294,7 @@ def known_names() -> set[str]:
             names.update(docs.load(path))
         for path in (ROOT / "roles" / role / "tasks").glob("*.yml"):
             names.update(re.findall(r"register: (\w+)", path.read_text()))
-    for path in ROOT.glob("plugins/*/*"):
+    for path in [*ROOT.glob("plugins/*/*"), *ROOT.glob("playbooks/*.yml")]:
         names.add(path.stem)
     return names
 
