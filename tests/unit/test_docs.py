@@ -370,7 +370,15 @@ PRIVATE_WORDS = {
     r"insists? that": "require",
     r"proved|proves": "verify",
 }
-PROSE = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *ROOT.glob("docs/**/*.md")])
+PROSE = sorted(
+    [
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        ROOT / "SECURITY.md",
+        *ROOT.glob("docs/**/*.md"),
+        *ROOT.glob("examples/*.md"),
+    ]
+)
 
 
 def prose(text: str) -> str:
