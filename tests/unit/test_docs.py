@@ -261,7 +261,7 @@ def drills() -> set[str]:
     for path in ROOT.glob("tests/*/*.py"):
         text = path.read_text()
         found.update(re.findall(r"^def drill_(\w+)", text, re.MULTILINE))
-        found.update(re.findall(r"^@drill\b.*\n(?:@.*\n)*def (\w+)", text, re.MULTILINE))
+        found.update(re.findall(r'^@drill\(\s*"([\w-]+)"', text, re.MULTILINE))
     return {name.replace("_", "-") for name in found}
 
 
