@@ -48,7 +48,7 @@ artifacts: python ## build what the machines download, into the cache
 	@sandbox/machines.py setup
 	sandbox/machines.py image &
 	image=$$!
-	$(PLAYBOOK) playbooks/mirror.yml -e mirror_method=build
+	$(PLAYBOOK) hardway.kubernetes.mirror -e mirror_method=build
 	wait $$image
 	install -m 0755 "$$(sandbox/machines.py mirror --path)/dl.k8s.io/release/v$(KUBERNETES)/bin/linux/amd64/kubectl" $(VENV)/bin/kubectl
 
@@ -75,5 +75,5 @@ drills: machines ## the long drills in full, on fresh machines; writes docs/dril
 
 .PHONY: bench
 bench: machines ## how long everything takes; writes docs/benchmark.md
-	@python tests/bench.py --markdown docs/benchmark.md
-	python tests/bench_certificates.py --markdown docs/benchmark.md
+	@python tools/bench.py --markdown docs/benchmark.md
+	python tools/bench_certificates.py --markdown docs/benchmark.md

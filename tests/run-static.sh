@@ -25,7 +25,7 @@ check() { # NAME COMMAND...: run it with its output kept, and say how it ended a
 echo "ansible-lint (profile production) and ansible-test sanity (Python 3.11)"
 check ansible-lint ansible-lint --nocolor &
 lint=$!
-check sanity tests/ansible_test.sh sanity --local --python 3.11 --color no --skip-test pslint &
+check sanity tools/ansible_test.sh sanity --local --python 3.11 --color no --skip-test pslint &
 sanity=$!
 check yamllint yamllint --strict . || failed=1
 wait "$lint" || failed=1
