@@ -19,7 +19,7 @@ ROOT = Path(os.path.realpath(__file__)).parents[2]
 
 
 def load_generator():
-    specification = importlib.util.spec_from_file_location("generate_docs", ROOT / "tests" / "generate_docs.py")
+    specification = importlib.util.spec_from_file_location("generate_docs", ROOT / "tools" / "generate_docs.py")
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
     return module
@@ -96,7 +96,7 @@ def test_role_cluster_is_validated_nowhere():
 
 
 def test_generated_files_are_as_generated():
-    assert [page_id(path) for path in docs.differing()] == [], "run tests/generate_docs.py"
+    assert [page_id(path) for path in docs.differing()] == [], "run tools/generate_docs.py"
 
 
 def test_all_settings_names_each_setting_once():

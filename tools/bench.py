@@ -18,7 +18,7 @@ import sys
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE / "drills")]
+sys.path[:0] = [str(HERE), str(HERE.parent / "tests" / "drills")]
 
 import lab  # noqa: E402
 import pages  # noqa: E402

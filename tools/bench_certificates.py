@@ -1,7 +1,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """How long the same list of certificates takes with the module `certificates`, with community.crypto's modules in a loop, and with cfssl.
 
-    python tests/bench_certificates.py [--number N] [--markdown docs/benchmark.md] [ecdsa|rsa ...]
+    python tools/bench_certificates.py [--number N] [--markdown docs/benchmark.md] [ecdsa|rsa ...]
 
 The two of Ansible are run by ansible-playbook, as their users do, so the time is that of the whole command. community.crypto's
 loop is run over fewer certificates, for the sake of patience, and its time is scaled; each of its rounds costs the same.
@@ -25,7 +25,7 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "interop")]
+sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests" / "interop")]
 
 import pages  # noqa: E402
 import tools  # noqa: E402
@@ -280,7 +280,7 @@ def main() -> None:
         parser.error(f"there are keys of {' and '.join(SIZES)}")
     tools.cfssl()
     lines = [
-        f"The same {options.number} certificates, by each, in one run of `tests/bench_certificates.py`: {len(os.sched_getaffinity(0))} processors, "
+        f"The same {options.number} certificates, by each, in one run of `tools/bench_certificates.py`: {len(os.sched_getaffinity(0))} processors, "
         f"load {os.getloadavg()[0]:.1f} before, {time.strftime('%Y-%m-%d')}. The rows of Ansible are the whole `ansible-playbook`. "
         f"community.crypto's loop ran over {min(LOOPED, options.number)} certificates and is scaled: the certificates' part of its time by their number.",
         "",
