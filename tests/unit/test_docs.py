@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import json
 import os
@@ -256,6 +257,7 @@ def guarantees() -> list[tuple[str, str]]:
     return [pair for pair in cells if pair[0] not in ("promise", "---")]
 
 
+@functools.cache
 def drills() -> set[str]:
     found = set()
     for path in ROOT.glob("tests/*/*.py"):
@@ -284,6 +286,7 @@ def test_readme_is_short():
 # --- what the pages name
 
 
+@functools.cache
 def known_names() -> set[str]:
     """Settings, and what else may begin with a role's name: derived variables, groups, playbooks, modules, filters, files."""
     # groups, and the misspelt setting of preflight's sample output
@@ -299,6 +302,7 @@ def known_names() -> set[str]:
     return names
 
 
+@functools.cache
 def collection_names() -> set[str]:
     plugins = {path.stem for kind in ("modules", "filter", "action") for path in ROOT.glob(f"plugins/{kind}/*")}
     return plugins | set(ROLES) | {path.stem for path in ROOT.glob("playbooks/*.yml")} | {"authors"}
