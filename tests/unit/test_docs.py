@@ -27,7 +27,8 @@ def load_generator():
 
 
 docs = load_generator()
-ROLES = sorted(path.parent.name for path in ROOT.glob("roles/*/meta") if (path / "main.yml").is_file())
+# Those with settings; an internal role has none.
+ROLES = sorted(path.parents[1].name for path in ROOT.glob("roles/*/meta/argument_specs.yml"))
 EXAMPLES = sorted(path.parent for path in ROOT.glob("examples/*/hosts.yml"))
 PAGES = sorted(
     [
@@ -47,6 +48,11 @@ def page_id(path: Path) -> str:
 
 
 # --- settings
+
+
+def test_a_role_with_settings_describes_them():
+    with_settings = {path.parents[1].name for path in ROOT.glob("roles/*/defaults/main.yml")}
+    assert sorted(with_settings - set(ROLES)) == [], "roles with defaults, and without meta/argument_specs.yml"
 
 
 @pytest.mark.parametrize("role", ROLES)
