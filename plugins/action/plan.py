@@ -16,6 +16,7 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.component impor
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component import plan as component_plan
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component.snapshot import Snapshot, SnapshotError
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.component import declarations
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.component.compiled import compiled_once
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.component.render import Renderer
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.rollout import plan
 
@@ -33,6 +34,7 @@ class ActionModule(ActionBase):
         result = super().run(tmp, task_vars)
         self._call_vars = task_vars or {}
         _validation, arguments = self.validate_argument_spec({"controller": {"type": "dict", "default": {}}})
+        self._loaded: dict[str, t.Any] = {}
         self._roles: dict[str, tuple[dict[str, t.Any], dict[str, t.Any]]] = {}
         hostvars = self._call_vars["hostvars"]
         self._extra = getattr(getattr(hostvars, "_variable_manager", None), "extra_vars", {})
@@ -41,8 +43,9 @@ class ActionModule(ActionBase):
             declared = declarations.declarations(self._load)
         except declarations.DeclarationError as error:
             return {**result, "failed": True, "msg": str(error)}
-        for host in self._call_vars["ansible_play_hosts"]:
-            entries += self._on_host(host, hostvars.raw_get(host), declared)
+        with compiled_once():
+            for host in self._call_vars["ansible_play_hosts"]:
+                entries += self._on_host(host, hostvars.raw_get(host), declared)
         work = plan.work(entries)
         return {
             **result,
@@ -55,7 +58,10 @@ class ActionModule(ActionBase):
         }
 
     def _load(self, path: str) -> t.Any:
-        return self._loader.load_from_file(path, cache="all", trusted_as_template=True)
+        if path not in self._loaded:
+            # Not from the loader's own cache, which copies what it gives.
+            self._loaded[path] = self._loader.load_from_file(path, cache="none", trusted_as_template=True)
+        return self._loaded[path]
 
     def _on_host(
         self, host: str, host_vars: dict[str, t.Any], declared: list[declarations.Declaration]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import functools
 import json
 import os
 import re
@@ -43,6 +44,8 @@ class Renderer:
     variables: Mapping[str, t.Any]
     role_path: str
     check_mode: bool = False
+    #: settings that were rendered already
+    _rendered: dict[str, t.Any] = dataclasses.field(default_factory=dict)
 
     def is_wanted(self, declaration: Declaration) -> bool:
         """Whether the host has the component."""
@@ -139,8 +142,8 @@ class Renderer:
         return {"component_arguments": [word(f"--{name}={argument(values[name])}") for name in sorted(values)]}
 
     def _source(self, source: str) -> dict[str, t.Any]:
-        pending = self._pending().get(source)
-        if pending and self.check_mode:
+        pending = self._pending.get(source) if self.check_mode else None
+        if pending:
             return {"pending": f"would change: {pending}"}
         try:
             with open(self._find("files", source), "rb") as stream:
@@ -153,6 +156,7 @@ class Renderer:
                 "Fix: run site.yml, or restore the state directory"
             ) from error
 
+    @functools.cached_property
     def _pending(self) -> dict[str, str]:
         """What the PKI would reissue, known in check mode from the call that described it: path -> reason."""
         planned = self.variables.get("ca_pki") or {}
@@ -209,10 +213,11 @@ class Renderer:
         return {**images, "wanted": [{key: image[key] for key in kept} for image in wanted]}
 
     def _variable(self, name: str) -> t.Any:
-        value = self.templar.template(self.variables.get(name))
-        if value is None:
+        if name not in self._rendered:
+            self._rendered[name] = self.templar.template(self.variables.get(name))
+        if self._rendered[name] is None:
             raise RenderError(f"{name} is not set. Fix: the component's role must depend on hardway.kubernetes.cluster")
-        return value
+        return self._rendered[name]
 
 
 def _directories(args: Mapping[str, t.Any]) -> list[dict[str, t.Any]]:

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-# Copyright: (c) the hardway.kubernetes contributors
+# Copyright: (c) the hardway.kubernetes authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Watches a cluster through its virtual address while something is done to it, and tells what its users would have seen.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Watches a cluster through its virtual address while something is done to it, and reports what its users would have seen.
 
 Clients, each 20 times a second:
   new    opens a new connection for each request
@@ -11,7 +12,7 @@ Clients, each 20 times a second:
 
 All follow HTTP's rules as client-go does, and count it as `retried`, not as failed: 429 with Retry-After is asked again after that time, and an
 idempotent request on a reused connection that was closed before the first byte of an answer is sent again on a new one. Anything else that is not
-the right answer is failed. `longest gap` is the longest time between two right answers: a failover is judged by it.
+the right answer is failed. `longest gap` is the longest time between two right answers: with --max-gap it decides.
 
   watch.py --kubeconfig clusters/sandbox/admin.kubeconfig --seconds 60 --json watch.json
   watch.py --kubeconfig F --until-file /tmp/done --web http://10.33.0.31:30080/ --writes
@@ -39,11 +40,12 @@ import typing as t
 from pathlib import Path
 from urllib.parse import urlsplit
 
-try:
-    from ansible_collections.hardway.kubernetes.plugins.module_utils.kube import client as api
-except ImportError:
-    sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "plugins" / "module_utils"))
-    import api  # type: ignore[no-redef]
+# In a checkout the collection is below .collections; ansible-test finds it by itself.
+_COLLECTIONS = Path(__file__).resolve().parents[2] / ".collections"
+if _COLLECTIONS.is_dir():
+    sys.path.insert(0, str(_COLLECTIONS))
+
+from ansible_collections.hardway.kubernetes.plugins.module_utils.kube import client as api  # noqa: E402
 
 PATH = "/api/v1/namespaces/default"
 NAMESPACE = "hardway-watch"
@@ -285,13 +287,15 @@ class Schedule:
 
 
 def make_namespace(admin: api.Api) -> None:
-    """Where the writes go. That of a watch before this one may be ending still, and takes nothing."""
+    """Where the writes go. That of an earlier watch may still be ending, and takes nothing."""
     deadline = time.monotonic() + 60
     while (found := admin.find(f"/api/v1/namespaces/{NAMESPACE}")) and found.get("metadata", {}).get(
         "deletionTimestamp"
     ):
         if time.monotonic() > deadline:
-            raise RuntimeError(f"the namespace {NAMESPACE} does not end: kubectl describe namespace {NAMESPACE}")
+            raise RuntimeError(
+                f"the namespace {NAMESPACE} does not end. Fix: kubectl describe namespace {NAMESPACE} names what it waits for"
+            )
         time.sleep(0.2)
     admin.apply(
         f"/api/v1/namespaces/{NAMESPACE}", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
@@ -299,7 +303,7 @@ def make_namespace(admin: api.Api) -> None:
 
 
 class Writes:
-    """Acknowledged writes: each adds a key of its own to a ConfigMap, so that the end can tell which of them are there."""
+    """Acknowledged writes: each adds a key of its own to a ConfigMap, so that at the end each can be looked for."""
 
     def __init__(self, client: Client, kubeconfig_api: api.Api) -> None:
         self.client = client
@@ -321,7 +325,7 @@ class Writes:
             "data": {key: value},
         }
         path = f"/api/v1/namespaces/{NAMESPACE}/configmaps/{name}"
-        # each key has a manager of its own, for applying one manager's keys anew would remove its former ones
+        # each key has a manager of its own, for applying one manager's keys again would remove its former ones
         target = f"{path}?fieldManager={key}&force=true" if name not in self._objects else path
         content_type = "application/apply-patch+yaml" if name not in self._objects else "application/merge-patch+json"
         if self.client.ask("PATCH", target, json.dumps(body).encode(), content_type):
@@ -341,7 +345,7 @@ class Writes:
 
 
 class Watch:
-    """The watchers as a context manager: they run inside it, and `report()` tells afterwards.
+    """The watchers as a context manager: they run inside it, and `report()` has the figures afterwards.
 
     *rate* and *write_rate* are requests a second for each client; *timeout* is for each request, in seconds; *most* bounds each client's requests.
     """
@@ -377,7 +381,7 @@ class Watch:
         admin = self._admin()
         admin.get(PATH)
         if self._writes_wanted:
-            # What this waits for is no gap of the cluster's.
+            # The time that this waits is no gap of the cluster's.
             make_namespace(admin)
         self.began = datetime.datetime.now(datetime.timezone.utc)
         self.start = time.monotonic()
@@ -432,18 +436,18 @@ class Watch:
         workers = min(MOST_THREADS, int(self.rate * self.timeout) + 2)
         busy = threading.Semaphore(workers)
         with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-            for unused in Schedule(self.rate, self._stop, client.record, self.most):
+            for _unused in Schedule(self.rate, self._stop, client.record, self.most):
                 if busy.acquire(blocking=False):
-                    pool.submit(client.ask).add_done_callback(lambda unused: busy.release())
+                    pool.submit(client.ask).add_done_callback(lambda _unused: busy.release())
                 else:
                     client.record.skip(1)
 
     def _run_kept(self, client: Client) -> None:
-        for unused in Schedule(self.rate, self._stop, client.record, self.most):
+        for _unused in Schedule(self.rate, self._stop, client.record, self.most):
             client.ask()
 
     def _run_writes(self, writes: Writes) -> None:
-        for unused in Schedule(self.write_rate, self._stop, writes.client.record, self.most):
+        for _unused in Schedule(self.write_rate, self._stop, writes.client.record, self.most):
             writes.write()
 
     def report(self) -> dict[str, t.Any]:
@@ -554,7 +558,7 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
     parser.add_argument("--timeout", type=float, default=10.0, help="seconds for each request")
     parser.add_argument("--max-requests", type=int, default=200_000, help="of each client")
     parser.add_argument(
-        "--max-gap", type=float, help="judge by the longest gap, in seconds, instead of by failed requests"
+        "--max-gap", type=float, help="decide by the longest gap, in seconds, instead of by failed requests"
     )
     parser.add_argument("--json", type=Path, help="write the report to this file too")
     options = parser.parse_args(arguments)
@@ -565,7 +569,7 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
     ended = threading.Event()
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *unused: ended.set())
+            signal.signal(number, lambda *_unused: ended.set())
     end = time.monotonic() + min(options.seconds or LONGEST_RUN, LONGEST_RUN)
     try:
         watch = Watch(
