@@ -353,6 +353,18 @@ def test_paths_of_a_page_exist(page):
     assert [name for name in named if "NAME" not in name and not (ROOT / name).exists()] == []
 
 
+# --- declarations
+
+
+def test_every_field_of_a_declaration_is_described():
+    from ansible_collections.hardway.kubernetes.plugins.plugin_utils.component.declarations import ABOUT
+
+    source = (ROOT / "plugins" / "modules" / "component.py").read_text()
+    options = yaml.safe_load(re.search(r'DOCUMENTATION = r"""(.*?)"""', source, re.DOTALL)[1])["options"]
+    described = set(re.findall(r"`(\w+)`", (ROOT / "docs" / "declarations.md").read_text()))
+    assert sorted({*ABOUT, *options} - described) == []
+
+
 # --- words
 
 
@@ -413,7 +425,7 @@ def test_page_has_the_fields_words(page):
 
 # Private names of ansible-core and CPython; what the code uses of them is in the table of the record.
 PRIVATE_API = re.compile(
-    r"ansible\._internal[\w.]*|\bhostvars\._\w+|\b_variable_manager\b|\bcopy_with_new_env\b|\bevaluate_conditional\b"
+    r"ansible\._internal[\w.]*|\bhostvars\._\w+|\b_variable_manager\b|\b_task\._parent\._play\b|\bcopy_with_new_env\b|\bevaluate_conditional\b"
     r"|\b_load_params\b|\bDEFAULT_LOCAL_TMP\b|\b_test_decode_cert\b"
 )
 
