@@ -89,11 +89,7 @@ def _there_and_back(machine: str, kind: str) -> Job:
     new = [_machines("up", machine), _machines("reset", machine)]
     return Job(
         f"{kind} added and removed",
-        [
-            *new,
-            _play(f"hardway.kubernetes.add_{kind}", machine, machine),
-            _play(f"hardway.kubernetes.remove_{kind}", machine, machine),
-        ],
+        [*new, _play(f"add-{kind}.yml", machine, machine), _play(f"remove-{kind}.yml", machine, machine)],
     )
 
 
@@ -104,25 +100,25 @@ def jobs() -> list[Job]:
         _there_and_back('master4', 'master'),
         _there_and_back('etcd4', 'etcd'),
         _there_and_back('lb3', 'lb'),
-        Job('first master removed and added again', [_play('hardway.kubernetes.remove_master', 'master1'), _play('hardway.kubernetes.add_master', 'master1')]),
-        Job('first master dead and replaced', [*_lost('master1'), _play('hardway.kubernetes.add_master', 'master1')]),
-        Job('first load balancer removed and added again', [_play('hardway.kubernetes.remove_lb', 'lb1'), _play('hardway.kubernetes.add_lb', 'lb1')]),
-        Job('load balancer dead and replaced', [*_lost('lb2'), _play('hardway.kubernetes.add_lb', 'lb2')]),
+        Job('first master removed and added again', [_play('remove-master.yml', 'master1'), _play('add-master.yml', 'master1')]),
+        Job('first master dead and replaced', [*_lost('master1'), _play('add-master.yml', 'master1')]),
+        Job('first load balancer removed and added again', [_play('remove-lb.yml', 'lb1'), _play('add-lb.yml', 'lb1')]),
+        Job('load balancer dead and replaced', [*_lost('lb2'), _play('add-lb.yml', 'lb2')]),
         Job(
             'node dead, removed and added again',
-            [_machines('power-off', 'node2'), _play('hardway.kubernetes.remove_node', 'node2'), _machines('reset', 'node2'), _play('add-node.yml', 'node2')],
+            [_machines('power-off', 'node2'), _play('remove-node.yml', 'node2'), _machines('reset', 'node2'), _play('add-node.yml', 'node2')],
         ),
         Job(
             'dead master replaced by another name',
             [
                 _machines('up', 'master4'), _machines('reset', 'master4'), _machines('power-off', 'master2'),
-                _play('hardway.kubernetes.remove_master', 'master2', 'master4'), _play('hardway.kubernetes.add_master', 'master4', 'master4'),
-                _machines('reset', 'master2'), _play('hardway.kubernetes.add_master', 'master2', 'master4'), _play('hardway.kubernetes.remove_master', 'master4', 'master4'),
+                _play('remove-master.yml', 'master2', 'master4'), _play('add-master.yml', 'master4', 'master4'),
+                _machines('reset', 'master2'), _play('add-master.yml', 'master2', 'master4'), _play('remove-master.yml', 'master4', 'master4'),
             ],
         ),
         Job('a setting changed and changed back', [_step('site.yml', '-e', CHANGE), _step('site.yml')]),
-        Job('etcd cared for', [_step('hardway.kubernetes.etcd_care', '-e', 'etcd_care_minimum_size=4194304')]),
-        Job('backed up', [_step('hardway.kubernetes.backup')], changes=1),
+        Job('etcd cared for', [_step('etcd-care.yml', '-e', 'etcd_care_minimum_size=4194304')]),
+        Job('backed up', [_step('backup.yml')], changes=1),
     ]  # fmt: skip
 
 

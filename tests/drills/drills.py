@@ -134,7 +134,7 @@ def drill_install(options: Options) -> str:
 
 
 def drill_check_live(options: Options) -> str:
-    """--check --diff on the live cluster reports nothing; after a changed setting just that; nothing is done; hardway.kubernetes.status is content."""
+    """--check --diff on the live cluster reports nothing; after a changed setting just that; nothing is done; status.yml is content."""
     quiet = lab.play("site.yml", "--check", "--diff").succeed()
     require(
         quiet.changed == 0, f"changed={quiet.changed} in check mode on an unchanged cluster:\n{quiet.output[-3000:]}"
@@ -147,11 +147,11 @@ def drill_check_live(options: Options) -> str:
     require(changed == dict.fromkeys(lab.MASTERS, 1), f"the plan is {changed}, not one change on each master")
     require("+  --goaway-chance=0.002" in planned.output, "the diff does not show the argument")
     require(planned.output.count("restarted, because") == 3, "the plan does not name the three restarts")
-    status = lab.play("hardway.kubernetes.status").succeed()
+    status = lab.play("status.yml").succeed()
     count = len(lab.MACHINES)
     require(
         f"hosts {count} of {count} read" in " ".join(status.output.split()),
-        f"hardway.kubernetes.status did not read all hosts:\n{status.output[-3000:]}",
+        f"status.yml did not read all hosts:\n{status.output[-3000:]}",
     )
     lab.compare_processes(before, lab.processes(lab.MACHINES))
     plan = (
@@ -210,14 +210,14 @@ def is_certificate(path: pathlib.Path) -> bool:
 
 
 def drill_renew(options: Options) -> str:
-    """hardway.kubernetes.renew: every certificate below the authorities anew, rolling; no failed request, changed=0 after it."""
+    """renew.yml: every certificate below the authorities anew, rolling; no failed request, changed=0 after it."""
     before = serials()
-    figures, runs = through(("renew", lambda: lab.play("hardway.kubernetes.renew").succeed()))
+    figures, runs = through(("renew", lambda: lab.play("renew.yml").succeed()))
     after = serials()
     kept = sorted(name for name in before if before[name] == after[name])
     require(kept == ["ca.pem", "client-ca.pem", "etcd-ca.pem", "front-proxy-ca.pem", "kubelet-ca.pem"], f"kept: {kept}")
     nothing_to_do()
-    report = lab.play("hardway.kubernetes.certificates").succeed()
+    report = lab.play("certificates.yml").succeed()
     require(
         "warning:" not in report.output and "certificates on the controller" in report.output,
         f"the report after it:\n{report.output[-3000:]}",
@@ -246,7 +246,7 @@ def refused(certificate: pathlib.Path) -> bool:
 
 
 def drill_rotate_ca(options: Options) -> str:
-    """hardway.kubernetes.rotate_ca: stopped after its first stage, killed in the second, finished by the same command; the old admin is refused at the end."""
+    """rotate-ca.yml: stopped after its first stage, killed in the second, finished by the same command; the old admin is refused at the end."""
     with tempfile.TemporaryDirectory() as directory:
         old = pathlib.Path(directory)
         for name in ("admin.pem", "admin-key.pem"):
@@ -260,13 +260,13 @@ def drill_rotate_ca(options: Options) -> str:
         killed = []
 
         def kill() -> lab.Run:
-            killed.append(lab.play_killed(lab.random_moments(1, 60, options.seed)[0], "hardway.kubernetes.rotate_ca"))
+            killed.append(lab.play_killed(lab.random_moments(1, 60, options.seed)[0], "rotate-ca.yml"))
             return lab.play("site.yml", "--check").succeed()
 
         figures, runs = through(
-            ("trust", lambda: lab.play("hardway.kubernetes.rotate_ca", "-e", "rotation_until=trust").succeed()),
+            ("trust", lambda: lab.play("rotate-ca.yml", "-e", "rotation_until=trust").succeed()),
             ("killed", kill),
-            ("finished", lambda: lab.play("hardway.kubernetes.rotate_ca").succeed()),
+            ("finished", lambda: lab.play("rotate-ca.yml").succeed()),
         )
         state = json.loads((lab.CLUSTER / "rotation.json").read_text())
         for name in ("ca", "etcd-ca", "front-proxy-ca", "kubelet-ca"):
@@ -278,7 +278,7 @@ def drill_rotate_ca(options: Options) -> str:
 
 
 def drill_rotate_keys(options: Options) -> str:
-    """hardway.kubernetes.rotate_keys: other keys sign tokens and encrypt, what was stored is encrypted anew, tokens from before are refused at the end."""
+    """rotate-keys.yml: other keys sign tokens and encrypt, what was stored is encrypted anew, tokens from before are refused at the end."""
     token = lab.kubectl("create", "token", "default", "--namespace=default", "--duration=24h").strip()
     lab.kubectl(
         "apply",
@@ -292,7 +292,7 @@ def drill_rotate_keys(options: Options) -> str:
         return bool(answer["status"].get("authenticated"))
 
     require(known(), "a fresh token is not known")
-    figures, runs = through(("rotate", lambda: lab.play("hardway.kubernetes.rotate_keys").succeed()))
+    figures, runs = through(("rotate", lambda: lab.play("rotate-keys.yml").succeed()))
     require(not known(), "a token that the old key signed is still known")
     active = json.loads((lab.CLUSTER / "rotation.json").read_text())["generations"]["encryption"]["active"]
     read = ". /etc/profile.d/etcdctl.sh; etcdctl get --prefix /registry/secrets/ --print-value-only"
@@ -319,19 +319,19 @@ def drill_add_node_reset(options: Options) -> str:
 
 
 def drill_reset(options: Options) -> str:
-    """hardway.kubernetes.reset of a node, which joins again, and of all: the machines are as fresh ones, but for the distribution's packages."""
+    """reset.yml of a node, which joins again, and of all: the machines are as fresh ones, but for the distribution's packages."""
     del options
     fresh_all()
     before = {machine: lab.traces(machine) for machine in lab.MACHINES}
     installed()
-    alone = lab.play("hardway.kubernetes.reset", "--limit", "node2", "-e", "reset_confirm=yes").succeed()
+    alone = lab.play("reset.yml", "--limit", "node2", "-e", "reset_confirm=yes").succeed()
     leftovers(before, ["node2"])
     lab.play("add-node.yml", "--limit", "node2").succeed()
     nothing_to_do()
-    unasked = lab.play("hardway.kubernetes.reset")
+    unasked = lab.play("reset.yml")
     require(unasked.code != 0 and "not confirmed" in unasked.output, f"it did not ask:\n{unasked.output[-2000:]}")
     nothing_to_do()
-    everything = lab.play("hardway.kubernetes.reset", "-e", "reset_confirm=yes").succeed()
+    everything = lab.play("reset.yml", "-e", "reset_confirm=yes").succeed()
     leftovers(before, lab.MACHINES)
     again = installed()
     nothing_to_do()
@@ -386,15 +386,15 @@ def drill_add_etcd_killed(options: Options) -> str:
         lab.sandbox("up", "etcd4")
         fresh("etcd4")
         require(
-            lab.play_killed(lab.etcd_learners, "hardway.kubernetes.add_etcd", "--limit", "etcd4", beside=beside),
+            lab.play_killed(lab.etcd_learners, "add-etcd.yml", "--limit", "etcd4", beside=beside),
             "it never was a learner that runs",
         )
         require(lab.etcd_learners() == ["etcd4"], "it was promoted before the run died")
-        run = lab.play("hardway.kubernetes.add_etcd", "--limit", "etcd4", beside=beside).succeed()
+        run = lab.play("add-etcd.yml", "--limit", "etcd4", beside=beside).succeed()
         require(not lab.etcd_learners(), "it is a learner still")
-        again = lab.play("hardway.kubernetes.add_etcd", "--limit", "etcd4", beside=beside).succeed()
+        again = lab.play("add-etcd.yml", "--limit", "etcd4", beside=beside).succeed()
         require(again.changed == 0, f"changed={again.changed} on the second run:\n{again.output[-3000:]}")
-        removed = lab.play("hardway.kubernetes.remove_etcd", "--limit", "etcd4", beside=beside).succeed()
+        removed = lab.play("remove-etcd.yml", "--limit", "etcd4", beside=beside).succeed()
     lab.sandbox("down", "etcd4")
     nothing_to_do()
     return f"finished in {run.seconds:.0f} s, again changed=0, removed in {removed.seconds:.0f} s"
@@ -473,10 +473,10 @@ def drill_refusals(options: Options) -> str:
     with tempfile.TemporaryDirectory() as directory:
         refuses("other-authorities", "site.yml", "-e", f"cluster_dir={directory}/cluster")
     refuses("other-cni", "site.yml", "-e", "cluster_cni=bridge")
-    refuses("unsupported-version", "hardway.kubernetes.upgrade", "-e", "cluster_kubernetes_version=1.38.0")
-    refuses("it does not go back", "hardway.kubernetes.upgrade", "-e", "cluster_kubernetes_version=1.35.4")
-    refuses("bears to lose one at a time", "hardway.kubernetes.remove_master", "--limit", "master2,master3")
-    refuses("No host would be left in", "hardway.kubernetes.remove_lb", "--limit", "lb1,lb2")
+    refuses("unsupported-version", "upgrade.yml", "-e", "cluster_kubernetes_version=1.38.0")
+    refuses("it does not go back", "upgrade.yml", "-e", "cluster_kubernetes_version=1.35.4")
+    refuses("bears to lose one at a time", "remove-master.yml", "--limit", "master2,master3")
+    refuses("No host would be left in", "remove-lb.yml", "--limit", "lb1,lb2")
     with lab.Pods():
         lab.kubectl(
             "--namespace=hardway-drill",
@@ -489,15 +489,12 @@ def drill_refusals(options: Options) -> str:
         pods = lab.objects("pods", "--namespace=hardway-drill", "--selector=app=web")
         node = pods[0]["spec"]["nodeName"]
         refuses(
-            "The disruption budget web needs 2 healthy pods and has 2 currently",
-            "hardway.kubernetes.remove_node",
-            "--limit",
-            node,
+            "The disruption budget web needs 2 healthy pods and has 2 currently", "remove-node.yml", "--limit", node
         )
         require("unschedulable" not in lab.kubectl("get", "node", node, "--output=yaml"), f"{node} is cordoned")
     lab.ssh("master2", "systemctl stop kube-apiserver etcd")
     try:
-        refuses("quorum", "hardway.kubernetes.remove_master", "--limit", "master3")
+        refuses("quorum", "remove-master.yml", "--limit", "master3")
     finally:
         lab.ssh("master2", "systemctl start etcd kube-apiserver")
     lab.wait_for(lambda: lab.nodes_ready(5), 60, "all nodes Ready")
@@ -527,17 +524,17 @@ def drill_upgrade(options: Options) -> str:
     before_today(BEFORE)
     refused = lab.play("site.yml")
     require(
-        refused.code != 0 and "hardway.kubernetes.upgrade" in refused.output,
-        f"site.yml does not point to hardway.kubernetes.upgrade:\n{refused.output[-2000:]}",
+        refused.code != 0 and "upgrade.yml" in refused.output,
+        f"site.yml does not point to upgrade.yml:\n{refused.output[-2000:]}",
     )
-    planned = lab.play("hardway.kubernetes.upgrade", "--check").succeed()
+    planned = lab.play("upgrade.yml", "--check").succeed()
     for part in ("etcd", "kube-apiserver", "kubelet"):
         require(
             re.search(rf"- {part} +\S+ +\d\S* +\d\S* +yes", planned.output),
             f"the plan does not name {part}:\n{planned.output[-5000:]}",
         )
-    figures, runs = through(("upgrade", lambda: lab.play("hardway.kubernetes.upgrade").succeed()))
-    again = lab.play("hardway.kubernetes.upgrade").succeed()
+    figures, runs = through(("upgrade", lambda: lab.play("upgrade.yml").succeed()))
+    again = lab.play("upgrade.yml").succeed()
     require(again.changed == 0, f"changed={again.changed} on the second run:\n{again.output[-3000:]}")
     nothing_to_do()
     say("\n    ".join(f"{seconds:6.1f} s {name}" for name, seconds in runs[0].costliest[:12]))
@@ -550,14 +547,14 @@ def drill_upgrade_killed(options: Options) -> str:
     moments = lab.random_moments(1 if options.short else 3, 100, options.seed)
 
     def killed(moment: float) -> lab.Run:
-        lab.play_killed(moment, "hardway.kubernetes.upgrade")
-        return lab.play("hardway.kubernetes.status")
+        lab.play_killed(moment, "upgrade.yml")
+        return lab.play("status.yml")
 
     figures, runs = through(
         *((f"upgrade, killed after {moment:.0f} s", functools.partial(killed, moment)) for moment in moments),
-        ("upgrade", lambda: lab.play("hardway.kubernetes.upgrade").succeed()),
+        ("upgrade", lambda: lab.play("upgrade.yml").succeed()),
     )
-    again = lab.play("hardway.kubernetes.upgrade").succeed()
+    again = lab.play("upgrade.yml").succeed()
     require(again.changed == 0, f"changed={again.changed} on the second run:\n{again.output[-3000:]}")
     nothing_to_do()
     return f"killed after {', '.join(f'{moment:.0f} s' for moment in moments)} (seed {options.seed}), then {runs[-1].seconds:.0f} s: {figures}"
@@ -570,15 +567,13 @@ def drill_upgrade_back(options: Options) -> str:
     figures = []
     for setting in ("kube_master_apiserver_arguments", "kube_node_kubelet_arguments"):
         unknown = json.dumps({setting: {"no-such-argument": "1"}, "kube_master_timeout": 30})
-        seen, runs = through(
-            (f"upgrade with {setting}", functools.partial(lab.play, "hardway.kubernetes.upgrade", "-e", unknown))
-        )
+        seen, runs = through((f"upgrade with {setting}", functools.partial(lab.play, "upgrade.yml", "-e", unknown)))
         require(runs[0].code != 0, f"a process that does not start was taken:\n{runs[0].output[-3000:]}")
         require(
             "It went back to" in runs[0].output, f"the run does not say that it went back:\n{runs[0].output[-3000:]}"
         )
         figures.append(f"{setting} {runs[0].seconds:.0f} s: {seen}")
-    finished = lab.play("hardway.kubernetes.upgrade").succeed()
+    finished = lab.play("upgrade.yml").succeed()
     require(lab.nodes_ready(5), "not all nodes are Ready")
     nothing_to_do()
     return f"{'; '.join(figures)}; mended and upgraded {finished.seconds:.0f} s"
@@ -664,13 +659,13 @@ def drill_addons(options: Options) -> str:
             f"kubectl top {what}: {lines}",
         )
     page = dashboard()
-    lab.play("hardway.kubernetes.user", "-e", "user_name=jane").succeed()
-    again = lab.play("hardway.kubernetes.user", "-e", "user_name=jane").succeed()
-    require(again.changed == 0, f"changed={again.changed} on the second run of hardway.kubernetes.user")
+    lab.play("user.yml", "-e", "user_name=jane").succeed()
+    again = lab.play("user.yml", "-e", "user_name=jane").succeed()
+    require(again.changed == 0, f"changed={again.changed} on the second run of user.yml")
     jane = ["--kubeconfig", str(lab.CLUSTER / "users" / "jane.kubeconfig")]
     require("jane" in lab.kubectl("auth", "whoami", *jane), "not jane")
     looks_and_no_more("jane", *jane)
-    lab.play("hardway.kubernetes.user", "-e", "user_name=jane", "-e", "user_state=absent").succeed()
+    lab.play("user.yml", "-e", "user_name=jane", "-e", "user_state=absent").succeed()
     require(
         lab.kubectl("auth", "can-i", "get", "pods", "--as=jane", check=False).strip() == "no", "jane may look still"
     )
@@ -810,8 +805,8 @@ def forget_secrets() -> None:
 
 
 def backed_up(*arguments: str) -> tuple[lab.Run, pathlib.Path]:
-    """A run of hardway.kubernetes.backup, and the archive that it made."""
-    run = lab.play("hardway.kubernetes.backup", *arguments).succeed()
+    """A run of backup.yml, and the archive that it made."""
+    run = lab.play("backup.yml", *arguments).succeed()
     require(run.changed == 1, f"changed={run.changed}, not the archive alone:\n{run.output[-3000:]}")
     found = re.search(r"archive: (\S+?\.tar\.gz(?:\.age)?)", run.output)
     require(found, f"no archive was told:\n{run.output[-3000:]}")
@@ -828,13 +823,7 @@ def backed_up(*arguments: str) -> tuple[lab.Run, pathlib.Path]:
 
 def restore(archive: pathlib.Path, *arguments: str, beside: tuple[str, ...] = ()) -> lab.Run:
     return lab.play(
-        "hardway.kubernetes.restore",
-        "-e",
-        f"restore_archive={archive}",
-        "-e",
-        "restore_confirm=yes",
-        *arguments,
-        beside=beside,
+        "restore.yml", "-e", f"restore_archive={archive}", "-e", "restore_confirm=yes", *arguments, beside=beside
     )
 
 
@@ -861,7 +850,7 @@ def tidy_clusters() -> None:
 
 
 def drill_backup_restore(options: Options) -> str:
-    """hardway.kubernetes.backup, then hardway.kubernetes.restore on the same machines: what was written later is named and gone, pods run on; refused, killed and run again."""
+    """backup.yml, then restore.yml on the same machines: what was written later is named and gone, pods run on; refused, killed and run again."""
     nothing_to_do()
     with lab.Pods(), tempfile.TemporaryDirectory() as directory:
         write_secret("hardway-kept")
@@ -875,11 +864,9 @@ def drill_backup_restore(options: Options) -> str:
             refused_run.code != 0 and "is damaged" in refused_run.output,
             f"a damaged archive was not refused:\n{refused_run.output[-3000:]}",
         )
-        unconfirmed = lab.play("hardway.kubernetes.restore", "-e", f"restore_archive={archive}")
+        unconfirmed = lab.play("restore.yml", "-e", f"restore_archive={archive}")
         require(unconfirmed.code != 0 and "not confirmed" in unconfirmed.output, "a restore was not asked about")
-        planned = lab.play(
-            "hardway.kubernetes.restore", "-e", f"restore_archive={archive}", "--check", "--diff"
-        ).succeed()
+        planned = lab.play("restore.yml", "-e", f"restore_archive={archive}", "--check", "--diff").succeed()
         require("secrets/default/hardway-late" in planned.output, "the plan does not name what would be lost")
         lab.compare_processes(before, lab.processes(lab.MACHINES))
         run = restore(archive).succeed()
@@ -907,14 +894,7 @@ def drill_backup_restore(options: Options) -> str:
         for number, moment in enumerate(moments):
             word = f"restore_again=drill{options.seed}x{number}"
             lab.play_killed(
-                moment,
-                "hardway.kubernetes.restore",
-                "-e",
-                f"restore_archive={archive}",
-                "-e",
-                "restore_confirm=yes",
-                "-e",
-                word,
+                moment, "restore.yml", "-e", f"restore_archive={archive}", "-e", "restore_confirm=yes", "-e", word
             )
             restore(archive, "-e", word).succeed()
             require(
@@ -940,7 +920,7 @@ def drill_backup_timer(options: Options) -> str:
     """backup_timer: the members take snapshots, prove and prune them by themselves; turned off, the timer is gone and the snapshots stay."""
     del options
     turned_on = ["-e", json.dumps({"backup_timer": True, "backup_timer_keep": 2})]
-    lab.play("hardway.kubernetes.backup", *turned_on).succeed()
+    lab.play("backup.yml", *turned_on).succeed()
     sizes = []
     for machine in lab.MASTERS:
         require(lab.ssh(machine, "systemctl is-active etcd-backup.timer").strip() == "active", f"{machine}: no timer")
@@ -950,9 +930,9 @@ def drill_backup_timer(options: Options) -> str:
         require(len(left) == 2 and all(line.startswith("600 ") for line in left), f"{machine} has {left}")
         sizes += [int(line.split()[2]) for line in left]
     require(min(sizes) > 100_000, f"snapshots of {sizes} bytes")
-    again = lab.play("hardway.kubernetes.backup", *turned_on, "-e", "backup_keep=1").succeed()
+    again = lab.play("backup.yml", *turned_on, "-e", "backup_keep=1").succeed()
     require(again.changed == 1, f"changed={again.changed}, not the archive alone")
-    lab.play("hardway.kubernetes.backup").succeed()
+    lab.play("backup.yml").succeed()
     for machine in lab.MASTERS:
         left = lab.ssh(
             machine,
@@ -986,13 +966,7 @@ def drill_restore_fresh(options: Options) -> str:
             "an encrypted archive was not refused without its key",
         )
         lab.play(
-            "hardway.kubernetes.restore",
-            "-e",
-            f"restore_archive={archive}",
-            "-e",
-            f"restore_identity={key}",
-            "--check",
-            "--diff",
+            "restore.yml", "-e", f"restore_archive={archive}", "-e", f"restore_identity={key}", "--check", "--diff"
         ).succeed()
         require(not lab.CLUSTER.exists(), f"check mode made {lab.CLUSTER}")
         run = restore(archive, "-e", f"restore_identity={key}").succeed()
@@ -1025,7 +999,7 @@ def drill_restore_fresh(options: Options) -> str:
 
 
 def restore_etcd(*arguments: str) -> lab.Run:
-    return lab.play("hardway.kubernetes.restore_etcd", "-e", "restore_confirm=yes", *arguments)
+    return lab.play("restore-etcd.yml", "-e", "restore_confirm=yes", *arguments)
 
 
 def drill_restore_etcd(options: Options) -> str:
@@ -1087,7 +1061,7 @@ def drill_restore_etcd(options: Options) -> str:
 
 
 def drill_etcd_care(options: Options) -> str:
-    """hardway.kubernetes.etcd_care: a fragmented database, member by member, the leader last, with no failed request; again with changed=0."""
+    """etcd-care.yml: a fragmented database, member by member, the leader last, with no failed request; again with changed=0."""
     for number in range(30):
         named = {"name": f"hardway-{number}", "namespace": "default"}
         lab.kubectl(
@@ -1100,14 +1074,14 @@ def drill_etcd_care(options: Options) -> str:
     lab.ssh("master1", script)
     size = ["-e", "etcd_care_minimum_size=4194304"]
     before = {machine: int(lab.ssh(machine, "stat -c %s /var/lib/etcd/member/snap/db")) for machine in lab.MASTERS}
-    planned = lab.play("hardway.kubernetes.etcd_care", "--check", "--diff", *size).succeed()
+    planned = lab.play("etcd-care.yml", "--check", "--diff", *size).succeed()
     require(
         planned.output.count("+defragment master") == 3,
         f"the plan does not name three defragmentations:\n{planned.output[-3000:]}",
     )
     with Watch(str(lab.KUBECONFIG), writes=True) as watch:
         time.sleep(2)
-        run = lab.play("hardway.kubernetes.etcd_care", *size).succeed()
+        run = lab.play("etcd-care.yml", *size).succeed()
         time.sleep(2)
     figures = watched(watch.report())
     # Under load the leadership moves now and then: whoever led was spared as long as others were left.
@@ -1118,7 +1092,7 @@ def drill_etcd_care(options: Options) -> str:
     require(
         all(after[machine] < before[machine] / 2 for machine in lab.MASTERS), f"sizes before {before}, after {after}"
     )
-    again = lab.play("hardway.kubernetes.etcd_care", *size).succeed()
+    again = lab.play("etcd-care.yml", *size).succeed()
     require(again.changed == 0, f"changed={again.changed} on the second run:\n{again.output[-3000:]}")
     nothing_to_do()
     return (
@@ -1150,12 +1124,12 @@ def drill_calico(options: Options) -> str:
         require(set(nodes) <= set(listed), f"{name}: calicoctl knows {listed}")
         added = added_with(chosen)
         # The inventory of the sandbox has another network.
-        other = lab.play("hardway.kubernetes.preflight")
+        other = lab.play("preflight.yml")
         require(
             other.code != 0 and "[other-cni]" in other.output,
             f"{name}: another network is not refused:\n{other.output[-3000:]}",
         )
-        lab.play("hardway.kubernetes.reset", "-e", "reset_confirm=yes", *chosen).succeed()
+        lab.play("reset.yml", "-e", "reset_confirm=yes", *chosen).succeed()
         for machine in nodes:
             found = "(iptables-save; ip -brief link; ip route; ipset list -name) 2>/dev/null | grep -i cali; ls -d /etc/cni /var/lib/calico 2>/dev/null"
             left = lab.ssh(machine, found, check=False)
