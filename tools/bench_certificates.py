@@ -28,7 +28,6 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests" / "interop")]
 
 import pages  # noqa: E402
-
 import tools  # noqa: E402
 
 HEADING = "Certificates"
