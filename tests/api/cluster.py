@@ -50,7 +50,7 @@ CONTROLLERS = (
 STATIC_USER = {"user": "kubelet-bootstrap", "uid": "10001", "groups": ["system:bootstrappers", "documents"]}
 BOOT = 60.0
 
-Call = t.Callable[..., t.Dict[str, t.Any]]
+Call = t.Callable[..., dict[str, t.Any]]
 
 
 class MissingArtifacts(Exception):

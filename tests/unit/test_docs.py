@@ -340,10 +340,31 @@ def test_make_targets_of_a_page_exist(page):
     assert sorted(set(re.findall(r"(?:`|^)make ([a-z-]+)(?:`|$)", page.read_text(), re.MULTILINE)) - targets) == []
 
 
+def headings(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them, and those that it sets itself."""
+    text = re.sub(r"^(```|~~~).*?^\1", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    anchors: dict[str, int] = {}
+    for heading in re.findall(r"^#+ +(.*?) *#*$", text, re.MULTILINE):
+        shown = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading)
+        anchor = re.sub(r"[^\w\- ]", "", shown.lower()).replace(" ", "-")
+        anchors[anchor] = anchors.get(anchor, -1) + 1
+    repeated = {f"{anchor}-{number}" for anchor, last in anchors.items() for number in range(1, last + 1)}
+    return {*anchors, *repeated, *re.findall(r'<a (?:id|name)="([^"]+)"', text)}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
 def test_links_of_a_page_lead_somewhere(page):
-    targets = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text())
-    missing = [target for target in targets if "://" not in target and not (page.parent / target).exists()]
+    missing = []
+    for path, anchor in re.findall(
+        r"(?:\]\(|<a href=\"|<img src=\")([^)#\"\s]*)(?:#([^)\"]*))?[)\"]", page.read_text()
+    ):
+        target = page.parent / path if path else page
+        if "://" in path or path.startswith("mailto:"):
+            continue
+        if not target.exists():
+            missing.append(path)
+        elif anchor and target.suffix == ".md" and anchor not in headings(target):
+            missing.append(f"{path}#{anchor}")
     assert missing == []
 
 

@@ -39,12 +39,15 @@ def pairs_match(path: Path, passphrases: tuple[str, ...] = ()) -> bool:
     """Whether each certificate there is stands beside its own key."""
     for key in path.glob("*-key.pem"):
         certificate = path / key.name.replace("-key", "")
-        if certificate.exists() and b"BEGIN CERTIFICATE" in certificate.read_bytes():
-            if (
+        if (
+            certificate.exists()
+            and b"BEGIN CERTIFICATE" in certificate.read_bytes()
+            and (
                 certs.load_certificate(certificate.read_bytes()).public_key()
                 != certs.open_key(key.read_bytes(), passphrases)[0].public_key()
-            ):
-                return False
+            )
+        ):
+            return False
     return True
 
 
