@@ -261,7 +261,9 @@ def by_cfssl(directory: Path, number: int, kind: str) -> Row:
         ["bash", "-euo", "pipefail", "-c", script], directory, PATH=f"{tools.cfssl()}:{os.environ['PATH']}"
     )
     assert len(list(directory.glob("node*-key.pem"))) == number
-    return Row(f"cfssl {tools.CFSSL_VERSION}, {number} times gencert", seconds(first), "reissues everything", "has none")
+    return Row(
+        f"cfssl {tools.CFSSL_VERSION}, {number} times gencert", seconds(first), "reissues everything", "has none"
+    )
 
 
 def measure(way, number: int, kind: str) -> Row:

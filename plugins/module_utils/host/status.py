@@ -44,7 +44,9 @@ def gather(
     :arg install_dir: directory of the installed versions
     :returns: a dict: ``found`` (what lies on the host, for the controller to read), ``facts``, ``programs``, ``etcd``, ``backends``
     """
-    services = {name: record.data.get("owns", {}).get("service") for name, record in certificate_info.read_records().items()}
+    services = {
+        name: record.data.get("owns", {}).get("service") for name, record in certificate_info.read_records().items()
+    }
     read = host_facts.read(dict(facts))
     return {
         "found": certificate_info.gather(**certificates),
