@@ -115,7 +115,8 @@ def test_all_settings_names_each_setting_once():
 
 
 def test_all_settings_are_valid_for_preflight():
-    from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight import inventory
+    from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight import plan as inventory
+    from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight import settings
 
     values = docs.load(ROOT / "examples" / "all-settings.yml")
     plan = inventory.Plan(
@@ -123,7 +124,7 @@ def test_all_settings_are_valid_for_preflight():
         specs={name: option for role in ROLES for name, option in docs.entry_point(role)["options"].items()},
         prefixes=tuple(f"{role}_" for role in ROLES),
     )
-    assert [*inventory.check_values(plan), *inventory.check_spelling(plan)] == []
+    assert [*settings.check_values(plan), *settings.check_spelling(plan)] == []
 
 
 # --- examples
@@ -155,7 +156,9 @@ def test_example_is_an_inventory(directory):
 @pytest.mark.parametrize("directory", EXAMPLES, ids=page_id)
 def test_example_has_no_problem(directory):
     pytest.importorskip("netaddr")
-    from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight import inventory
+    from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight import plan as inventory
+    from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight.inventory import check_inventory
+    from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight.versions import supported_versions
 
     settings = {
         name: value for role in ROLES for name, value in docs.defaults(role).items() if not docs.is_template(value)
@@ -178,7 +181,7 @@ def test_example_has_no_problem(directory):
         definitions=[inventory.Definition(name, value, "example") for name, value in given.items()],
         specs={name: option for role in ROLES for name, option in docs.entry_point(role)["options"].items()},
         prefixes=tuple(f"{role}_" for role in ROLES),
-        supported=inventory.supported_versions(
+        supported=supported_versions(
             docs.load(ROOT / "roles" / "cluster" / "vars" / "main" / "versions.yml")["cluster_version_table"], ["3.6"]
         ),
         ports=[
@@ -192,7 +195,7 @@ def test_example_has_no_problem(directory):
         ],
         run=list(machines),
     )
-    assert inventory.check_inventory(plan) == []
+    assert check_inventory(plan) == []
 
 
 # --- the documents' commands
@@ -337,10 +340,31 @@ def test_make_targets_of_a_page_exist(page):
     assert sorted(set(re.findall(r"(?:`|^)make ([a-z-]+)(?:`|$)", page.read_text(), re.MULTILINE)) - targets) == []
 
 
+def headings(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them, and those that it sets itself."""
+    text = re.sub(r"^(```|~~~).*?^\1", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    anchors: dict[str, int] = {}
+    for heading in re.findall(r"^#+ +(.*?) *#*$", text, re.MULTILINE):
+        shown = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading)
+        anchor = re.sub(r"[^\w\- ]", "", shown.lower()).replace(" ", "-")
+        anchors[anchor] = anchors.get(anchor, -1) + 1
+    repeated = {f"{anchor}-{number}" for anchor, last in anchors.items() for number in range(1, last + 1)}
+    return {*anchors, *repeated, *re.findall(r'<a (?:id|name)="([^"]+)"', text)}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
 def test_links_of_a_page_lead_somewhere(page):
-    targets = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text())
-    missing = [target for target in targets if "://" not in target and not (page.parent / target).exists()]
+    missing = []
+    for path, anchor in re.findall(
+        r"(?:\]\(|<a href=\"|<img src=\")([^)#\"\s]*)(?:#([^)\"]*))?[)\"]", page.read_text()
+    ):
+        target = page.parent / path if path else page
+        if "://" in path or path.startswith("mailto:"):
+            continue
+        if not target.exists():
+            missing.append(path)
+        elif anchor and target.suffix == ".md" and anchor not in headings(target):
+            missing.append(f"{path}#{anchor}")
     assert missing == []
 
 
