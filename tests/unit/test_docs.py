@@ -27,8 +27,8 @@ def load_generator():
 
 
 docs = load_generator()
-# Those with settings; an internal role has none.
-ROLES = sorted(path.parents[1].name for path in ROOT.glob("roles/*/meta/argument_specs.yml"))
+# Those with settings; one whose name begins with _ is internal.
+ROLES = sorted(path.parents[1].name for path in ROOT.glob("roles/[!_]*/meta/argument_specs.yml"))
 EXAMPLES = sorted(path.parent for path in ROOT.glob("examples/*/hosts.yml"))
 PAGES = sorted(
     [
@@ -51,7 +51,7 @@ def page_id(path: Path) -> str:
 
 
 def test_a_role_with_settings_describes_them():
-    with_settings = {path.parents[1].name for path in ROOT.glob("roles/*/defaults/main.yml")}
+    with_settings = {path.parents[1].name for path in ROOT.glob("roles/[!_]*/defaults/main.yml")}
     assert sorted(with_settings - set(ROLES)) == [], "roles with defaults, and without meta/argument_specs.yml"
 
 
