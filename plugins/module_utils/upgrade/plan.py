@@ -12,7 +12,7 @@ import dataclasses
 import re
 import typing as t
 
-from ansible_collections.hardway.kubernetes.plugins.module_utils.kubeadm.reconcile import STATIC_PODS
+from ansible_collections.hardway.kubernetes.plugins.module_utils.kubeadm.model import STATIC_PODS
 
 # A kubelet may be three minor versions older than the API servers.
 OLDEST_KUBELET = 3
