@@ -12,6 +12,8 @@ import dataclasses
 import typing as t
 from collections.abc import Mapping, Sequence
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.kubernetes import CONTROL_PLANE
+
 KUBERNETES = "/etc/kubernetes"
 PATCHES = f"{KUBERNETES}/patches"
 KUBELET_CONF = f"{KUBERNETES}/kubelet.conf"
@@ -20,7 +22,7 @@ JOIN_CONFIG = f"{KUBERNETES}/kubeadm-join.yaml"
 KUBELET_CONFIG = "/var/lib/kubelet/config.yaml"
 KUBELET_FLAGS = "/var/lib/kubelet/kubeadm-flags.env"
 CLIENT_CERTIFICATE = "/var/lib/kubelet/pki/kubelet-client-current.pem"
-STATIC_PODS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
+STATIC_PODS = CONTROL_PLANE
 #: As the subcommands of `kubeadm init phase control-plane` are called.
 SUBPHASES = {
     "kube-apiserver": "apiserver",
