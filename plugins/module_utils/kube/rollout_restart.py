@@ -228,7 +228,7 @@ class Restarter:
                 kind, name = owners[key]
             workloads.setdefault((namespace, kind, name), Workload(kind, namespace, name)).pods.append(pod)
         findings = Findings()
-        for unused, workload in sorted(workloads.items()):
+        for _unused, workload in sorted(workloads.items()):
             self._sort(workload, findings)
         return findings
 

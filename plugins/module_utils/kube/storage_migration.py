@@ -82,7 +82,7 @@ class Catalogue:
         """The named resources, each once. Knows the wildcards of an EncryptionConfiguration: C(*.GROUP), C(*.) for the core group, and C(*.*)."""
         found: dict[str, Resource] = {}
         for name in names:
-            plural, unused, group = name.partition(".")
+            plural, _unused, group = name.partition(".")
             if not plural or name == "*" or "/" in name or name != name.lower():
                 raise ResourceError(
                     f"resources: {name!r} is not a resource; give one such as secrets, deployments.apps, *.apps or *.*"
