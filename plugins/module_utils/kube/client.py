@@ -43,8 +43,6 @@ CLOSED_EARLY = (
 MOST_RETRIES = 8
 LONGEST_RETRY_AFTER = 10.0
 SHORTEST_REQUEST, LONGEST_REQUEST = 1.0, 10.0
-# for a request that is tried again
-LONGEST_RETRIED = 40.0
 # what passes while masters restart or etcd elects a leader: too many requests, and errors of the server's side
 TEMPORARY = frozenset((429, 500, 502, 503, 504))
 PAUSE = 0.5
@@ -339,14 +337,6 @@ class Api:
         """Status and body of a GET, whatever the status is."""
         return self._exchange("GET", path, query, None, "application/json", timeout)
 
-    def as_anonymous(self, agent: str) -> Api:
-        """A client of the same server without any identity."""
-        return Api(self.credentials.anonymous(), self.timeout, agent)
-
-    def retrying(self, patience: float) -> RetryingApi:
-        """A client of the same server and identity that has *patience*."""
-        return RetryingApi(self.credentials, self.timeout, self._headers["User-Agent"], patience)
-
     def close(self) -> None:
         """Closes the calling thread's connection."""
         connection = getattr(self._local, "connection", None)
@@ -418,52 +408,6 @@ class Api:
 
     def _unreachable(self, method: str, path: str, error: Exception, timeout: float) -> ApiUnreachable:
         return ApiUnreachable(f"{method} {path} got no answer from {self.server}: {describe(error, timeout)}")
-
-
-class RetryingApi(Api):
-    """A client whose idempotent requests are tried again while the API does not answer in time, or answers with a temporary error.
-
-    It gives up, with the last error, when one request has failed for *patience* seconds, or when no request has succeeded for so long.
-    A request that is not answered in time gets twice as long the next time.
-    """
-
-    def __init__(
-        self, credentials: Credentials, timeout: float = 10.0, agent: str = "hardway", patience: float = 60.0
-    ) -> None:
-        super().__init__(credentials, timeout, agent)
-        self.patience = patience
-        self._failing_since: float | None = None
-
-    def as_anonymous(self, agent: str) -> Api:
-        return RetryingApi(self.credentials.anonymous(), self.timeout, agent, self.patience)
-
-    def _exchange(
-        self,
-        method: str,
-        path: str,
-        query: t.Mapping[str, t.Any] | None,
-        body: t.Mapping[str, t.Any] | None,
-        content_type: str,
-        timeout: float | None,
-    ) -> tuple[int, str]:
-        began, wait = time.monotonic(), timeout or self.timeout
-        while True:
-            try:
-                status, answer = super()._exchange(method, path, query, body, content_type, wait)
-                if status not in TEMPORARY:
-                    self._failing_since = None
-                if status not in TEMPORARY or self._gives_up(method, began):
-                    return status, answer
-            except ApiUnreachable:
-                if self._gives_up(method, began):
-                    raise
-                wait = min(2 * wait, LONGEST_RETRIED)
-            time.sleep(PAUSE)
-
-    def _gives_up(self, method: str, began: float) -> bool:
-        now = time.monotonic()
-        since = self._failing_since = self._failing_since or now
-        return method not in IDEMPOTENT or now - min(began, since) >= self.patience
 
 
 def describe(error: BaseException, timeout: float | None = None) -> str:

@@ -9,6 +9,7 @@ Checks do not stop at the first failure: each reports with the others.
 from __future__ import annotations
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import Api
+from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.retrying import RetryingApi
 from ansible_collections.hardway.kubernetes.plugins.module_utils.verify.cluster import ClusterChecks
 from ansible_collections.hardway.kubernetes.plugins.module_utils.verify.model import Check, Report, Settings
 from ansible_collections.hardway.kubernetes.plugins.module_utils.verify.pods import PodChecks
@@ -21,7 +22,7 @@ class Verifier:
     """
 
     def __init__(self, api: Api, settings: Settings) -> None:
-        patient = api.retrying(settings.timeout)
+        patient = RetryingApi.of(api, settings.timeout, "hardway-verify")
         self.report = Report()
         self._cluster = ClusterChecks(patient, settings, self.report)
         self._pods = PodChecks(patient, settings, self.report)

@@ -9,8 +9,9 @@ import time
 import typing as t
 from collections.abc import Callable
 
-from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import Api, ApiError, ApiUnreachable
+from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import ApiError, ApiUnreachable
 from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.conditions import is_ready, pod_cause
+from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.retrying import RetryingApi
 from ansible_collections.hardway.kubernetes.plugins.module_utils.verify.model import INTERVAL, Check, Report, Settings
 from ansible_collections.hardway.kubernetes.plugins.module_utils.verify.objects import (
     deployment_problems,
@@ -31,7 +32,7 @@ NODES_FIX = "check journalctl -u kubelet and -u containerd there, and the networ
 class ClusterChecks:
     """The checks of one cluster; each adds itself to *report*."""
 
-    def __init__(self, api: Api, settings: Settings, report: Report) -> None:
+    def __init__(self, api: RetryingApi, settings: Settings, report: Report) -> None:
         self.api = api
         self.settings = settings
         self.report = report
@@ -83,7 +84,7 @@ class ClusterChecks:
         """A client without an identity gets health and nothing else."""
         fix = "correct the anonymous section of kube-apiserver's authentication configuration"
         with self.report.check("anonymous access", "health and nothing else", fix) as check:
-            anonymous = self.api.as_anonymous("hardway-verify-anonymous")
+            anonymous = self.api.anonymous("hardway-verify-anonymous")
             answers = {path: anonymous.text(path)[0] for path in (*HEALTH_PATHS, *CLOSED_PATHS)}
             check.problems += [
                 f"{path} answers {status}"
