@@ -97,7 +97,7 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client imp
     ApiUnreachable,
     KubeconfigError,
     argument_spec,
-    insist,
+    retry,
 )
 from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.conditions import is_ready
 from ansible_collections.hardway.kubernetes.plugins.module_utils.upgrade import plan as upgrade
@@ -119,7 +119,7 @@ def main() -> None:
     params = module.params
     try:
         api = Api.of_module(params, "hardway-upgrade-plan")
-        nodes = insist(lambda: api.items("/api/v1/nodes"), params["timeout"])
+        nodes = retry(lambda: api.items("/api/v1/nodes"), params["timeout"])
     except (KubeconfigError, ApiError, ApiUnreachable) as error:
         module.fail_json(msg=str(error))
     ready = {node["metadata"]["name"]: is_ready(node) for node in nodes}

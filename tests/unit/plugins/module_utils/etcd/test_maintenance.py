@@ -92,7 +92,7 @@ def test_what_quorum_bears(now, borne):
     if borne:
         assert kinds(now, DEFRAGMENT) == ["defragment"]
     else:
-        with pytest.raises(Refused, match="etcd1 is not defragmented.*etcd3: it is dead.*Start etcd3 first"):
+        with pytest.raises(Refused, match=r"etcd1 is not defragmented.*etcd3: it is dead.*Start etcd3 first"):
             plan(now, now.members[0], DEFRAGMENT, False)
     if all(each.healthy for each in now.members):
         assert kinds(now, Wanted()) == []
@@ -212,7 +212,7 @@ def test_the_hash_that_a_member_appends(tmp_path):
 def test_the_cause_that_a_command_names(tmp_path, text, cause):
     (tmp_path / "etcdutl").touch(mode=0o755)
     commands = etcd_snapshot.Commands(lambda argv: (1, "", text), str(tmp_path))
-    with pytest.raises(EtcdError, match="^etcdutl snapshot restore failed: ") as error:
+    with pytest.raises(EtcdError, match=r"^etcdutl snapshot restore failed: ") as error:
         commands.etcdutl(["snapshot", "restore", "x"])
     assert str(error.value).endswith(cause)
     with pytest.raises(EtcdError, match="etcdctl is not there"):

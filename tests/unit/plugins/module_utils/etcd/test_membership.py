@@ -354,11 +354,11 @@ def test_what_is_never_granted():
     fake = FakeEtcd(THREE, [NotYet("unhealthy cluster")] * 1000)
     with pytest.raises(
         EtcdError,
-        match="could not hand leadership over from etcd1 to etcd3: unhealthy cluster .after 0 s..*the same call again",
+        match=r"could not hand leadership over from etcd1 to etcd3: unhealthy cluster .after 0 s..*the same call again",
     ):
         etcd_member.reconcile(fake, gone(1), 0)
     fake = FakeEtcd(THREE, [None, EtcdError("permission denied")])
-    with pytest.raises(EtcdError, match="could not remove etcd1: permission denied. Done before: hand leadership over"):
+    with pytest.raises(EtcdError, match=r"could not remove etcd1: permission denied. Done before: hand leadership over"):
         etcd_member.reconcile(fake, gone(1), 60)
     assert fake.asked == ["lead 3", "remove 1"]
 
@@ -410,7 +410,7 @@ def test_no_endpoint(endpoint):
 
 
 def test_files_that_are_missing_are_named(tmp_path):
-    with pytest.raises(EtcdError, match="ca .*missing cannot be read: No such file"):
+    with pytest.raises(EtcdError, match=r"ca .*missing cannot be read: No such file"):
         etcd.read_tls(str(tmp_path / "missing"), None, None)
     with pytest.raises(EtcdError, match="belong together"):
         etcd.read_tls(None, "certificate", None)

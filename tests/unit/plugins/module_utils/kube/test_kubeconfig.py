@@ -233,7 +233,7 @@ def test_names_that_stand_twice_in_a_file(tmp_path):
 
 
 def test_a_key_in_the_certificates_place(arguments, tmp_path):
-    with pytest.raises(kubeconfig.InvalidKubeconfig, match="admin-key.pem holds no certificate"):
+    with pytest.raises(kubeconfig.InvalidKubeconfig, match=r"admin-key.pem holds no certificate"):
         kubeconfig.resolve({**arguments, "client_certificate": str(tmp_path / "admin-key.pem")})
 
 
@@ -263,8 +263,14 @@ def test_a_file_that_is_no_kubeconfig(tmp_path, text):
         ("on", True),
         ("null", True),
         (".5", True),
-    ]
-    + [("", True), ("~", True), ("12", True), ("node", False), ("x y", False), ("/path", False), ("名字", True)],
+        ("", True),
+        ("~", True),
+        ("12", True),
+        ("node", False),
+        ("x y", False),
+        ("/path", False),
+        ("名字", True),
+    ],
 )
 def test_texts_stay_texts_for_every_parser(tmp_path, text, quoted):
     (tmp_path / "config").write_bytes(kubeconfig.render({"a": {"value": text, "n": 1, "yes": True, "none": None}}))
