@@ -145,7 +145,9 @@ def main() -> None:
     )
     if YAML_IMPORT_ERROR:
         module.fail_json(msg=missing_required_lib("PyYAML"), exception=YAML_IMPORT_ERROR)
-    params, findings, restarter = module.params, None, None
+    params = module.params
+    findings: Findings | None = None
+    restarter: Restarter | None = None
     try:
         before = read_started_before(params["started_before"], datetime.datetime.now(datetime.timezone.utc))
         restarter = Restarter(
@@ -157,10 +159,10 @@ def main() -> None:
         if module.check_mode:
             module.exit_json(**result_of(findings, findings.due))
         restarter.restart(findings)
+        module.exit_json(**result_of(findings, restarter.restarted))
     except (RestartError, KubeconfigError, ApiError, ApiUnreachable) as error:
         result = result_of(findings, restarter.restarted) if findings and restarter else {"restarted": []}
         module.fail_json(msg=str(error), **result)
-    module.exit_json(**result_of(findings, restarter.restarted))
 
 
 if __name__ == "__main__":

@@ -136,7 +136,7 @@ def version_of(path, install_dir):
 
 def look_at_etcd(params):
     try:
-        return etcd.of_module(params).look().report()
+        return etcd.of_module(params).observe().report()
     except etcd.EtcdError as error:
         return {"error": str(error)}
 

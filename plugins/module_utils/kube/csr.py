@@ -392,7 +392,7 @@ class Approver:
     def missing(self) -> list[NodeState]:
         return [state for state in self.states.values() if not state.answers]
 
-    def look(self) -> list[Verdict]:
+    def observe(self) -> list[Verdict]:
         """Reads the requests, judges those that are pending."""
         self._objects = {item["metadata"]["name"]: item for item in self.api.items(REQUESTS)}
         self.requests = [read_request(item) for item in self._objects.values()]

@@ -12,7 +12,7 @@ import re
 import typing as t
 from datetime import datetime, timezone
 
-from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd.client import quorum
+from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd.cluster import quorum
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.certificates.report import (
     CONTROLLER,
     NO_BREAK_SPACE,
