@@ -134,9 +134,9 @@ def _documents(text: str) -> list[dict[str, t.Any]]:
             return documents
     except (yaml.YAMLError, KeyError, TypeError) as error:
         raise AnsibleFilterError(
-            f"Calico's manifest is not a list of objects in YAML ({error}): look at what the mirror has under its address"
+            f"Calico's manifest is not a list of objects in YAML ({error}). Fix: check what the mirror has under its address"
         ) from error
-    raise AnsibleFilterError("Calico's manifest is empty: look at what the mirror has under its address")
+    raise AnsibleFilterError("Calico's manifest is empty. Fix: check what the mirror has under its address")
 
 
 def _encapsulation(settings: Mapping[str, t.Any]) -> tuple[str, str, str]:
@@ -144,7 +144,7 @@ def _encapsulation(settings: Mapping[str, t.Any]) -> tuple[str, str, str]:
         return ENCAPSULATIONS[settings["encapsulation"]]
     except KeyError as error:
         raise AnsibleFilterError(
-            f"cni_calico_encapsulation has no choice {error}; it has {', '.join(ENCAPSULATIONS)}"
+            f"cni_calico_encapsulation has no choice {error}. Fix: choose one of {', '.join(ENCAPSULATIONS)}"
         ) from error
 
 
@@ -165,7 +165,7 @@ def _one(items: list[dict[str, t.Any]], what: str, **wanted: str) -> dict[str, t
             return item
     described = " ".join(f"{value}" for value in wanted.values())
     raise AnsibleFilterError(
-        f"Calico's manifest has no {what} {described}: it is of a release that this collection does not know, see cluster_calico_version"
+        f"Calico's manifest has no {what} {described}: this collection does not know its release. Fix: set cluster_calico_version to one that it knows"
     )
 
 

@@ -125,7 +125,7 @@ def read_duration(option: str, text: str) -> datetime.timedelta:
         return datetime.timedelta()
     match = DURATION.fullmatch(text)
     if not text or not match:
-        raise TokenError(f"{option}: {text!r} is not a duration; give 30m, 24h, 1h30m or 7d, or 0 for none")
+        raise TokenError(f"{option}: {text!r} is not a duration. Fix: give 30m, 24h, 1h30m or 7d, or 0 for none")
     days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
     return datetime.timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
 
@@ -133,14 +133,16 @@ def read_duration(option: str, text: str) -> datetime.timedelta:
 def check(token_id: str | None, secret: str | None, usages: t.Sequence[str], groups: t.Sequence[str]) -> None:
     """Raises TokenError for what Kubernetes would ignore or refuse. Never repeats the secret."""
     if token_id is not None and not ID.fullmatch(token_id):
-        raise TokenError(f"id: {token_id!r} is not six lower case letters and digits")
+        raise TokenError(f"id: {token_id!r} is not six lower case letters and digits. Fix: give such an id, or none")
     if secret is not None and not SECRET.fullmatch(secret):
-        raise TokenError("secret: it is not sixteen lower case letters and digits")
+        raise TokenError("secret: it is not sixteen lower case letters and digits. Fix: give such a secret, or none")
     if not usages:
-        raise TokenError("usages: a token without usages is of no use; give authentication, signing or both")
+        raise TokenError("usages: a token without usages is of no use. Fix: give authentication, signing or both")
     for group in groups:
         if not GROUP.fullmatch(group):
-            raise TokenError(f"groups: {group!r} is not a name that begins with system:bootstrappers:")
+            raise TokenError(
+                f"groups: {group!r} is not a group of bootstrap tokens. Fix: give a name that begins with system:bootstrappers:"
+            )
 
 
 def random_word(length: int) -> str:
@@ -187,7 +189,7 @@ class Tokens:
         found = retry(lambda: self.api.find(f"{SECRETS}/{name}"), self.timeout)
         if found and found.get("type") != SECRET_TYPE:
             raise TokenError(
-                f"id: kube-system's Secret {name} is no bootstrap token, and was left alone; remove it or choose another id"
+                f"id: kube-system's Secret {name} is no bootstrap token, and was not changed. Fix: remove it or choose another id"
             )
         return (read_object(found), found["metadata"]["resourceVersion"]) if found else (None, "")
 

@@ -166,7 +166,7 @@ def test_secrets_are_hidden_and_their_change_is_told(arguments):
             "certificate_authority: the PEM given holds a certificate that cannot be read",
         ),
         ({"client_certificate": OTHER_CERTIFICATE}, "client_key: "),
-        ({"client_certificate": None, "client_key": None}, "the user has nothing to show"),
+        ({"client_certificate": None, "client_key": None}, "the user has no credentials"),
         ({"client_certificate": None, "client_key": None, "token": "a secret"}, "token: a token is one word"),
         ({"client_certificate": None, "client_key": None, "exec": {"command": " "}}, "exec.command: is empty"),
         (
