@@ -93,14 +93,15 @@ import zlib
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.hardway.kubernetes.plugins.module_utils.component import reconcile as component
+from ansible_collections.hardway.kubernetes.plugins.module_utils.component.model import ComponentError, from_payload
+from ansible_collections.hardway.kubernetes.plugins.module_utils.component.reconcile import reconcile
 
 
 def plan(payload: str) -> dict:
-    described = component.from_payload(zlib.decompress(base64.b64decode(payload)).decode())
+    described = from_payload(zlib.decompress(base64.b64decode(payload)).decode())
     try:
-        result = component.reconcile(described, check_mode=True)
-    except (component.ComponentError, OSError) as error:
+        result = reconcile(described, check_mode=True)
+    except (ComponentError, OSError) as error:
         return {"changes": [], "restart": None, "error": str(error)}
     return {"changes": result["changes"], "restart": result["restart"], "error": ""}
 

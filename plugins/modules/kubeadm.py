@@ -108,7 +108,7 @@ changes:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.hardway.kubernetes.plugins.module_utils.component.reconcile import ComponentError
+from ansible_collections.hardway.kubernetes.plugins.module_utils.component.model import ComponentError
 from ansible_collections.hardway.kubernetes.plugins.module_utils.kubeadm.model import PHASES, KubeadmError, Spec
 from ansible_collections.hardway.kubernetes.plugins.module_utils.kubeadm.run import run
 

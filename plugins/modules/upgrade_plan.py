@@ -28,7 +28,7 @@ options:
     type: dict
     required: true
   plans:
-    description: Of each host what would change, as RV(hardway.kubernetes.component_plan#module:components).
+    description: Of each host what would change, a list of entries as M(hardway.kubernetes.plan) returns them (C(component), C(changes), C(causes), C(error)).
     type: dict
     required: true
   etcd_problems:

@@ -414,3 +414,40 @@ def _locked(directory: str) -> t.Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+# --- what is there, for plans
+
+
+@dataclasses.dataclass(frozen=True)
+class Installed:
+    """A version's directory: the sum of what was installed, its files (name -> member), and whether all are there in their sizes."""
+
+    sha256: str
+    members: dict[str, str]
+    whole: bool
+
+
+def installed(directory: str) -> Installed | None:
+    """What a version's directory holds; None where nothing was ever installed in it.
+
+    Sizes stand in for sums: hashing 100 MB on every run would cost more than all else, and what a lost power supply leaves of a
+    file that was not yet written out is shorter than it was.
+    """
+    try:
+        with open(os.path.join(directory, RECORD), encoding="utf-8") as stream:
+            record = json.load(stream)
+        members = dict(record["members"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    try:
+        sizes = {name: os.stat(os.path.join(directory, name)).st_size for name in members}
+    except OSError:
+        sizes = {}
+    return Installed(str(record.get("sha256")), members, record.get("files") == sizes)
+
+
+def places(artifact: dict[str, t.Any], install_dir: str, bin_dir: str) -> tuple[str, dict[str, str]]:
+    """The directory of an artifact's version, and link -> the installed file that it has to point at."""
+    wanted = _checked(artifact, install_dir, bin_dir)
+    return wanted.directory, wanted.links()

@@ -19,7 +19,13 @@ import ssl
 import stat
 import time
 
-from ansible_collections.hardway.kubernetes.plugins.module_utils.component import reconcile as component
+from ansible_collections.hardway.kubernetes.plugins.module_utils.component import paths as component_paths
+from ansible_collections.hardway.kubernetes.plugins.module_utils.component.apply import Record
+from ansible_collections.hardway.kubernetes.plugins.module_utils.component.host import Host, read
+from ansible_collections.hardway.kubernetes.plugins.module_utils.component.model import INPUTS_VARIABLE, ComponentError
+from ansible_collections.hardway.kubernetes.plugins.module_utils.component.plan import reason
+from ansible_collections.hardway.kubernetes.plugins.module_utils.component.seen import LiveHost
+from ansible_collections.hardway.kubernetes.plugins.module_utils.component.systemd import unit_state
 
 #: Larger files are no certificates: the bundle of a distribution's authorities has a quarter of it.
 LARGEST_FILE = 1024 * 1024
@@ -32,7 +38,7 @@ _KUBECONFIG_FIELD = re.compile(
     r"""(?:"(?P<double>[^"\n]*)"|'(?P<single>[^'\n]*)'|(?P<plain>[^\s,}'"]+))"""
 )
 _COMMENT = re.compile(r"^\s*#.*$", re.MULTILINE)
-_INPUTS = re.compile(rf"^Environment={component.INPUTS_VARIABLE}=(\S+)$", re.MULTILINE)
+_INPUTS = re.compile(rf"^Environment={INPUTS_VARIABLE}=(\S+)$", re.MULTILINE)
 # RFC 5246, 6.2.1 and 7.4
 _RECORD_HANDSHAKE = 22
 _MESSAGE_CERTIFICATE = 11
@@ -58,8 +64,10 @@ def gather(paths=(), endpoints=(), components=False, timeout=5.0):
     if components:
         records = read_records()
         if not records:
-            reader.problems.append(f"{component.STATE_DIR}: no component of this collection is on the host")
-        for path in sorted({path for record in records.values() for path in record.get("owns", {}).get("paths", [])}):
+            reader.problems.append(f"{component_paths.STATE_DIR}: no component of this collection is on the host")
+        for path in sorted(
+            {path for record in records.values() for path in record.data.get("owns", {}).get("paths", [])}
+        ):
             reader.owned(path)
         processes = list(_processes(records.values(), reader.problems))
         endpoints = [endpoint for endpoint in endpoints if _to_be_asked(endpoint, processes)]
@@ -201,11 +209,14 @@ def is_certificate(der):
     # Behind a certificate OpenSSL takes some bytes for the end of the data, and does not look at what follows.
     if len(der) != _length(der):
         return False
-    try:
-        _READER.load_verify_locations(cadata=der)
-    except ssl.SSLError:
-        return False
-    return True
+    # OpenSSL keeps a queue of errors, and CPython reports what another call left in it: the second answer is about this certificate.
+    for _attempt in range(2):
+        try:
+            _READER.load_verify_locations(cadata=der)
+        except ssl.SSLError:
+            continue
+        return True
+    return False
 
 
 def _length(der):
@@ -223,16 +234,15 @@ def _length(der):
 
 def read_records():
     """The records of the components on this host, by name."""
-    host = component.Host(check_mode=True)
-    names = [os.path.basename(path)[: -len(".json")] for path in sorted(glob.glob(f"{component.STATE_DIR}/*.json"))]
-    return {name: component.Record(host, name) for name in names}
+    host = Host()
+    return {name: Record(host, name) for name in LiveHost(host).records()}
 
 
 def _processes(records, problems):
     for record in records:
         try:
             process = read_process(record)
-        except component.ComponentError as error:
+        except ComponentError as error:
             problems.append(str(error))
             continue
         if process:
@@ -245,10 +255,10 @@ def read_process(record):
     ``restart`` says why it does not run from what is on the host now; empty where it does, or where that cannot be told.
     ``files`` has for each file that it was started from or has loaded, whether it is still that one.
     """
-    service = record.get("owns", {}).get("service")
+    service = record.data.get("owns", {}).get("service")
     if not service:
         return None
-    unit = component.Unit(record.host, service)
+    unit = unit_state(record.host, service)
     process = {
         "component": os.path.basename(record.path)[: -len(".json")],
         "service": service,
@@ -258,17 +268,19 @@ def read_process(record):
     }
     if unit.active and unit.properties.get("MainPID", "0") != "0":
         running = unit.running_inputs
-        used = {**record.get("inputs", {}).get(running, {}), **_loaded(record, unit)}
+        used = {**record.data.get("inputs", {}).get(running, {}), **_loaded(record, unit)}
         process["files"] = {
-            path: component.on_disk(path) == digest for path, digest in used.items() if path.startswith("/")
+            path: LiveHost(record.host).entry(path).digest == digest
+            for path, digest in used.items()
+            if path.startswith("/")
         }
-        process["restart"] = _restart_owed(record, unit, running, process["files"])
+        process["restart"] = _pending_restart(record, service, unit, running, process["files"])
     return process
 
 
 def _noted(record, unit):
     """What runs noted of this very process; empty if they noted another one."""
-    noted = record.get("runs", {})
+    noted = record.data.get("runs", {})
     return noted if noted.get("invocation") == unit.properties.get("InvocationID") else {}
 
 
@@ -276,22 +288,20 @@ def _loaded(record, unit):
     return _noted(record, unit).get("loaded", {})
 
 
-def _restart_owed(record, unit, running, files):
-    wanted = _wanted_inputs(unit.name)
-    known = record.get("inputs", {})
+def _pending_restart(record, service, unit, running, files):
+    wanted = _wanted_inputs(service)
+    known = record.data.get("inputs", {})
     if wanted is None and running is None:
         return ""  # no process of this collection's
     if running != wanted:
-        return (
-            component.reason(known.get(running), known[wanted]) if wanted in known else "its inputs were written anew"
-        )
+        return reason(known.get(running), known[wanted]) if wanted in known else "its inputs were written anew"
     changed = {f"{path} had been changed on the host" for path, same in files.items() if not same}
-    return ", ".join(sorted(changed.union(_noted(record, unit).get("owed", []))))
+    return ", ".join(sorted(changed.union(_noted(record, unit).get("pending", []))))
 
 
 def _wanted_inputs(service):
     """The digest that the next start of the service gives to its process."""
-    drop_in = component.read(component.Component(name=service, service=service).drop_in)
+    drop_in = read(component_paths.drop_in(service))
     found = _INPUTS.search(drop_in.decode(errors="replace")) if drop_in else None
     return found[1] if found else None
 

@@ -21,7 +21,9 @@ import time
 import typing as t
 from collections.abc import Callable, Mapping
 
-from ansible_collections.hardway.kubernetes.plugins.module_utils.component import reconcile as component
+from ansible_collections.hardway.kubernetes.plugins.module_utils.component import host as component_host
+from ansible_collections.hardway.kubernetes.plugins.module_utils.component.health import probe
+from ansible_collections.hardway.kubernetes.plugins.module_utils.component.model import Health
 from ansible_collections.hardway.kubernetes.plugins.module_utils.kubeadm.model import (
     CLIENT_CERTIFICATE,
     HEALTH_PORTS,
@@ -84,7 +86,7 @@ class System:
 
     def write(self, path: str, text: str, mode: int = 0o600) -> None:
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        component.replace_file(path, text.encode(), mode, 0, 0)
+        component_host.replace_file(path, text.encode(), mode, 0, 0)
 
     def remove(self, path: str) -> None:
         if os.path.lexists(path):
@@ -96,9 +98,9 @@ class System:
         except OSError:
             return 0.0
 
-    def probe(self, health: component.Health) -> str | None:
+    def probe(self, health: Health) -> str | None:
         """Why it is not healthy; None or an empty text where it is."""
-        return component.probe(component.Host(check_mode=False), health)
+        return probe(component_host.Host(), health)
 
 
 class Host:
@@ -270,13 +272,13 @@ class Host:
 
     # health
 
-    def health_of(self, pod: str) -> component.Health:
+    def health_of(self, pod: str) -> Health:
         if pod == "kube-apiserver":
-            return component.Health(url=f"https://127.0.0.1:{self.spec.api_port}/readyz", ca=f"{KUBERNETES}/pki/ca.crt")
-        return component.Health(url=f"https://127.0.0.1:{HEALTH_PORTS[pod]}/healthz", verify=False)
+            return Health(url=f"https://127.0.0.1:{self.spec.api_port}/readyz", ca=f"{KUBERNETES}/pki/ca.crt")
+        return Health(url=f"https://127.0.0.1:{HEALTH_PORTS[pod]}/healthz", verify=False)
 
     def kubelet_is_healthy(self) -> bool:
-        return not self.system.probe(component.Health(url="http://127.0.0.1:10248/healthz"))
+        return not self.system.probe(Health(url="http://127.0.0.1:10248/healthz"))
 
     def wait_until(self, holds: Callable[[], bool], problem: str) -> None:
         end = time.monotonic() + self.spec.timeout

@@ -37,7 +37,7 @@ import time
 import typing as t
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component import artifacts
-from ansible_collections.hardway.kubernetes.plugins.module_utils.component import reconcile as component
+from ansible_collections.hardway.kubernetes.plugins.module_utils.component import paths as component_paths
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 DROP_IN = "50-hardway-inputs.conf"
@@ -361,7 +361,7 @@ def reset(request: Request, check_mode: bool = False) -> dict[str, t.Any]:
 def undisturbed(seconds: float = UNDISTURBED_TIMEOUT) -> t.Iterator[None]:
     """Wait for what a controller that was killed has left at work on this host, and keep it from beginning anew."""
     with contextlib.ExitStack() as held:
-        for path in sorted(glob.glob(f"{component.STATE_DIR}/*.lock")):
+        for path in sorted(glob.glob(f"{component_paths.STATE_DIR}/*.lock")):
             stream = held.enter_context(open(path, "a", encoding="utf-8"))
             if not until(lambda stream=stream: _lock(stream), seconds):
                 name = os.path.basename(path)[: -len(".lock")]
@@ -400,7 +400,7 @@ def _reset(request: Request, check_mode: bool) -> dict[str, t.Any]:
     ]
     planned = [item.what for trace in traces for item in trace.find()]
     kept = paths.kept()
-    records = [component.STATE_DIR] if os.path.isdir(component.STATE_DIR) else []
+    records = [component_paths.STATE_DIR] if os.path.isdir(component_paths.STATE_DIR) else []
     result = {"changed": bool(planned or records), "removed": planned + records, "kept": kept, "leftovers": []}
     if check_mode or not result["changed"]:
         return result
@@ -410,22 +410,24 @@ def _reset(request: Request, check_mode: bool) -> dict[str, t.Any]:
             trace.remove(items)
     result["leftovers"] = [item.what for trace in traces for item in trace.find()]
     if records and not result["leftovers"]:
-        shutil.rmtree(component.STATE_DIR)
+        shutil.rmtree(component_paths.STATE_DIR)
     return result
 
 
 def read_components() -> dict[str, Owned]:
     """The components of this host: from their records, and from the drop-ins of their units where a record is missing or damaged."""
     found: dict[str, Owned] = {}
-    for path in sorted(glob.glob(f"{component.STATE_DIR}/*.json")):
+    for path in sorted(glob.glob(f"{component_paths.STATE_DIR}/*.json")):
         found[os.path.basename(path)[: -len(".json")]] = _owned(path)
     known = {owned.service for owned in found.values()}
-    for drop_in in sorted(glob.glob(f"{component.UNIT_DIR}/*.service.d/{DROP_IN}")):
+    for drop_in in sorted(glob.glob(f"{component_paths.UNIT_DIR}/*.service.d/{DROP_IN}")):
         service = os.path.basename(os.path.dirname(drop_in))[: -len(".d")]
         name = service[: -len(".service")]
         if service not in known:
             unit = name in LEAVINGS
-            paths = [*found.get(name, Owned()).paths, drop_in] + ([f"{component.UNIT_DIR}/{service}"] if unit else [])
+            paths = [*found.get(name, Owned()).paths, drop_in] + (
+                [f"{component_paths.UNIT_DIR}/{service}"] if unit else []
+            )
             found[name] = Owned(paths=tuple(paths), service=service, unit=unit)
     return found
 
@@ -1094,7 +1096,7 @@ class Paths:
         for item in items:
             with contextlib.suppress(OSError):  # what is left is told at the end
                 item.target(item.what)
-        if any(item.what.startswith(f"{component.UNIT_DIR}/") for item in items):
+        if any(item.what.startswith(f"{component_paths.UNIT_DIR}/") for item in items):
             run("systemctl", "daemon-reload")
             for service in self.scope.services.values():
                 run("systemctl", "reset-failed", service)

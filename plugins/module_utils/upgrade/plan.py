@@ -27,7 +27,7 @@ ARTIFACT = "artifact"
 HEADER = ("component", "host", "from", "to", "restart", "drain")
 
 #: What would change of one component of one host, as the plan has it: ``component``, ``changes`` (each with ``kind``, ``name``, ``before`` and
-#: ``after``), ``restart_causes`` (each with ``kind`` and ``name``), ``error``.
+#: ``after``), ``causes`` of a restart (each with ``kind`` and ``name``), ``error``.
 Entry = Mapping[str, t.Any]
 
 
@@ -105,7 +105,7 @@ def _rows(host: str, entry: Entry, drain: bool) -> Iterator[Row]:
     name = entry["component"]
     changes = entry["changes"]
     # a tool that is installed with a component restarts nothing
-    restarting = {cause["name"] for cause in entry["restart_causes"] if cause["kind"] == ARTIFACT}
+    restarting = {cause["name"] for cause in entry["causes"] if cause["kind"] == ARTIFACT}
     versions = [
         change
         for change in changes
@@ -116,7 +116,7 @@ def _rows(host: str, entry: Entry, drain: bool) -> Iterator[Row]:
         drains = drain and (part in DRAINED_FOR or name in DRAINED_FOR)
         yield Row(part, host, change["before"], change["after"], part in restarting, drains)
     if changes and not versions:
-        yield Row(name, host, "", "", bool(entry["restart_causes"]), False)
+        yield Row(name, host, "", "", bool(entry["causes"]), False)
 
 
 def _static_pods(version: str, installed: Mapping[str, Mapping[str, str]], otherwise: Collection[str]) -> Iterator[Row]:

@@ -185,7 +185,5 @@ def test_the_controller_s_part(plan):
 
 def test_on_the_host_an_error_of_one_component_is_its_own(monkeypatch):
     payload = base64.b64encode(zlib.compress(json.dumps({"name": "x"}).encode())).decode()
-    monkeypatch.setattr(
-        module.component, "reconcile", mock.Mock(side_effect=module.component.ComponentError("no such command"))
-    )
+    monkeypatch.setattr(module, "reconcile", mock.Mock(side_effect=module.ComponentError("no such command")))
     assert module.plan(payload) == {"changes": [], "restart": None, "error": "no such command"}

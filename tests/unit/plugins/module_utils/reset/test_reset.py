@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.hardway.kubernetes.plugins.module_utils.component import reconcile as component
+from ansible_collections.hardway.kubernetes.plugins.module_utils.component import paths as component_paths
 from ansible_collections.hardway.kubernetes.plugins.module_utils.reset import run as reset
 
 SAVED = """\
@@ -493,8 +493,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
         )
         for name, leaving in reset.LEAVINGS.items()
     }
-    monkeypatch.setattr(component, "STATE_DIR", str(tmp_path / "state"))
-    monkeypatch.setattr(component, "UNIT_DIR", str(tmp_path / "etc/systemd/system"))
+    monkeypatch.setattr(component_paths, "STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setattr(component_paths, "UNIT_DIR", str(tmp_path / "etc/systemd/system"))
     monkeypatch.setattr(reset, "SHARED_DIRECTORIES", reset.SHARED_DIRECTORIES | shared)
     monkeypatch.setattr(reset, "SYSTEM_FILES", frozenset({str(tmp_path / "etc/hostname")}))
     monkeypatch.setattr(reset, "LEAVINGS", moved)

@@ -29,7 +29,7 @@ def entry(
         "role": "any",
         "changes": changes,
         "restart": restart,
-        "restart_causes": causes,
+        "causes": causes,
         "error": error,
     }
 
@@ -91,7 +91,7 @@ def test_versions_come_from_artifacts_alone_and_causes_from_what_restarts():
     image = entry("kubelet")
     image["changes"] = [{"kind": "image", "name": "pause", "action": "loaded", "before": "3.9", "after": "3.10"}]
     file = entry("kubelet", ("kubelet", "1.35.4", "1.36.3"), tools=("kubelet",), settings=True)
-    file["restart_causes"].append({"kind": "file", "name": "kubelet"})
+    file["causes"].append({"kind": "file", "name": "kubelet"})
     for given, row in ((new, (True, False)), (image, (False, False)), (file, (False, True))):
         (found,) = planned(plans={"node1": [given]}, installed={"node1": {}}).rows
         assert (found.restart, found.drain) == row
