@@ -19,7 +19,7 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.common.kubernet
 # A kubelet may be three minor versions older than the API servers.
 OLDEST_KUBELET = 3
 # Of a minor version the patch that etcd must have before the next minor.
-ETCD_BEFORE = {(3, 6): (3, 5, 26)}
+ETCD_BEFORE: dict[tuple[int, ...], tuple[int, ...]] = {(3, 6): (3, 5, 26)}
 # What a node is drained for: what its pods run in.
 DRAINED_FOR = ("kubelet", "containerd", "runc", "docker", "cri-dockerd")
 # The kind of a change whose before and after are versions.
