@@ -22,7 +22,7 @@ from ansible_collections.hardway.kubernetes.plugins.plugin_utils.rollout import 
 
 FACTS = "hardway_host"
 #: Kinds of what the module certificates returns.
-PKI_KINDS = ("authorities", "certificates", "keys", "bundles")
+PKI_KINDS = ("cas", "certificates", "keys", "bundles")
 
 
 class ActionModule(ActionBase):
@@ -89,7 +89,8 @@ class ActionModule(ActionBase):
                 phase = entry.phase or item.phase
                 entry = plan.Entry(host, item.name, item.role, phase, error=" ".join(str(error).split()))
             entries.append(entry)
-        return entries
+        order = {phase: number for number, phase in enumerate(declarations.PHASES)}
+        return sorted(entries, key=lambda entry: order.get(entry.phase, len(order)))
 
     def _renderer(self, role: str, host_vars: dict[str, t.Any]) -> Renderer:
         """The variables as the role would see them: its defaults below all others, its own variables above those of the inventory."""
@@ -105,9 +106,7 @@ class ActionModule(ActionBase):
         return Renderer(templar, self._loader, merged, role_path, self._task.check_mode)
 
 
-def _compared(
-    entry: plan.Entry, renderer: Renderer, item: declarations.Declaration, snapshot: Snapshot
-) -> plan.Entry:
+def _compared(entry: plan.Entry, renderer: Renderer, item: declarations.Declaration, snapshot: Snapshot) -> plan.Entry:
     component = model.from_description(renderer.describe(item))
     made = component_plan.plan(component, snapshot)
     return plan.Entry(

@@ -17,6 +17,10 @@ import time
 import typing as t
 from urllib.parse import urlsplit
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.http import Client as Api
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.http import Credentials, CredentialsError
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.http import RequestFailed as ApiError
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.http import Unreachable as ApiUnreachable
 from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd.cluster import (
     NOSPACE,
     Cluster,
@@ -24,13 +28,6 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd.cluster im
     Member,
     NotYet,
     Status,
-)
-from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import (
-    Api,
-    ApiError,
-    ApiUnreachable,
-    Credentials,
-    KubeconfigError,
 )
 
 UNANSWERED = (ApiError, ApiUnreachable)
@@ -99,7 +96,7 @@ def connect(endpoint: str, tls: Tls, timeout: float = REQUEST_TIMEOUT) -> Api:
             timeout,
             "hardway-etcd",
         )
-    except KubeconfigError as error:
+    except CredentialsError as error:
         raise EtcdError(str(error)) from error
 
 

@@ -12,13 +12,15 @@ import dataclasses
 import typing as t
 from collections.abc import Iterable, Sequence
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
+
 # Percent of the space quota from which on it is a problem: at 100 etcd takes no more writes.
 QUOTA_LIMIT = 80
 NOSPACE = "NOSPACE"
 ALARMS = (NOSPACE, "CORRUPT")
 
 
-class EtcdError(Exception):
+class EtcdError(HardwayError):
     """What is wrong, where, and how to fix it."""
 
 

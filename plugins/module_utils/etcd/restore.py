@@ -13,7 +13,6 @@ import grp
 import json
 import os
 import pwd
-import shutil
 import time
 import typing as t
 
@@ -27,7 +26,6 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd.data_direc
 )
 from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd.snapshot import Commands, Snapshot, verify
 
-STAGING = ".hardway-restore"
 RECORD = "hardway-restored.json"
 
 
@@ -81,20 +79,13 @@ def restore(commands: Commands, spec: RestoreSpec, check_mode: bool = False) -> 
         return Restored(snapshot, True, reason, old_data)
     identity = _identity(spec)
     files.make_directory(spec.data_dir)
-    with files.lock(spec.data_dir):
-        staging = os.path.join(spec.data_dir, STAGING)
-        shutil.rmtree(staging, ignore_errors=True)
-        try:
-            os.mkdir(staging, 0o700)
-            staged = _stage(commands, spec, snapshot, os.path.join(staging, "data"))
-            _own(spec.data_dir, staged, identity)
-            os.sync()
-            if old_data:
-                os.rename(member, old_data)
-            os.rename(staged, member)
-            files.sync_directory(spec.data_dir)
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
+    with files.lock(spec.data_dir), files.temporary_directory(member) as staging:
+        staged = _stage(commands, spec, snapshot, os.path.join(staging, "data"))
+        _own(spec.data_dir, staged, identity)
+        os.sync()
+        if old_data:
+            files.move(member, old_data)
+        files.move(staged, member, sync=True)
     return Restored(snapshot, True, reason, old_data)
 
 

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import time
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common import files
 from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd import wal
 from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd.client import Etcd, Tls
 from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd.cluster import EtcdError
@@ -58,10 +59,7 @@ def salvage(
         os.stat(os.path.join(place, name)).st_size for place, _directories, found in os.walk(member) for name in found
     )
     check_space(directory, 2 * size + WAL_SPACE)
-    scratch = os.path.join(directory, f".hardway-tmp-salvage-{name}")
-    shutil.rmtree(scratch, ignore_errors=True)
-    try:
-        os.mkdir(scratch, 0o700)
+    with files.temporary_directory(os.path.join(directory, f"{name}.salvage")) as scratch:
         for part in ("snap", "wal"):
             if os.path.isdir(os.path.join(member, part)):
                 shutil.copytree(os.path.join(member, part), os.path.join(scratch, MEMBER, part))
@@ -76,8 +74,6 @@ def salvage(
         finally:
             process.kill()
             process.wait()
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _free_ports(count: int) -> list[int]:

@@ -162,11 +162,10 @@ def source(client: Etcd, consistent: bool) -> tuple[str, int]:
 
 def take(commands: Commands, client: Etcd, options: Sequence[str], path: str, consistent: bool) -> Snapshot:
     """Take a snapshot of the member at the first endpoint, verify it, and only then put it at *path*, with mode 0600."""
-    directory, name = os.path.split(path)
+    directory = os.path.dirname(path)
     endpoint, revision = source(client, consistent)
     with files.lock(directory):
-        # A fixed name, so that what a killed run left is overwritten, and the file of another run is never taken for a leftover.
-        temporary = os.path.join(directory, f".hardway-tmp-{name}")
+        temporary = files.temporary_of(path)
         try:
             for leftover in (temporary, temporary + ".part"):
                 files.remove(leftover)
@@ -177,15 +176,9 @@ def take(commands: Commands, client: Etcd, options: Sequence[str], path: str, co
                 raise EtcdError(
                     f"the snapshot of {endpoint} is of revision {taken.revision}, but {revision} was acknowledged before. Fix: take it from another member"
                 )
-            _sync(temporary)
-            os.rename(temporary, path)
-            files.sync_directory(directory)
+            files.sync(temporary)
+            files.move(temporary, path, sync=True)
         finally:
             files.remove(temporary)
             files.remove(temporary + ".part")
     return dataclasses.replace(taken, path=path)
-
-
-def _sync(path: str) -> None:
-    with open(path, "rb") as file:
-        os.fsync(file.fileno())

@@ -14,6 +14,7 @@ import json
 import time
 import typing as t
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
 from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import Api, ApiError, retry
 from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.conditions import condition, is_ready
 
@@ -28,7 +29,7 @@ PAUSE = 0.5
 PATIENCE = 20.0
 
 
-class DrainRefused(Exception):
+class DrainRefused(HardwayError):
     """The node cannot be drained, or not be uncordoned, for each of these reasons."""
 
     def __init__(self, problems: t.Sequence[str]) -> None:

@@ -9,8 +9,8 @@ import time
 import typing as t
 from collections.abc import Mapping
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.http import IDEMPOTENT
 from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import (
-    IDEMPOTENT,
     PAUSE,
     TEMPORARY,
     Api,

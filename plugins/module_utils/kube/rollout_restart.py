@@ -14,6 +14,7 @@ import functools
 import time
 import typing as t
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
 from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import Api, ApiError, retry
 from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.conditions import condition, is_ready, pod_cause
 
@@ -35,7 +36,7 @@ MOST_CAUSES = 3
 Object = t.Mapping[str, t.Any]
 
 
-class RestartError(Exception):
+class RestartError(HardwayError):
     """An option that cannot be right, or a rollout that did not end: names it, what is missing, and how to fix it."""
 
 

@@ -21,8 +21,9 @@ import time
 import typing as t
 from collections.abc import Callable, Mapping
 
-from ansible_collections.hardway.kubernetes.plugins.module_utils.component import host as component_host
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common import files
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component.health import probe
+from ansible_collections.hardway.kubernetes.plugins.module_utils.component.host import Host as ComponentHost
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component.model import Health
 from ansible_collections.hardway.kubernetes.plugins.module_utils.kubeadm.model import (
     CLIENT_CERTIFICATE,
@@ -86,7 +87,7 @@ class System:
 
     def write(self, path: str, text: str, mode: int = 0o600) -> None:
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        component_host.replace_file(path, text.encode(), mode, 0, 0)
+        files.write(path, text.encode(), mode, 0, 0)
 
     def remove(self, path: str) -> None:
         if os.path.lexists(path):
@@ -100,7 +101,7 @@ class System:
 
     def probe(self, health: Health) -> str | None:
         """Why it is not healthy; None or an empty text where it is."""
-        return probe(component_host.Host(), health)
+        return probe(ComponentHost(), health)
 
 
 class Host:

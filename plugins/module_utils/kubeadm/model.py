@@ -12,6 +12,7 @@ import dataclasses
 import typing as t
 from collections.abc import Mapping, Sequence
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common.kubernetes import CONTROL_PLANE
 
 KUBERNETES = "/etc/kubernetes"
@@ -40,7 +41,7 @@ Phase = t.Literal["init", "upload-config", "join", "kubelet-config", "stop-grace
 PHASES: tuple[Phase, ...] = t.get_args(Phase)
 
 
-class KubeadmError(Exception):
+class KubeadmError(HardwayError):
     """What is wrong, where, and how to fix it; the text is shown to the operator as it is."""
 
 

@@ -12,6 +12,7 @@ import time
 import typing as t
 from collections.abc import Iterator, Mapping, Sequence
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
 from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import ApiError, ApiUnreachable
 
 NAMESPACE = "hardway-verify"
@@ -23,7 +24,7 @@ PROPAGATION = 20.0
 NODE_SAMPLE = 20
 
 
-class VerifyError(Exception):
+class VerifyError(HardwayError):
     """A check that failed: the cause in words."""
 
 
