@@ -22,7 +22,7 @@ import pytest
 import yaml
 
 from ansible_collections.hardway.kubernetes.plugins.filter.pki import pki
-from ansible_collections.hardway.kubernetes.plugins.module_utils.verify import checks as verify
+from ansible_collections.hardway.kubernetes.plugins.module_utils.verify import objects as verify
 from ansible_collections.hardway.kubernetes.plugins.modules import certificates, etcd_value
 from ansible_collections.hardway.kubernetes.tests.api.cluster import Process, free_port, mirrored
 from ansible_collections.hardway.kubernetes.tests.unit.plugins.action import rendered

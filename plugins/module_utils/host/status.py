@@ -144,7 +144,7 @@ def version_of(path: str, install_dir: str) -> str:
 
 def look_at_etcd(params: Mapping[str, t.Any]) -> dict[str, t.Any]:
     try:
-        return etcd.of_module(params).look().report()
+        return etcd.of_module(params).observe().report()
     except etcd.EtcdError as error:
         return {"error": str(error)}
 
