@@ -113,7 +113,7 @@ test-all: test ## that, the other scenarios, and the long drills in full: some f
 
 .PHONY: drills
 drills: machines ## the long drills in full, on fresh machines; writes docs/drills.md
-	@python tests/drills/drills.py --markdown docs/drills.md
+	@python tests/e2e/run.py --markdown docs/drills.md
 
 .PHONY: bench
 bench: machines ## how long everything takes; writes docs/benchmark.md

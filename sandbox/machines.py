@@ -21,7 +21,7 @@ from machinery.progress import Progress
 COMMANDS = {
     "setup": "install the packages that the sandbox needs on this computer",
     "image": "build the machines' base image (kept in the cache)",
-    "up": "boot machines (all but the spare ones, unless named)",
+    "up": "boot machines (those of the inventory, unless named)",
     "down": "remove machines (all, unless named) and whatever belongs to them",
     "reset": "bring machines (all that there are, unless named) back to fresh",
     "power-off": "let machines lose power: no shutdown, and their peers are not told",
@@ -77,7 +77,7 @@ def _change(arguments: argparse.Namespace, fleet: Fleet, progress: Progress) -> 
     everyone = list(fleet.machines.values())
     present = [each for each in everyone if machine.state(each.name) != "absent"]
     if arguments.command == "up":
-        fleet.up(named or [each for each in everyone if arguments.spare or not each.spare])
+        fleet.up(named or [each for each in everyone if _is_wanted(each, arguments)])
     elif arguments.command == "down":
         if named:
             fleet.down(named)
@@ -92,6 +92,10 @@ def _change(arguments: argparse.Namespace, fleet: Fleet, progress: Progress) -> 
     elif arguments.command == "power-on":
         fleet.power_on(named)
     progress.say(f"{arguments.command}: done")
+
+
+def _is_wanted(each: Machine, arguments: argparse.Namespace) -> bool:
+    return each.always or (each.spare and arguments.spare) or (each.scale and arguments.scale)
 
 
 def _list(machines: dict[str, Machine]) -> None:
@@ -121,6 +125,7 @@ def _parse(words: list[str] | None) -> argparse.Namespace:
             command.add_argument("names", nargs="+", metavar="NAME")
         if name == "up":
             command.add_argument("--spare", action="store_true", help="the spare machines too")
+            command.add_argument("--scale", action="store_true", help="the thirty nodes of sandbox/scale too")
         if name == "mirror":
             command.add_argument("--path", action="store_true", help="its directory alone")
         if name == "login":

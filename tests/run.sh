@@ -39,15 +39,15 @@ run() {
     etcd) stage etcd pytest -q -p no:testinfra tests/etcd ;;
     sandbox) stage sandbox pytest -q tests/sandbox ;;
     default) scenario default ;;
-    drills) stage drills python tests/drills/drills.py --short check-live refusals rolling-change add-node-reset add-node-new \
+    drills) stage drills python tests/e2e/run.py --short check-live refusals rolling-change add-node-reset add-node-new \
       failover-haproxy failover-power renew restore-fresh kill ;;
-    # Not by themselves, but by make test-all: other clusters, each with what it must bear.
+    # Not by themselves, but by make test-all: other clusters, each with its drills.
     docker)
       scenario docker
-      stage docker-drills python tests/drills/drills.py --markdown docs/drills.md --inventory sandbox/eras/1.20 add-node-reset failover-haproxy ;;
+      stage docker-drills python tests/e2e/run.py --markdown docs/drills.md --inventory sandbox/eras/1.20 add-node-reset failover-haproxy ;;
     kubeadm)
       scenario kubeadm
-      stage kubeadm-drills python tests/drills/drills.py --markdown docs/drills.md --inventory inventory --inventory sandbox/kubeadm.yml \
+      stage kubeadm-drills python tests/e2e/run.py --markdown docs/drills.md --inventory inventory --inventory sandbox/kubeadm.yml \
         --only master add-node-reset failover-haproxy day2 upgrade reset ;;
     *) echo "no such stage: $1; there are static unit machines api interop etcd sandbox default drills docker kubeadm" >&2; exit 2 ;;
   esac

@@ -61,8 +61,9 @@ class ActionModule(ActionBase):
             return self._reported(result, failed_facts(True, error_text(outcome)))
         if facts is not None:
             facts["clock_offset"] = clock_offset(facts["time"], before, after)
-        result.update(outcome)
-        return result
+        # Of what the host returns nothing else is believed, facts of other names least of all.
+        result.update({key: outcome[key] for key in ("failed", "unreachable", "msg", "exception") if key in outcome})
+        return result | ({"changed": False, "ansible_facts": {"hardway_host": facts}} if facts is not None else {})
 
     @staticmethod
     def _reported(result: dict, facts: dict) -> dict:

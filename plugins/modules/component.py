@@ -7,19 +7,24 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: component
-short_description: Install, configure, run and watch one component of the cluster on a host, in one call
+short_description: Apply a component, as its role declares it, to a host in one call
 description:
-  - A component is a set of binaries, files and a systemd service. One call compares all of it with the host, writes atomically what
-    differs, and makes the running process be one that was started from exactly these inputs.
-  - A digest of all inputs is handed to the process through its environment, so a restart that a dead run still owed is seen and done
-    by the next run. There are no handlers to lose.
+  - A component is a set of binaries, files and a systemd service. Its role declares it in C(components/NAME.yml), as data that every other
+    part of the collection reads, too.
+  - A task says O(name) alone. All other options are those of the declaration, where they may be Jinja. Besides them a declaration says
+    C(name) of the component, C(phase) and C(groups) of the hosts that have it, C(when) (conditions that all hold), C(visit_when) (conditions
+    any of which makes a host one with work), and what others ask of it - C(packages), C(ports), C(footprint) and C(stops_after).
+  - One call compares all of it with the host, writes atomically what differs, and makes the running process be one that was started from
+    exactly these inputs.
+  - A digest of all inputs is handed to the process through its environment, so a restart that is still pending after a run that died is
+    seen and done by the next run. There are no handlers to lose.
   - Templates are rendered, and certificates read, on the controller. The host needs nothing but Python.
   - A restart of a running process is rolling. Hosts of the same component take turns, each waits until it is healthy, and when one does
     not get healthy those behind it are left as they are.
 author: the hardway.kubernetes authors (@hardway)
 options:
   name:
-    description: Name of the component, for example V(kube-apiserver).
+    description: Name of the declaration, for example V(kube-apiserver). The only option of a task.
     type: str
     required: true
   artifacts:
@@ -122,7 +127,7 @@ options:
         description: Name on the host to name in the PKI directory. The process restarts when one of them changes.
         type: dict
         default: {}
-      reloaded:
+      reread:
         description: The same for those that the process reads again by itself, at each handshake say. It is left alone when they change.
         type: dict
         default: {}
@@ -243,27 +248,10 @@ extends_documentation_fragment:
 """
 
 EXAMPLES = r"""
+# roles/kube_master/components/kube-scheduler.yml says what it is.
 - name: Run kube-scheduler
   hardway.kubernetes.component:
     name: kube-scheduler
-    artifacts: [kube-scheduler]
-    unit: kube-scheduler.service.j2
-    pki:
-      path: /etc/kubernetes/pki
-      files:
-        kube-scheduler.pem: kube-scheduler.pem
-        kube-scheduler-key.pem: kube-scheduler-key.pem
-    files:
-      - dest: /etc/kubernetes/kube-scheduler.kubeconfig
-        template: kube-scheduler.kubeconfig.j2
-    health:
-      url: https://127.0.0.1:10259/healthz
-      ca: /etc/kubernetes/pki/ca.pem
-
-- name: Have no keepalived
-  hardway.kubernetes.component:
-    name: keepalived
-    state: absent
 """
 
 RETURN = r"""

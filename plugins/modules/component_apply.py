@@ -59,7 +59,8 @@ import zlib
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.hardway.kubernetes.plugins.module_utils.component import reconcile as component
+from ansible_collections.hardway.kubernetes.plugins.module_utils.component.model import ComponentError, from_payload
+from ansible_collections.hardway.kubernetes.plugins.module_utils.component.reconcile import reconcile
 
 
 def main():
@@ -72,8 +73,8 @@ def main():
     )
     payload = zlib.decompress(base64.b64decode(module.params["payload"])).decode()
     try:
-        result = component.reconcile(component.from_payload(payload), module.check_mode, module.params["defer_restart"])
-    except (component.ComponentError, OSError) as error:
+        result = reconcile(from_payload(payload), module.check_mode, module.params["defer_restart"])
+    except (ComponentError, OSError) as error:
         module.fail_json(msg=str(error))
     # The payload holds keys: neither it nor what it was made from goes back.
     module.exit_json(invocation={"module_args": {}}, **result)

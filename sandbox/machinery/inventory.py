@@ -24,16 +24,24 @@ class Machine:
 
     name: str
     address: ipaddress.IPv4Address
+    #: It boots only when it is named, or with `up --spare`, or with `up --scale`.
     spare: bool = False
+    scale: bool = False
+
+    @property
+    def always(self) -> bool:
+        """Whether it is one of those that `up` boots."""
+        return not self.spare and not self.scale
 
 
 def read() -> dict[str, Machine]:
-    """Return all machines by name: those of the inventory first, then the spare ones."""
+    """Return all machines by name: those of the inventory first, then the spare ones, then those of the scenario for scale."""
     machines: dict[str, Machine] = {}
-    for path, spare in ((settings.INVENTORY, False), (settings.SPARE_INVENTORY, True)):
+    for path in (settings.INVENTORY, settings.SPARE_INVENTORY, settings.SCALE_INVENTORY):
         for name, address in _hosts(path):
             _check(path, name, address, machines)
-            machines[name] = Machine(name, ipaddress.IPv4Address(address), spare)
+            spare, scale = path == settings.SPARE_INVENTORY, path == settings.SCALE_INVENTORY
+            machines[name] = Machine(name, ipaddress.IPv4Address(address), spare, scale)
     return machines
 
 

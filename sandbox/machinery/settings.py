@@ -9,6 +9,7 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parent.parent.parent
 INVENTORY = PROJECT / "inventory" / "hosts.yml"
 SPARE_INVENTORY = PROJECT / "sandbox" / "spare.yml"
+SCALE_INVENTORY = PROJECT / "sandbox" / "scale" / "hosts.yml"
 IMAGE_FILES = PROJECT / "sandbox" / "image"
 
 STATE = Path("/var/lib/hardway-sandbox")

@@ -290,9 +290,17 @@ class TestInventory:
             "etcd4",
             "lb3",
             "node3",
+            *(f"node{number}" for number in range(4, 34)),
         ]
         assert [name for name, machine in machines.items() if machine.spare] == ["master4", "etcd4", "lb3", "node3"]
+        assert [name for name, machine in machines.items() if machine.scale] == [f"node{n}" for n in range(4, 34)]
+        assert sum(machine.always for machine in machines.values()) == 7
         assert str(machines[NAME].address) == ADDRESS
+
+    def test_no_machine_has_the_virtual_address(self):
+        settings_of_all = (SANDBOX.parent / "inventory" / "group_vars" / "all.yml").read_text(encoding="utf-8")
+        virtual = re.search(r"^cluster_endpoint_address: (\S+)$", settings_of_all, re.MULTILINE)[1]
+        assert virtual not in [str(machine.address) for machine in inventory.read().values()]
 
     @pytest.mark.parametrize(
         "hosts, expected",
@@ -314,8 +322,8 @@ class TestInventory:
             self.read(tmp_path, monkeypatch, hosts)
 
     def test_refuses_an_unknown_name(self):
-        with pytest.raises(SandboxError, match="No machine is called node9. There are: master1, "):
-            inventory.select(inventory.read(), ["node1", "node9"])
+        with pytest.raises(SandboxError, match=r"No machine is called node99\. There are: master1, "):
+            inventory.select(inventory.read(), ["node1", "node99"])
 
 
 class TestMirror:

@@ -109,7 +109,8 @@ def test_all_settings_names_each_setting_once():
 
 
 def test_all_settings_are_valid_for_preflight():
-    from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight import inventory
+    from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight import plan as inventory
+    from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight import settings
 
     values = docs.load(ROOT / "examples" / "all-settings.yml")
     plan = inventory.Plan(
@@ -117,7 +118,7 @@ def test_all_settings_are_valid_for_preflight():
         specs={name: option for role in ROLES for name, option in docs.entry_point(role)["options"].items()},
         prefixes=tuple(f"{role}_" for role in ROLES),
     )
-    assert [*inventory.check_values(plan), *inventory.check_spelling(plan)] == []
+    assert [*settings.check_values(plan), *settings.check_spelling(plan)] == []
 
 
 # --- examples
@@ -149,7 +150,9 @@ def test_example_is_an_inventory(directory):
 @pytest.mark.parametrize("directory", EXAMPLES, ids=page_id)
 def test_example_has_no_problem(directory):
     pytest.importorskip("netaddr")
-    from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight import inventory
+    from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight import plan as inventory
+    from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight.inventory import check_inventory
+    from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight.versions import supported_versions
 
     settings = {
         name: value for role in ROLES for name, value in docs.defaults(role).items() if not docs.is_template(value)
@@ -172,7 +175,7 @@ def test_example_has_no_problem(directory):
         definitions=[inventory.Definition(name, value, "example") for name, value in given.items()],
         specs={name: option for role in ROLES for name, option in docs.entry_point(role)["options"].items()},
         prefixes=tuple(f"{role}_" for role in ROLES),
-        supported=inventory.supported_versions(
+        supported=supported_versions(
             docs.load(ROOT / "roles" / "cluster" / "vars" / "main" / "versions.yml")["cluster_version_table"], ["3.6"]
         ),
         ports=[
@@ -186,7 +189,7 @@ def test_example_has_no_problem(directory):
         ],
         run=list(machines),
     )
-    assert inventory.check_inventory(plan) == []
+    assert check_inventory(plan) == []
 
 
 # --- the documents' commands

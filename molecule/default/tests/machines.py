@@ -10,7 +10,7 @@ import testinfra
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
-from processes import lab
+from processes import sandbox
 
 SSH_OPTIONS = "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR"
 
@@ -23,7 +23,7 @@ def fixture_machine():
     def by_name(name):
         if name not in hosts:
             hosts[name] = testinfra.get_host(
-                f"ssh://root@{lab.ADDRESSES[name]}", ssh_identity_file=lab.SSH[2], ssh_extra_args=SSH_OPTIONS
+                f"ssh://root@{sandbox.ADDRESSES[name]}", ssh_identity_file=sandbox.SSH_KEY, ssh_extra_args=SSH_OPTIONS
             )
         return hosts[name]
 

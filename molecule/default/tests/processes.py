@@ -7,16 +7,19 @@ import pathlib
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
-sys.path.insert(0, str(ROOT / "tests" / "drills"))
+sys.path.insert(0, str(ROOT / "tests" / "e2e"))
 
-import lab  # noqa: E402
+from harness import cluster, sandbox  # noqa: E402
+from harness.checks import DrillFailed  # noqa: E402
 
-KEPT = lab.CLUSTER / "processes.json"
+__all__ = ["DrillFailed", "cluster", "compare_with_the_first_run", "require_what_is_on_the_disk", "sandbox"]
+
+KEPT = cluster.DIRECTORY / "processes.json"
 
 
 def compare_with_the_first_run():
     """The second run left every process alone."""
-    lab.compare_processes(json.loads(KEPT.read_text(encoding="utf-8")), lab.processes(lab.MACHINES))
+    sandbox.compare_processes(json.loads(KEPT.read_text(encoding="utf-8")), cluster.processes(sandbox.MACHINES))
 
 
 def require_what_is_on_the_disk(host, name):
@@ -30,4 +33,4 @@ def require_what_is_on_the_disk(host, name):
 
 
 if __name__ == "__main__":
-    KEPT.write_text(json.dumps(lab.processes(lab.MACHINES)), encoding="utf-8")
+    KEPT.write_text(json.dumps(cluster.processes(sandbox.MACHINES)), encoding="utf-8")

@@ -8,16 +8,16 @@ import urllib.error
 import urllib.request
 
 import pytest
-from processes import compare_with_the_first_run, lab, require_what_is_on_the_disk
+from processes import DrillFailed, cluster, compare_with_the_first_run, require_what_is_on_the_disk, sandbox
 
-NODES = [*lab.MASTERS, "node1", "node2"]
+NODES = [*sandbox.MASTERS, "node1", "node2"]
 COMPONENTS = {
-    "etcd": lab.MASTERS,
-    "kube-apiserver": lab.MASTERS,
-    "kube-controller-manager": lab.MASTERS,
-    "kube-scheduler": lab.MASTERS,
-    "haproxy": lab.BALANCERS,
-    "keepalived": lab.BALANCERS,
+    "etcd": sandbox.MASTERS,
+    "kube-apiserver": sandbox.MASTERS,
+    "kube-controller-manager": sandbox.MASTERS,
+    "kube-scheduler": sandbox.MASTERS,
+    "haproxy": sandbox.BALANCERS,
+    "keepalived": sandbox.BALANCERS,
     "containerd": NODES,
     "kubelet": NODES,
     "kube-proxy": NODES,
@@ -36,7 +36,7 @@ def test_component_runs_from_what_is_on_the_disk(machine, name, host):
     require_what_is_on_the_disk(machine(host), name)
 
 
-@pytest.mark.parametrize("host", lab.MACHINES)
+@pytest.mark.parametrize("host", sandbox.MACHINES)
 def test_keys_are_for_root_alone(machine, host):
     loose = (
         machine(host)
@@ -56,7 +56,7 @@ def test_loaded_images_are_safe_from_kubelet(machine, host):
     assert pinned == {"pause": True, "coredns": True, "agnhost": True}
 
 
-@pytest.mark.parametrize("host", lab.MACHINES)
+@pytest.mark.parametrize("host", sandbox.MACHINES)
 def test_root_keys_stay_on_the_controller(machine, host):
     kept = (
         machine(host)
@@ -73,14 +73,14 @@ def test_what_a_node_joined_with_is_gone(machine, host):
     assert not machine(host).file("/etc/kubernetes/bootstrap.kubeconfig").exists
     assert not [
         secret
-        for secret in lab.objects("secrets", "--namespace=kube-system")
+        for secret in cluster.objects("secrets", "--namespace=kube-system")
         if secret["type"] == "bootstrap.kubernetes.io/token"
     ]
 
 
 def test_state_on_the_controller_is_private():
-    assert lab.CLUSTER.stat().st_mode & 0o777 == 0o700
-    for path in (lab.CLUSTER / "pki").iterdir():
+    assert cluster.DIRECTORY.stat().st_mode & 0o777 == 0o700
+    for path in (cluster.DIRECTORY / "pki").iterdir():
         if path.name.endswith(("-key.pem", ".key")):
             assert path.stat().st_mode & 0o777 == 0o600, path
 
@@ -96,8 +96,8 @@ def test_etcd_wants_a_client_certificate(machine):
 
 
 def test_a_secret_is_unreadable_in_etcd(machine):
-    lab.kubectl("delete", "secret", "molecule", "--ignore-not-found")
-    lab.kubectl("create", "secret", "generic", "molecule", "--from-literal=word=unmistakable")
+    cluster.kubectl("delete", "secret", "molecule", "--ignore-not-found")
+    cluster.kubectl("create", "secret", "generic", "molecule", "--from-literal=word=unmistakable")
     try:
         kept = (
             machine("master1")
@@ -109,7 +109,7 @@ def test_a_secret_is_unreadable_in_etcd(machine):
         assert b"k8s:enc:secretbox" in kept
         assert b"unmistakable" not in kept
     finally:
-        lab.kubectl("delete", "secret", "molecule")
+        cluster.kubectl("delete", "secret", "molecule")
 
 
 @pytest.mark.parametrize(
@@ -125,9 +125,11 @@ def test_a_secret_is_unreadable_in_etcd(machine):
     ],
 )
 def test_anonymous_requests_get_health_alone(path, status):
-    context = ssl.create_default_context(cafile=str(lab.CLUSTER / "pki" / "ca.pem"))
+    context = ssl.create_default_context(cafile=str(cluster.DIRECTORY / "pki" / "ca.pem"))
     try:
-        answer = urllib.request.urlopen(f"https://{lab.VIRTUAL_ADDRESS}:6443{path}", context=context, timeout=5).status
+        answer = urllib.request.urlopen(
+            f"https://{cluster.VIRTUAL_ADDRESS}:6443{path}", context=context, timeout=5
+        ).status
     except urllib.error.HTTPError as error:
         answer = error.code
     assert answer == status
@@ -142,13 +144,13 @@ def test_pods_of_a_plain_namespace_may_not_be_privileged(tmp_path):
     }
     manifest = tmp_path / "pod.json"
     manifest.write_text(json.dumps(pod), encoding="utf-8")
-    with pytest.raises(lab.DrillFailed, match="PodSecurity"):
-        lab.kubectl("create", "--namespace=default", "--dry-run=server", f"--filename={manifest}")
+    with pytest.raises(DrillFailed, match="PodSecurity"):
+        cluster.kubectl("create", "--namespace=default", "--dry-run=server", f"--filename={manifest}")
 
 
 def test_every_request_is_written_down_and_no_secret_with_it(machine):
-    lab.kubectl("create", "secret", "generic", "audited", "--from-literal=word=unmistakable")
-    lab.kubectl("delete", "secret", "audited")
-    logs = "".join(machine(host).run("cat /var/log/kubernetes/audit.log").stdout for host in lab.MASTERS)
+    cluster.kubectl("create", "secret", "generic", "audited", "--from-literal=word=unmistakable")
+    cluster.kubectl("delete", "secret", "audited")
+    logs = "".join(machine(host).run("cat /var/log/kubernetes/audit.log").stdout for host in sandbox.MASTERS)
     assert '"name":"audited"' in logs
     assert "unmistakable" not in logs

@@ -8,13 +8,13 @@ import json
 import time
 
 import pytest
-from processes import compare_with_the_first_run, lab, require_what_is_on_the_disk
+from processes import cluster, compare_with_the_first_run, require_what_is_on_the_disk, sandbox
 
-NODES = [*lab.MASTERS, "node1", "node2"]
+NODES = [*sandbox.MASTERS, "node1", "node2"]
 MEMBERS = ["master1", "master2", "lb1"]
 COMPONENTS = {
-    'etcd': MEMBERS, 'kube-apiserver': lab.MASTERS, 'kube-controller-manager': lab.MASTERS, 'kube-scheduler': lab.MASTERS,
-    'haproxy': lab.BALANCERS, 'keepalived': lab.BALANCERS, 'flanneld': NODES, 'docker': NODES, 'kubelet': NODES, 'kube-proxy': NODES,
+    'etcd': MEMBERS, 'kube-apiserver': sandbox.MASTERS, 'kube-controller-manager': sandbox.MASTERS, 'kube-scheduler': sandbox.MASTERS,
+    'haproxy': sandbox.BALANCERS, 'keepalived': sandbox.BALANCERS, 'flanneld': NODES, 'docker': NODES, 'kubelet': NODES, 'kube-proxy': NODES,
 }  # fmt: skip
 PAIRS = [(name, host) for name, hosts in COMPONENTS.items() for host in hosts]
 CLIENT = "--cacert /etc/etcd/pki/ca.pem --cert /etc/etcd/pki/etcd.pem --key /etc/etcd/pki/etcd-key.pem"
@@ -41,7 +41,7 @@ def container(host, template):
 def make_plain(machine):
     """A container of plain `docker run` on two hosts: host -> address."""
     images = machine("node1").check_output("docker images --format '{{.Repository}}:{{.Tag}}'").split()
-    image = [name for name in images if "/agnhost:" in name][0]
+    image = next(name for name in images if "/agnhost:" in name)
     hosts = [machine("node1"), machine("node2")]
     for host in hosts:
         host.run(f"docker rm --force {PLAIN}")
@@ -65,7 +65,7 @@ def test_component_runs_from_what_is_on_the_disk(machine, name, host):
 
 
 def test_nodes_are_of_that_version_and_run_docker():
-    nodes = lab.objects("nodes")
+    nodes = cluster.objects("nodes")
     infos = {item["metadata"]["name"]: item["status"]["nodeInfo"] for item in nodes}
     assert set(infos) == set(NODES)
     assert {info["kubeletVersion"] for info in infos.values()} == {"v1.20.2"}
@@ -79,19 +79,19 @@ def test_kubelet_is_ordered_after_docker(machine, host):
 
 def test_kubelets_joined_with_the_token_of_the_file(machine):
     assert machine("master1").file("/etc/kubernetes/token.csv").content_string.split(",")[1] == "kubelet-bootstrap"
-    requests = [item["spec"] for item in lab.objects("certificatesigningrequests")]
+    requests = [item["spec"] for item in cluster.objects("certificatesigningrequests")]
     first = [
         spec
         for spec in requests
         if spec["signerName"] == "kubernetes.io/kube-apiserver-client-kubelet" and "node:" not in spec["username"]
     ]
     assert first and {spec["username"] for spec in first} == {"kubelet-bootstrap"}
-    secrets = lab.objects("secrets", "--namespace=kube-system")
+    secrets = cluster.objects("secrets", "--namespace=kube-system")
     assert not [secret for secret in secrets if secret["type"] == "bootstrap.kubernetes.io/token"]
 
 
 def test_etcd_has_a_member_on_the_load_balancer(machine):
-    addresses = ",".join(f"https://{lab.ADDRESSES[name]}:2379" for name in MEMBERS)
+    addresses = ",".join(f"https://{sandbox.ADDRESSES[name]}:2379" for name in MEMBERS)
     status = json.loads(
         machine("lb1").check_output(
             f"/usr/local/bin/etcdctl --endpoints {addresses} {CLIENT} endpoint status --write-out=json"
@@ -101,9 +101,9 @@ def test_etcd_has_a_member_on_the_load_balancer(machine):
 
 
 def test_etcd_and_the_cluster_have_one_authority(machine):
-    assert machine("master1").file("/etc/etcd/pki/ca.pem").content_string == (lab.CLUSTER / "pki" / "ca.pem").read_text(
-        encoding="utf-8"
-    )
+    assert machine("master1").file("/etc/etcd/pki/ca.pem").content_string == (
+        cluster.DIRECTORY / "pki" / "ca.pem"
+    ).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("host", NODES)
@@ -125,7 +125,7 @@ def test_bridges_of_two_hosts_reach_each_other(machine, here, there):
 
 
 def test_pods_are_on_docker_s_bridge(machine):
-    pods = lab.objects("pods", "--all-namespaces")
+    pods = cluster.objects("pods", "--all-namespaces")
     placed = [(pod["spec"]["nodeName"], pod["status"]["podIP"]) for pod in pods if not pod["spec"].get("hostNetwork")]
     assert placed
     for node, address in placed:
@@ -172,7 +172,7 @@ def test_a_restart_of_docker_leaves_containers_alone(machine, plain):
     assert connect(machine("node2"), plain["node1"]).rc == 0
 
 
-@pytest.mark.parametrize("host", lab.MASTERS)
+@pytest.mark.parametrize("host", sandbox.MASTERS)
 def test_nothing_serves_without_tls(machine, host):
     listening = machine(host).check_output("ss --listening --tcp --numeric --no-header")
     assert not [port for port in ("8080", "10251", "10252", "10255") if f":{port} " in listening]

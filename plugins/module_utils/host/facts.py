@@ -20,6 +20,10 @@ import socket
 import struct
 import subprocess
 import time
+import urllib.request
+
+from ansible_collections.hardway.kubernetes.plugins.module_utils.component import snapshot
+from ansible_collections.hardway.kubernetes.plugins.module_utils.component.model import ComponentError
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "ppc64le": "ppc64le", "s390x": "s390x"}
 # An upgrade is judged by these.
@@ -28,6 +32,7 @@ STATIC_PODS = "/etc/kubernetes/manifests"
 ETCD_CONFIG = "/etc/etcd/etcd.yaml"
 # A component writes its record there before it writes anything else (module_utils/component/reconcile.py).
 RECORDS = "/var/lib/hardway"
+ETCD_METRICS = "http://127.0.0.1:2381/metrics"
 FLANNELD_UNIT = "/etc/systemd/system/flanneld.service"
 CALICO_NETWORK = "/etc/calico/network.yaml"
 CNI_CONFIGURATIONS = "/etc/cni/net.d"
@@ -303,6 +308,25 @@ def etcd_started_with(data_dir: str, path: str = ETCD_CONFIG) -> dict[str, str]:
     return dict(re.findall(r"^(initial-cluster|initial-cluster-state): *(\S+)$", read_text(path), re.MULTILINE))
 
 
+def etcd_learner(data_dir: str, url: str = ETCD_METRICS) -> bool:
+    """Whether the member of this host runs and has no vote yet, by its own metrics (go.etcd.io/etcd/server/v3, etcdserver/metrics.go)."""
+    if not os.path.isdir(os.path.join(data_dir, "member")):
+        return False
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return re.search(rb"^etcd_server_is_learner 1$", answer.read(16 * MIB), re.MULTILINE) is not None
+    except (OSError, ValueError):
+        return False
+
+
+def components() -> dict:
+    """What the components of this host own and run from; an error where that cannot be read."""
+    try:
+        return snapshot.observe()
+    except (ComponentError, OSError) as error:
+        return {"error": str(error)}
+
+
 def installed(bin_dir: str, names: tuple[str, ...] = VERSIONED) -> dict[str, str]:
     """The versions that the links in *bin_dir* lead to (DIRECTORY/NAME/VERSION/FILE), or a static pod names: those that run, or will."""
     image = re.search(r"^ *image: *\S+:v(\S+)$", read_text(f"{STATIC_PODS}/kube-apiserver.yaml"), re.MULTILINE)
@@ -429,5 +453,7 @@ def read(arguments: dict) -> dict:
         "authorities": authorities(),
         "network": network(),
         "etcd_started_with": etcd_started_with(arguments["etcd_data_dir"]),
+        "etcd_learner": etcd_learner(arguments["etcd_data_dir"]),
+        "components": components(),
         "kubelet_certificate": certificate(arguments["kubelet_certificate"]),
     }

@@ -20,7 +20,10 @@ import subprocess
 import tempfile
 import time
 
-from ansible_collections.hardway.kubernetes.plugins.module_utils.component import reconcile as component
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common import files
+from ansible_collections.hardway.kubernetes.plugins.module_utils.component.health import probe
+from ansible_collections.hardway.kubernetes.plugins.module_utils.component.host import Host
+from ansible_collections.hardway.kubernetes.plugins.module_utils.component.model import Health
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 KUBERNETES = "/etc/kubernetes"
@@ -156,7 +159,7 @@ class System:
 
     def write(self, path, text, mode=0o600):
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        component.replace_file(path, text.encode(), mode, 0, 0)
+        files.write(path, text.encode(), mode, 0, 0)
 
     def remove(self, path):
         if os.path.lexists(path):
@@ -169,7 +172,7 @@ class System:
             return 0.0
 
     def probe(self, health):
-        return component.probe(component.Host(check_mode=False), health)
+        return probe(Host(), health)
 
 
 class Kubeadm:
@@ -555,7 +558,7 @@ class Kubeadm:
     def restart_kubelet(self):
         self.told("systemctl", "restart", "kubelet")
         self.until(
-            lambda: not self.system.probe(component.Health(url="http://127.0.0.1:10248/healthz")),
+            lambda: not self.system.probe(Health(url="http://127.0.0.1:10248/healthz")),
             "kubelet is not healthy",
         )
 
@@ -606,10 +609,8 @@ class Kubeadm:
 
     def health(self, name):
         if name == "kube-apiserver":
-            return component.Health(
-                url=f"https://127.0.0.1:{self.wanted.api_port}/readyz", ca=f"{KUBERNETES}/pki/ca.crt"
-            )
-        return component.Health(url=f"https://127.0.0.1:{HEALTH_PORTS[name]}/healthz", verify=False)
+            return Health(url=f"https://127.0.0.1:{self.wanted.api_port}/readyz", ca=f"{KUBERNETES}/pki/ca.crt")
+        return Health(url=f"https://127.0.0.1:{HEALTH_PORTS[name]}/healthz", verify=False)
 
 
 def difference(before, after):

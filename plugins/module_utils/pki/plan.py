@@ -803,8 +803,8 @@ class _Writer:
         if step.reasons and step.new_key and step.key is not None:
             key = files.stage(self._file(key_name), certs.key_pem(step.key, step.wanted.passphrase), files.SECRET)
             files.remove(self._file(certificate_name))
-            os.rename(key, self._file(key_name))
-        os.rename(certificate, self._file(certificate_name))
+            files.move(key, self._file(key_name))
+        files.move(certificate, self._file(certificate_name))
 
     def _key(self, step: KeyStep) -> None:
         if not step.reasons:

@@ -126,9 +126,9 @@ def test_everything_is_told_and_hosts_that_fail_are_lines(inventory):
     }
     told = prose(text)
     assert "6 certificates on the controller and 2 hosts; the first one ends on " in told
-    assert re.search(r"warning: m1, l1: \S+/host/admin.pem \(CN=admin\) ends on \S+, in 19 days: run site.yml", told)
+    assert re.search(r"warning: m1, l1: \S+/host/admin.pem \(CN=admin\) ends on \S+, in 19 days. Fix: run site.yml", told)
     assert re.search(
-        r"warning: m1, l1: \S+/host/kubelet.pem \(CN=kubelet\) is older than the controller's: run site.yml", told
+        r"warning: m1, l1: \S+/host/kubelet.pem \(CN=kubelet\) is older than the controller's. Fix: run site.yml", told
     )
     assert "warning: m2: was not reached: " in told
     assert "warning: n1: was not read: " in told
@@ -150,7 +150,7 @@ def test_an_expired_one_ends_it_with_an_error_once_all_is_told(inventory):
     status, text = play(inventory, "--limit", "m1")
     assert status == 2, text
     assert ("m1", "admin.pem") in places(text)
-    assert re.search(r"m1: \S+/host/admin.pem \(CN=admin\) expired on \S+: run site.yml", prose(text))
+    assert re.search(r"m1: \S+/host/admin.pem \(CN=admin\) expired on \S+ Fix: run site.yml", prose(text))
     assert "l1" not in text
 
 

@@ -67,7 +67,9 @@ class Systemd:
         name = words[0]
         service = self.services.setdefault(name, Service())
         if verb == "show":
-            return "\n".join(f"{key}={value}" for key, value in self._properties(name, service).items())
+            names = [word for word in words if word.endswith((".service", ".timer"))]
+            found = [self._properties(item, self.services.setdefault(item, Service())) for item in names]
+            return "\n\n".join("\n".join(f"{key}={value}" for key, value in block.items()) for block in found)
         if verb == "enable":
             service.enabled = True
         elif verb == "disable":

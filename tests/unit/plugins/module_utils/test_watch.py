@@ -16,7 +16,7 @@ import pytest
 from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import ApiUnreachable
 from ansible_collections.hardway.kubernetes.tests.unit.plugins.module_utils.fake_api import FakeApi
 
-PATH = Path(__file__).resolve().parents[3] / "drills" / "watch.py"
+PATH = Path(__file__).resolve().parents[3] / "e2e" / "watch.py"
 spec = importlib.util.spec_from_file_location("watch", PATH)
 assert spec and spec.loader
 watch = sys.modules["watch"] = importlib.util.module_from_spec(spec)

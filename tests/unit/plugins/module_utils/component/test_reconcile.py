@@ -23,15 +23,24 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common import files
+from ansible_collections.hardway.kubernetes.plugins.module_utils.component import (
+    apply,
+    artifacts,
+    health,
+    host,
+    paths,
+)
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component import reconcile as subject
-from ansible_collections.hardway.kubernetes.plugins.module_utils.component.reconcile import (
+from ansible_collections.hardway.kubernetes.plugins.module_utils.component.host import Host
+from ansible_collections.hardway.kubernetes.plugins.module_utils.component.model import (
     Component,
     ComponentError,
     Directory,
     File,
     Health,
-    Host,
     Images,
+    from_payload,
 )
 from ansible_collections.hardway.kubernetes.tests.unit.plugins.module_utils.fake_systemd import Killed, Systemd
 
@@ -44,12 +53,13 @@ KEY = b"-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49AgEG\n-----END PRIVATE 
 @pytest.fixture(name="systemd")
 def make_systemd(tmp_path, monkeypatch):
     fake = Systemd(tmp_path / "units")
-    monkeypatch.setattr(subject, "STATE_DIR", str(tmp_path / "state"))
-    monkeypatch.setattr(subject, "UNIT_DIR", str(fake.unit_dir))
-    monkeypatch.setattr(subject, "HEALTH_INTERVAL", 0.01)
+    monkeypatch.setattr(paths, "STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setattr(paths, "UNIT_DIR", str(fake.unit_dir))
+    monkeypatch.setattr(health, "INTERVAL", 0.01)
     monkeypatch.setattr(Host, "run", lambda host, argv, timeout=120: fake.run(host, argv, timeout))
     if os.getuid():
-        monkeypatch.setattr(subject, "ids", lambda owner, group: (os.getuid(), os.getgid()))
+        for module in (apply, host):
+            monkeypatch.setattr(module, "ids", lambda owner, group: (os.getuid(), os.getgid()))
     yield fake
     fake.stop_all()
 
@@ -111,7 +121,7 @@ def test_everything_is_put_in_place_and_started(systemd, server, tmp_path):
         f"systemctl enable {SERVICE}",
         f"systemctl start --no-block {SERVICE}",
     ]
-    assert not [item for item in tmp_path.rglob("*") if item.name.endswith(subject.TEMPORARY_SUFFIX)]
+    assert not [item for item in tmp_path.rglob("*") if files.is_temporary(item.name)]
 
 
 def test_the_process_has_the_digest_of_its_inputs(systemd, server):
@@ -128,7 +138,8 @@ def test_the_second_run_changes_nothing(systemd, server, tmp_path):
     systemd.changing_calls()
     before = tree(tmp_path)
     result = subject.reconcile(server)
-    assert result == {"changed": False, "changes": [], "restart": None, "deferred": False, "diff": []}
+    nothing = {"changes": [], "restart": None, "restart_causes": []}
+    assert result == {"changed": False, "changes": [], "plan": nothing, "restart": None, "deferred": False, "diff": []}
     assert tree(tmp_path) == before
     assert systemd.changing_calls() == []
 
@@ -150,7 +161,7 @@ def test_what_it_owns_is_written_down_before_anything_is_written(systemd, server
     assert set(owns["paths"]) >= {item.path for item in server.files} | {
         str(tmp_path / "data"),
         server.drop_in,
-        f"{subject.UNIT_DIR}/{SERVICE}",
+        f"{paths.UNIT_DIR}/{SERVICE}",
     }
     assert owns["service"] == SERVICE
     assert stat.S_IMODE((tmp_path / "state/server.json").stat().st_mode) == 0o600
@@ -281,11 +292,10 @@ def test_a_file_whose_removal_needs_a_restart(systemd, server, tmp_path, monkeyp
     old.write_text("x")
 
     def dies(run, *unused):
-        if not run.host.check_mode:
-            raise KeyboardInterrupt
+        raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(subject._Run, "_interrupt", dies)
+        patch.setattr(apply.Applier, "_interrupt", dies)
         with pytest.raises(KeyboardInterrupt):
             subject.reconcile(component)
     assert not old.exists()
@@ -381,7 +391,7 @@ def test_a_run_that_died_between_two_files(systemd, server, monkeypatch):
     write = Host.write
 
     def die_at_key(host, path, *arguments, **more):
-        if path.endswith("key.pem") and not host.check_mode:
+        if path.endswith("key.pem"):
             raise Killed(path)
         write(host, path, *arguments, **more)
 
@@ -426,7 +436,7 @@ def test_a_change_that_is_taken_back_after_a_dead_run(systemd, server):
 
 
 def test_what_a_killed_run_left_is_replaced(systemd, server):
-    left = Path(path_of(server, "key")).with_name(f".key.pem{subject.TEMPORARY_SUFFIX}")
+    left = Path(files.temporary_of(path_of(server, "key")))
     left.parent.mkdir(parents=True)
     left.write_bytes(b"half a k")
     subject.reconcile(server)
@@ -613,14 +623,14 @@ def unused_port() -> int:
 
 
 def test_probe(web, systemd):
-    host = Host(check_mode=True)
-    assert subject.probe(host, Health(url=f"http://{web}/readyz?verbose")) is None
-    assert subject.probe(host, Health(url=f"http://{web}/")) == f"http://{web}/ answered 503: [-]etcd failed"
-    assert subject.probe(host, Health(tcp=web)) is None
+    host = Host()
+    assert health.probe(host, Health(url=f"http://{web}/readyz?verbose")) is None
+    assert health.probe(host, Health(url=f"http://{web}/")) == f"http://{web}/ answered 503: [-]etcd failed"
+    assert health.probe(host, Health(tcp=web)) is None
     nowhere = f"127.0.0.1:{unused_port()}"
-    assert "refused" in subject.probe(host, Health(tcp=nowhere))
-    assert "refused" in subject.probe(host, Health(url=f"https://{nowhere}/", verify=False))
-    assert "No such file" in subject.probe(host, Health(url=f"https://{nowhere}/", ca="/nowhere/ca.pem"))
+    assert "refused" in health.probe(host, Health(tcp=nowhere))
+    assert "refused" in health.probe(host, Health(url=f"https://{nowhere}/", verify=False))
+    assert "No such file" in health.probe(host, Health(url=f"https://{nowhere}/", ca="/nowhere/ca.pem"))
 
 
 # --- binaries, images, and components without a process
@@ -633,7 +643,7 @@ def tool(tmp_path: Path, version: str) -> dict:
         "name": "tool",
         "version": version,
         "url": path.as_uri(),
-        "sha256": subject.artifacts.sha256_of(str(path)),
+        "sha256": artifacts.sha256_of(str(path)),
         "install": {"tool": path.name},
     }
 
@@ -662,7 +672,7 @@ def test_a_version_that_does_not_get_healthy_goes_back(systemd, server, tmp_path
         if path.is_file()
     }
     monkeypatch.setattr(
-        subject, "probe", lambda host, health: None if works_again and "1.0" in os.readlink(link) else "it panics"
+        health, "probe", lambda host, health: None if works_again and "1.0" in os.readlink(link) else "it panics"
     )
     new = edit(
         dataclasses.replace(server, artifacts=[tool(tmp_path, "2.0")], unit=UNIT + "Nice=1\n", **places),
@@ -671,12 +681,12 @@ def test_a_version_that_does_not_get_healthy_goes_back(systemd, server, tmp_path
     with pytest.raises(ComponentError) as failed:
         subject.reconcile(new)
     assert "it panics" in str(failed.value)
-    assert ("went back to tool 1.0, which is healthy" if works_again else "Going back to tool 1.0 failed too") in str(
-        failed.value
-    )
+    assert (
+        "was rolled back to tool 1.0, which is healthy" if works_again else "The rollback to tool 1.0 failed too"
+    ) in str(failed.value)
     assert os.readlink(link).endswith("/1.0/tool")
     assert {path: path.read_bytes() for path in was} == was
-    monkeypatch.setattr(subject, "probe", lambda host, health: None)
+    monkeypatch.setattr(health, "probe", lambda host, health: None)
     assert not subject.reconcile(old)["changed"]
     assert "artifact tool: 1.0 -> 2.0" in subject.reconcile(new)["changes"]
 
@@ -684,7 +694,7 @@ def test_a_version_that_does_not_get_healthy_goes_back(systemd, server, tmp_path
 def test_settings_alone_do_not_go_back(systemd, server, monkeypatch):
     server = dataclasses.replace(server, health=Health(timeout=0.2))
     subject.reconcile(server)
-    monkeypatch.setattr(subject, "probe", lambda host, health: "it panics")
+    monkeypatch.setattr(health, "probe", lambda host, health: "it panics")
     with pytest.raises(ComponentError):
         subject.reconcile(edit(server, server=b"a: 2\n"))
     assert Path(path_of(server, "server")).read_bytes() == b"a: 2\n", "what is wrong with it can be looked at"
@@ -704,11 +714,11 @@ def test_a_refused_artifact_leaves_the_process_alone(systemd, server, tmp_path):
 
 
 def test_images_are_loaded_once(systemd, server, tmp_path, monkeypatch):
-    monkeypatch.setattr(subject, "IMAGE_DIR", str(tmp_path))
+    monkeypatch.setattr(paths, "IMAGE_DIR", str(tmp_path))
     archive = tmp_path / "pause.tar"
     with tarfile.open(archive, "w") as packed:
         packed.addfile(tarfile.TarInfo("manifest.json"), io.BytesIO())
-    wanted = [{"ref": "example/pause:1", "url": archive.as_uri(), "sha256": subject.artifacts.sha256_of(str(archive))}]
+    wanted = [{"ref": "example/pause:1", "url": archive.as_uri(), "sha256": artifacts.sha256_of(str(archive))}]
     component = dataclasses.replace(server, images=Images(wanted, ["list"], ["load"]))
     assert "image example/pause:1: loaded" in subject.reconcile(component, check_mode=True)["changes"]
     assert "image example/pause:1: loaded" in subject.reconcile(component)["changes"]
@@ -740,7 +750,7 @@ def test_what_is_not_known_yet_is_planned(systemd, server, tmp_path):
 
 
 def test_a_process_without_its_environment_is_known_by_what_its_unit_told(systemd, server, tmp_path, monkeypatch):
-    monkeypatch.setattr(subject, "RUN_DIR", str(tmp_path))
+    monkeypatch.setattr(paths, "RUN_DIR", str(tmp_path))
     systemd.told = tmp_path
     server = dataclasses.replace(server, overwrites_environment=True)
     assert "server.service: started" in subject.reconcile(server)["changes"]
@@ -766,7 +776,7 @@ def make_former(tmp_path):
 
 
 def test_a_component_takes_the_place_of_another(systemd, server, former, tmp_path, monkeypatch):
-    monkeypatch.setattr(subject, "REPLACED_HOLD", 0)
+    monkeypatch.setattr(apply, "REPLACED_HOLD", 0)
     subject.reconcile(former)
     systemd.changing_calls()
     server = dataclasses.replace(server, replaces="former", validate=["validate-it"])
@@ -795,7 +805,7 @@ def test_a_component_takes_the_place_of_another(systemd, server, former, tmp_pat
 
 
 def test_what_a_dead_run_did_not_remove_is_removed(systemd, server, former, tmp_path, monkeypatch):
-    monkeypatch.setattr(subject, "REPLACED_HOLD", 0)
+    monkeypatch.setattr(apply, "REPLACED_HOLD", 0)
     subject.reconcile(former)
     server = dataclasses.replace(server, replaces="former")
     systemd.die_at = "start"
@@ -845,20 +855,20 @@ def test_a_user_that_is_missing_is_created(systemd, server):
 def test_a_write_that_fails_names_the_file_and_leaves_nothing(systemd, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ComponentError, match=f"{tmp_path}/file/below: cannot be written: File exists"):
-        Host(check_mode=False).write(f"{tmp_path}/file/below", b"", 0o644, **ME)
+        Host().write(f"{tmp_path}/file/below", b"", 0o644, **ME)
     (tmp_path / "directory").mkdir()
     with pytest.raises(ComponentError, match="Is a directory"):
-        Host(check_mode=False).write(f"{tmp_path}/directory", b"", 0o644, **ME)
+        Host().write(f"{tmp_path}/directory", b"", 0o644, **ME)
     assert sorted(item.name for item in tmp_path.iterdir()) == ["directory", "file"]
 
 
 def test_an_unknown_owner_is_named():
     with pytest.raises(ComponentError, match="no user or group .*hardway-nobody-has-this"):
-        subject.ids("hardway-nobody-has-this", "root")
+        host.ids("hardway-nobody-has-this", "root")
 
 
 def test_commands(tmp_path):
-    host = Host(check_mode=False)
+    host = Host()
     assert host.run(["printf", r"\377"]).stdout == "\ufffd"
     with pytest.raises(ComponentError, match="no-such-command: no such command on this host"):
         host.run(["no-such-command"])
@@ -866,12 +876,12 @@ def test_commands(tmp_path):
         host.run(["sleep", "5"], timeout=0.1)
     with pytest.raises(ComponentError, match="false: failed with 1"):
         host.change(["false"])
-    Host(check_mode=True).change(["touch", str(tmp_path / "x")])
-    assert not (tmp_path / "x").exists()
+    host.change(["touch", str(tmp_path / "x")])
+    assert (tmp_path / "x").exists()
 
 
 def test_from_payload():
-    component = subject.from_payload(
+    component = from_payload(
         json.dumps(
             {
                 "name": "server",

@@ -21,13 +21,10 @@ import pytest
 
 pytest.importorskip("cryptography")
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.component import apply, health, host, model, paths
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component import reconcile as component
-from ansible_collections.hardway.kubernetes.plugins.module_utils.component.reconcile import (
-    Component,
-    File,
-    Health,
-    Host,
-)
+from ansible_collections.hardway.kubernetes.plugins.module_utils.component.host import Host
+from ansible_collections.hardway.kubernetes.plugins.module_utils.component.model import Component, File, Health
 from ansible_collections.hardway.kubernetes.plugins.module_utils.host import certificates as subject
 from ansible_collections.hardway.kubernetes.plugins.module_utils.pki import plan as pki
 from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.spec import parse_request
@@ -443,12 +440,13 @@ def test_half_a_certificate_in_the_clear_is_none(directory):
 @pytest.fixture(name="systemd")
 def make_systemd(tmp_path, monkeypatch):
     fake = Systemd(tmp_path / "units")
-    monkeypatch.setattr(component, "STATE_DIR", str(tmp_path / "state"))
-    monkeypatch.setattr(component, "UNIT_DIR", str(fake.unit_dir))
-    monkeypatch.setattr(component, "HEALTH_INTERVAL", 0.01)
+    monkeypatch.setattr(paths, "STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setattr(paths, "UNIT_DIR", str(fake.unit_dir))
+    monkeypatch.setattr(health, "INTERVAL", 0.01)
     monkeypatch.setattr(Host, "run", lambda host, argv, timeout=120: fake.run(host, argv, timeout))
     if os.getuid():
-        monkeypatch.setattr(component, "ids", lambda owner, group: (os.getuid(), os.getgid()))
+        for module in (apply, host):
+            monkeypatch.setattr(module, "ids", lambda owner, group: (os.getuid(), os.getgid()))
     yield fake
     fake.stop_all()
 
@@ -463,7 +461,7 @@ def make_proxy(directory, tmp_path):
         name="proxy",
         service="proxy.service",
         unit="[Service]\nExecStart=/bin/proxy\n",
-        directories=[component.Directory(str(tmp_path / "data"), **ME)],
+        directories=[model.Directory(str(tmp_path / "data"), **ME)],
         files=[
             File(str(tmp_path / "etc/client.pem"), (directory / "client.pem").read_bytes(), **ME),
             File(str(tmp_path / "etc/client-key.pem"), (directory / "client-key.pem").read_bytes(), 0o600, **ME),
@@ -558,7 +556,7 @@ def test_a_server_is_asked_only_where_its_component_runs(systemd, proxy, directo
     assert subject.gather(components=True, endpoints=[endpoint(1, component="proxy", path="/nowhere")]) == {
         "certificates": [],
         "processes": [],
-        "problems": [f"{component.STATE_DIR}: no component of this collection is on the host"],
+        "problems": [f"{paths.STATE_DIR}: no component of this collection is on the host"],
     }
     component.reconcile(proxy)
     with tls_server(directory) as port:
@@ -586,7 +584,7 @@ def test_a_host_without_systemd(proxy, systemd, monkeypatch):
     component.reconcile(proxy)
 
     def missing(_host, argv, timeout=120):
-        raise component.ComponentError(f"{argv[0]}: no such command on this host: install the package that has it")
+        raise model.ComponentError(f"{argv[0]}: no such command on this host: install the package that has it")
 
     monkeypatch.setattr(Host, "run", missing)
     found = subject.gather(components=True)

@@ -869,8 +869,9 @@ def test_modes_hold_from_the_first_byte(tmp_path, monkeypatch, umask):
     assert {(name, mode) for name, mode in seen if name.endswith("/")} == {("above/", 0o700), ("pki/", 0o700)}
     assert {mode for name, mode in seen if not name.endswith("/")} == {0o600}
     # Nothing came into the directory unseen.
-    staged = {name.split("-", 3)[-1] for name, _mode in seen if name.startswith(".hardway-tmp-")}
-    assert staged == set(files.names(str(tmp_path / "above" / "pki"))) - {".lock"}
+    staged = {name for name, _mode in seen if files.is_temporary(name)}
+    made = set(files.names(str(tmp_path / "above" / "pki"))) - {".lock"}
+    assert staged == {files.temporary_of(name) for name in made}
 
 
 # A new pair, step by step; runs that are really killed are in test_pki_kills.py

@@ -1,0 +1,128 @@
+# Copyright: (c) 2026, the hardway.kubernetes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Declarations: what a component is, once, as data in its role (roles/ROLE/components/NAME.yml).
+
+Everything that must know a component reads its declaration: the plan and the apply, status and upgrade, reset, preflight and the
+report on certificates. To add a component is to add a role with a declaration.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import glob
+import os
+import typing as t
+from collections.abc import Callable, Mapping, Sequence
+
+#: In the order in which site.yml applies them.
+PHASES = ("hosts", "etcd", "load_balancers", "masters", "nodes", "network")
+#: What a declaration says besides the arguments of the component itself.
+ABOUT = {
+    "name": str,
+    "phase": str,
+    "groups": list,
+    "when": list,
+    "visit_when": list,
+    "packages": dict,
+    "ports": list,
+    "footprint": dict,
+    "stops_after": list,
+}
+#: The collection's directory.
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+
+Load = Callable[[str], t.Any]
+
+
+class DeclarationError(Exception):
+    """A declaration, or a role's file, that is not what it has to be; names the file."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Declaration:
+    """A component, as its role declares it. What is Jinja in it is not rendered yet."""
+
+    role: str
+    #: name of the file, without its ending: one component may have several declarations with conditions that exclude each other
+    key: str
+    name: str
+    #: phase of site.yml that applies it; may be Jinja
+    phase: str
+    #: groups whose hosts have it
+    groups: tuple[str, ...]
+    #: conditions, all of which hold on a host that has it
+    when: tuple[t.Any, ...] = ()
+    #: conditions any of which makes a host with it one with work, whatever the plan says
+    visit_when: tuple[t.Any, ...] = ()
+    packages: Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
+    ports: Sequence[Mapping[str, t.Any]] = ()
+    footprint: Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
+    stops_after: tuple[str, ...] = ()
+    #: the arguments of the component: see the module hardway.kubernetes.component
+    arguments: Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
+
+
+def declarations(load: Load, root: str = ROOT) -> list[Declaration]:
+    """All components of the collection, by role and name.
+
+    :arg load: reads a YAML file
+    :raises DeclarationError: names the file and what is wrong in it
+    """
+    paths = glob.glob(os.path.join(root, "roles", "*", "components", "*.yml"))
+    return [declaration(load, path) for path in sorted(paths)]
+
+
+def declaration_of(load: Load, role_path: str, key: str) -> Declaration:
+    """The component that a role declares under a name.
+
+    :raises DeclarationError: it declares none of that name
+    """
+    path = os.path.join(role_path, "components", f"{key}.yml")
+    if not os.path.isfile(path):
+        raise DeclarationError(f"{path} is not there. Fix: declare the component {key} in it, or correct the name")
+    return declaration(load, path)
+
+
+def declaration(load: Load, path: str) -> Declaration:
+    """One file of a role's directory ``components``."""
+    raw = load(path)
+    if not isinstance(raw, Mapping):
+        raise DeclarationError(f"{path} is no mapping. Fix: see docs/17-developing.md for what a declaration says")
+    for key, kind in ABOUT.items():
+        if key in raw and not isinstance(raw[key], kind):
+            raise DeclarationError(f"{path}: {key} is not a {kind.__name__}. Fix: correct it")
+    missing = [key for key in ("name", "phase", "groups") if not raw.get(key)]
+    if missing:
+        raise DeclarationError(f"{path} does not say {', '.join(missing)}. Fix: add it")
+    role = os.path.basename(os.path.dirname(os.path.dirname(path)))
+    about = {key: tuple(raw[key]) if ABOUT[key] is list else raw[key] for key in ABOUT if key in raw}
+    arguments = {key: value for key, value in raw.items() if key not in ABOUT}
+    return Declaration(role=role, key=os.path.basename(path)[: -len(".yml")], arguments=arguments, **about)
+
+
+def role_files(load: Load, root: str, role: str) -> tuple[list[str], list[str]]:
+    """The files of a role's defaults and variables, those of the roles that it depends on before its own."""
+    directory = os.path.join(root, "roles", role)
+    defaults: list[str] = []
+    variables: list[str] = []
+    meta = os.path.join(directory, "meta", "main.yml")
+    for dependency in ((load(meta) or {}).get("dependencies") or []) if os.path.isfile(meta) else []:
+        name = dependency if isinstance(dependency, str) else dependency.get("role") or dependency.get("name")
+        inner = role_files(load, root, str(name).rpartition(".")[2])
+        defaults += inner[0]
+        variables += inner[1]
+    for found, kind in ((defaults, "defaults"), (variables, "vars")):
+        names = glob.glob(os.path.join(directory, kind, "main.yml"))
+        found += sorted(names + glob.glob(os.path.join(directory, kind, "main", "*.yml")))
+    return defaults, variables
+
+
+def role_variables(load: Load, root: str, role: str) -> tuple[dict[str, t.Any], dict[str, t.Any]]:
+    """A role's defaults and variables, not rendered."""
+    defaults: dict[str, t.Any] = {}
+    variables: dict[str, t.Any] = {}
+    for found, files in zip((defaults, variables), role_files(load, root, role)):
+        for path in files:
+            found.update(load(path) or {})
+    return defaults, variables

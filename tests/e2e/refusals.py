@@ -1,0 +1,62 @@
+# Copyright: (c) the hardway.kubernetes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What would end a cluster is refused, with its reason."""
+
+from __future__ import annotations
+
+import tempfile
+
+from harness import cluster, expectations, playbooks, sandbox
+from harness.checks import Kind, require
+from harness.expectations import Expectation
+from harness.pods import Pods
+from harness.registry import drill
+from harness.steps import assert_nothing_to_do
+
+
+@drill(
+    "refusals",
+    "What the cluster would not survive is refused with its reason, and nothing changes: other keys or network, quorum, skew, pods that "
+    "may not be evicted.",
+)
+def refusals() -> str:
+    before = cluster.processes(sandbox.MACHINES)
+    reasons = []
+
+    def assert_refused(expected: Expectation, job: str, *arguments: str) -> None:
+        run = playbooks.run(job, *arguments)
+        run.require_refused(expected, f"{job} {' '.join(arguments)} is not refused with {expected.pattern!r}")
+        run.require_unchanged("though it was refused")
+        reasons.append(expected.source or expected.pattern)
+
+    with tempfile.TemporaryDirectory() as directory:
+        assert_refused(expectations.OTHER_AUTHORITIES, "site", "-e", f"cluster_dir={directory}/cluster")
+    assert_refused(expectations.OTHER_CNI, "site", "-e", "cluster_cni=bridge")
+    assert_refused(expectations.UNSUPPORTED_VERSION, "upgrade", "-e", "cluster_kubernetes_version=1.38.0")
+    assert_refused(expectations.DOWNGRADE_REFUSED, "upgrade", "-e", "cluster_kubernetes_version=1.35.4")
+    assert_refused(expectations.TOO_MANY_MEMBERS, "remove_master", "--limit", "master2,master3")
+    assert_refused(expectations.GROUP_WOULD_BE_EMPTY, "remove_lb", "--limit", "lb1,lb2")
+    with Pods():
+        node = disallow_eviction()
+        assert_refused(expectations.EVICTION_REFUSED, "remove_node", "--limit", node)
+        require("unschedulable" not in cluster.kubectl("get", "node", node, "--output=yaml"), f"{node} is cordoned")
+    sandbox.ssh("master2", "systemctl stop kube-apiserver etcd")
+    try:
+        assert_refused(expectations.NO_QUORUM_LEFT, "remove_master", "--limit", "master3")
+    finally:
+        sandbox.ssh("master2", "systemctl start etcd kube-apiserver")
+    cluster.wait_for(cluster.nodes_ready, 60, "all nodes Ready")
+    after = cluster.processes(sandbox.MACHINES)
+    gone = [names for machine, names in sandbox.ended(before, after).items() if machine != "master2" and names]
+    require(not gone, f"restarted or gone: {gone}", Kind.RESTARTED)
+    assert_nothing_to_do()
+    return f"{len(reasons)} refused: {'; '.join(reasons)}"
+
+
+def disallow_eviction() -> str:
+    """No web server may be evicted any more; a node that has one."""
+    patch = '--patch={"spec": {"minAvailable": 2}}'
+    cluster.kubectl("--namespace=hardway-drill", "patch", "poddisruptionbudget", "web", "--type=merge", patch)
+    pods = cluster.objects("pods", "--namespace=hardway-drill", "--selector=app=web")
+    return pods[0]["spec"]["nodeName"]
