@@ -114,7 +114,9 @@ def check_directions(source: Source) -> Iterator[str]:
             )
         elif kind == "action" and other_kind == "action":
             wrong = other not in ACTIONS_FOR_ACTIONS
-        elif other_kind in ("modules", "action", "filter", "test") or (kind == "modules" and other_kind == "plugin_utils"):
+        elif other_kind in ("modules", "action", "filter", "test") or (
+            kind == "modules" and other_kind == "plugin_utils"
+        ):
             wrong = True
         if wrong:
             yield f"{kind}/{package} may not import {other_kind}/{other}"

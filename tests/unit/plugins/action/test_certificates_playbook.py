@@ -126,7 +126,9 @@ def test_everything_is_told_and_hosts_that_fail_are_lines(inventory):
     }
     told = prose(text)
     assert "6 certificates on the controller and 2 hosts; the first one ends on " in told
-    assert re.search(r"warning: m1, l1: \S+/host/admin.pem \(CN=admin\) ends on \S+, in 19 days. Fix: run site.yml", told)
+    assert re.search(
+        r"warning: m1, l1: \S+/host/admin.pem \(CN=admin\) ends on \S+, in 19 days. Fix: run site.yml", told
+    )
     assert re.search(
         r"warning: m1, l1: \S+/host/kubelet.pem \(CN=kubelet\) is older than the controller's. Fix: run site.yml", told
     )

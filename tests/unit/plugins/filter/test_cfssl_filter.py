@@ -432,7 +432,7 @@ def test_two_files_of_one_name(tmp_path):
         cfssl([str(tmp_path / "a"), str(tmp_path / "b")])
     with pytest.raises(
         AnsibleFilterError,
-        match="certificates: x.file: 'etcd-csr.json' is the name of several files; write its whole path",
+        match=r"certificates: x.file: 'etcd-csr.json' is the name of several files; write its whole path",
     ):
         cfssl([str(tmp_path / "a"), str(tmp_path / "b")], certificates={"x": "etcd-csr.json"})
     found = cfssl([str(tmp_path / "a"), str(tmp_path / "b")], certificates={"x": str(tmp_path / "a/etcd-csr.json")})
@@ -455,5 +455,5 @@ def test_paths_that_lead_nowhere(tmp_path):
         f"{tmp_path}/none.json: No such file or directory; name a file of cfssl, or a directory with such files, on the controller",
         f"{tmp_path}/latin-csr.json: is not UTF-8 (byte 8); save it as such",
     ]
-    with pytest.raises(AnsibleFilterError, match="cfssl: is given no file; name ca-config.json, "):
+    with pytest.raises(AnsibleFilterError, match=r"cfssl: is given no file; name ca-config.json, "):
         cfssl([])
