@@ -112,7 +112,7 @@ class FakeApi:
 
             def _answer(self) -> None:
                 address = urlsplit(self.path)
-                query = {key: values[0] for key, values in parse_qs(address.query).items()}
+                query = {key: values[0] for key, values in parse_qs(address.query, keep_blank_values=True).items()}
                 length = int(self.headers.get("Content-Length", 0))
                 body = json.loads(self.rfile.read(length)) if length else None
                 fake.requests.append(f"{self.command} {self.path}")

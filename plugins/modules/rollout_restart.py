@@ -1,21 +1,22 @@
 #!/usr/bin/python
-# Copyright: (c) the hardway.kubernetes contributors
+# Copyright: (c) 2026, the hardway.kubernetes authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: workload_restart
-short_description: Roll the workloads whose pods hold an old authority or token of the API
+module: rollout_restart
+short_description: Restart the workloads whose pods hold an old CA or token of the API
 version_added: 0.1.0
 author:
   - the hardway.kubernetes authors (@hardway)
 description:
-  - After a change of the cluster's authority or of the key of its service accounts, programs in pods may still trust the old one, for many read it once,
+  - After a change of the cluster's CA or of the key of its service accounts, programs in pods may still trust the old one, because many read it only
     when they start.
   - Finds the running pods that mount a token of their service account or the ConfigMap C(kube-root-ca.crt), and started before O(started_before).
   - Restarts the Deployments, DaemonSets and StatefulSets that own them as C(kubectl rollout restart) does, one after the other, and waits for each
-    rollout to be complete. Run again after a failure, it goes on where it stopped.
+    rollout to be complete. Run again after a failure, it continues where it stopped.
   - Pods that no change of a template replaces (without owner, of Jobs, of paused or C(OnDelete) workloads) are named in RV(ignore:left) with the reason.
 extends_documentation_fragment:
   - hardway.kubernetes.api
@@ -44,12 +45,12 @@ attributes:
     description: Shows when each workload was restarted before.
 notes:
   - O(timeout) is for the rollout of each workload.
-  - A token in a Secret of type C(kubernetes.io/service-account-token) is not renewed by a restart. Make such Secrets again after a change of the key.
+  - A token in a Secret of type C(kubernetes.io/service-account-token) is not renewed by a restart. Create such Secrets again after a change of the key.
 """
 
 EXAMPLES = r"""
-- name: Let every pod read the new authority
-  hardway.kubernetes.workload_restart:
+- name: Restart what has not read the new CA
+  hardway.kubernetes.rollout_restart:
     kubeconfig: clusters/kubernetes/admin.kubeconfig
     started_before: "2026-11-21T10:30:00Z"
     timeout: 300
@@ -57,7 +58,7 @@ EXAMPLES = r"""
   run_once: true
 
 - name: Which pods still hold the old one?
-  hardway.kubernetes.workload_restart:
+  hardway.kubernetes.rollout_restart:
     kubeconfig: clusters/kubernetes/admin.kubeconfig
     started_before: "2026-11-21T10:30:00Z"
     state: report
@@ -87,7 +88,7 @@ left:
   type: list
   elements: dict
   sample:
-    - {kind: "", namespace: default, name: "", pods: [debug], reason: nothing owns it; delete it and make it again}
+    - {kind: "", namespace: default, name: "", pods: [debug], reason: nothing owns it; delete it and create it again}
 """
 
 import datetime
@@ -144,11 +145,13 @@ def main() -> None:
     )
     if YAML_IMPORT_ERROR:
         module.fail_json(msg=missing_required_lib("PyYAML"), exception=YAML_IMPORT_ERROR)
-    params, findings, restarter = module.params, None, None
+    params = module.params
+    findings: Findings | None = None
+    restarter: Restarter | None = None
     try:
         before = read_started_before(params["started_before"], datetime.datetime.now(datetime.timezone.utc))
         restarter = Restarter(
-            Api.of_module(params, "hardway-workload-restart"), before, params["timeout"], params["namespaces"]
+            Api.of_module(params, "hardway-rollout-restart"), before, params["timeout"], params["namespaces"]
         )
         findings = restarter.find()
         if params["state"] == "report":
@@ -156,10 +159,10 @@ def main() -> None:
         if module.check_mode:
             module.exit_json(**result_of(findings, findings.due))
         restarter.restart(findings)
+        module.exit_json(**result_of(findings, restarter.restarted))
     except (RestartError, KubeconfigError, ApiError, ApiUnreachable) as error:
-        told = result_of(findings, restarter.restarted) if findings and restarter else {"restarted": []}
-        module.fail_json(msg=str(error), **told)
-    module.exit_json(**result_of(findings, restarter.restarted))
+        result = result_of(findings, restarter.restarted) if findings and restarter else {"restarted": []}
+        module.fail_json(msg=str(error), **result)
 
 
 if __name__ == "__main__":

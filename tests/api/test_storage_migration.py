@@ -1,5 +1,6 @@
-# Copyright: (c) the hardway.kubernetes contributors
+# Copyright: (c) 2026, the hardway.kubernetes authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Another encryption key takes the place of the first, in a real etcd."""
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import typing as t
 import pytest
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import Api, ApiError
-from ansible_collections.hardway.kubernetes.plugins.modules import storage_rewrite
+from ansible_collections.hardway.kubernetes.plugins.modules import storage_migration
 from ansible_collections.hardway.kubernetes.tests.api.cluster import Call, Cluster
 
 SECRETS = "/api/v1/namespaces/default/secrets"
@@ -69,10 +70,10 @@ def test_every_secret_is_stored_with_the_second_key_and_no_update_is_lost(
     cluster: Cluster, call: Call, second: str
 ) -> None:
     assert {value[: len(KEY1)] for value in cluster.stored("/registry/secrets/default/").values()} == {KEY1}
-    planned = call(storage_rewrite, check=True, kubeconfig=second, resources=["secrets"])
+    planned = call(storage_migration, check=True, kubeconfig=second, resources=["secrets"])
     assert planned["resources"]["secrets"] == {"found": COUNT, "rewritten": 0, "gone": 0, "conflicts": 0}
     with Writers(second) as writers:
-        result = call(storage_rewrite, kubeconfig=second, resources=["secrets", "configmaps"])
+        result = call(storage_migration, kubeconfig=second, resources=["secrets", "configmaps"])
     assert result["changed"], result
     assert {value[: len(KEY2)] for value in cluster.stored("/registry/secrets/").values()} == {KEY2}
     assert {value[: len(KEY2)] for value in cluster.stored("/registry/configmaps/").values()} == {KEY2}
@@ -90,14 +91,14 @@ def test_every_secret_is_stored_with_the_second_key_and_no_update_is_lost(
 
 def test_again_writes_nothing(cluster: Cluster, call: Call, second: str) -> None:
     before = cluster.stored("/registry/secrets/")
-    result = call(storage_rewrite, kubeconfig=second, resources=["secrets", "configmaps"])
+    result = call(storage_migration, kubeconfig=second, resources=["secrets", "configmaps"])
     assert not result["changed"]
     assert result["resources"]["secrets"]["found"] == len(before)
     assert cluster.stored("/registry/secrets/") == before
 
 
 def test_all_that_there_is(call: Call, second: str) -> None:
-    found = call(storage_rewrite, check=True, kubeconfig=second, resources=["*.*"])["resources"]
+    found = call(storage_migration, check=True, kubeconfig=second, resources=["*.*"])["resources"]
     assert {
         "secrets",
         "configmaps",
@@ -105,7 +106,7 @@ def test_all_that_there_is(call: Call, second: str) -> None:
         "deployments.apps",
         "leases.coordination.k8s.io",
     } <= set(found)
-    assert not call(storage_rewrite, kubeconfig=second, resources=["*.apps", "priorityclasses.scheduling.k8s.io"])[
+    assert not call(storage_migration, kubeconfig=second, resources=["*.apps", "priorityclasses.scheduling.k8s.io"])[
         "changed"
     ]
 
@@ -119,6 +120,6 @@ def test_all_that_there_is(call: Call, second: str) -> None:
     ],
 )
 def test_unknown_resources_are_named(call: Call, second: str, name: str, words: str) -> None:
-    result = call(storage_rewrite, kubeconfig=second, resources=[name])
+    result = call(storage_migration, kubeconfig=second, resources=[name])
     assert result["failed"]
     assert words in result["msg"]

@@ -1,19 +1,20 @@
 #!/usr/bin/python
-# Copyright: (c) the hardway.kubernetes contributors
+# Copyright: (c) 2026, the hardway.kubernetes authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: storage_rewrite
-short_description: Have objects stored anew, with the first encryption key
+module: storage_migration
+short_description: Rewrite stored objects with the first encryption key
 version_added: 0.1.0
 author:
   - the hardway.kubernetes authors (@hardway)
 description:
   - An API server encrypts what it writes, with the first key of its encryption configuration. What lies in etcd already stays as it is until it is written
     again.
-  - Reads every object of O(resources) page by page and writes it back unchanged, several at once. The API server stores it anew only where it is not
+  - Reads every object of O(resources) page by page and writes it back unchanged, several at once. The API server stores it again only where it is not
     stored with the first key already; so a second run changes nothing.
   - No update of others is lost. An object that someone else writes meanwhile is read again; one that is deleted stays so.
   - The new key must be the first one of every API server before this is run. The old key may go only after it has succeeded.
@@ -30,7 +31,7 @@ options:
 attributes:
   check_mode:
     support: full
-    description: Counts what it would read. It cannot know what is stored with the first key already, and says changed where there is any object.
+    description: Counts what it would read. It cannot know what is stored with the first key already, and reports a change where there is any object.
   diff_mode:
     support: none
     description: The objects stay as they are.
@@ -44,7 +45,7 @@ seealso:
 
 EXAMPLES = r"""
 - name: Store all Secrets with the new key
-  hardway.kubernetes.storage_rewrite:
+  hardway.kubernetes.storage_migration:
     kubeconfig: clusters/kubernetes/admin.kubeconfig
     resources: [secrets]
   delegate_to: localhost
@@ -54,13 +55,13 @@ EXAMPLES = r"""
 RETURN = r"""
 resources:
   description:
-    - For each resource how many objects were found, how many were stored anew, how many were deleted meanwhile, and how often someone else wrote one first.
-    - Those that are neither stored anew nor gone were stored with the first key already.
+    - For each resource how many objects were found, how many were rewritten, how many were deleted meanwhile, and how often someone else wrote one first.
+    - Those that are neither rewritten nor gone were stored with the first key already.
   returned: when the resources are known
   type: dict
   sample: {secrets: {found: 120, rewritten: 119, gone: 1, conflicts: 2}}
 failures:
-  description: What could not be written, with the API's words.
+  description: What could not be written, with the API's message.
   returned: failure, when the resources are known
   type: list
   elements: str
@@ -92,7 +93,7 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.storage_mi
     Rewriter,
 )
 
-MOST_TOLD = 10
+MOST_SHOWN = 10
 
 
 def result_of(counts: dict[str, Count], check_mode: bool, started: float) -> dict[str, t.Any]:
@@ -113,7 +114,7 @@ def main() -> None:
     params, started = module.params, time.monotonic()
     counts: dict[str, Count] = {}
     try:
-        api = Api.of_module(params, "hardway-storage-rewrite")
+        api = Api.of_module(params, "hardway-storage-migration")
         rewriter = Rewriter(api, params["timeout"], module.check_mode)
         for resource in Catalogue(api, params["timeout"]).resolve(params["resources"]):
             counts[resource.name] = rewriter.run(resource)
@@ -122,10 +123,10 @@ def main() -> None:
     result = result_of(counts, module.check_mode, started)
     failures = [failure for count in counts.values() for failure in count.failures]
     if failures:
-        more = f"\nand {len(failures) - MOST_TOLD} more" if len(failures) > MOST_TOLD else ""
-        told = "\n".join(failures[:MOST_TOLD]) + more
+        more = f"\nand {len(failures) - MOST_SHOWN} more" if len(failures) > MOST_SHOWN else ""
+        shown = "\n".join(failures[:MOST_SHOWN]) + more
         module.fail_json(
-            msg=f"{len(failures)} objects were not rewritten; keep the old key until they are:\n{told}",
+            msg=f"{len(failures)} objects were not rewritten. Fix: keep the old key, and run again until they are:\n{shown}",
             failures=failures,
             **result,
         )

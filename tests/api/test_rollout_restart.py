@@ -1,5 +1,6 @@
-# Copyright: (c) the hardway.kubernetes contributors
+# Copyright: (c) 2026, the hardway.kubernetes authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Workloads of a real API are rolled by real controllers; a kubelet is played."""
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import typing as t
 import pytest
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.rollout_restart import RESTARTED_AT
-from ansible_collections.hardway.kubernetes.plugins.modules import workload_restart
+from ansible_collections.hardway.kubernetes.plugins.modules import rollout_restart
 from ansible_collections.hardway.kubernetes.tests.api.cluster import Call, Cluster, eventually
 from ansible_collections.hardway.kubernetes.tests.api.kubelet import NODE, Kubelet, now_text
 
@@ -100,7 +101,7 @@ def since_fixture(kubelet: Kubelet) -> str:
 
 def test_report_and_check_mode_name_everything_and_change_nothing(cluster: Cluster, call: Call, since: str) -> None:
     before = running(cluster)
-    planned = call(workload_restart, check=True, kubeconfig=cluster.kubeconfig, started_before=since)
+    planned = call(rollout_restart, check=True, kubeconfig=cluster.kubeconfig, started_before=since)
     assert planned["changed"]
     assert names(planned["restarted"]) == DUE
     assert planned["restarted"][1]["pods"] == sorted(name for name in before if name.startswith("web-"))
@@ -108,7 +109,7 @@ def test_report_and_check_mode_name_everything_and_change_nothing(cluster: Clust
     assert sorted(reasons) == sorted(LEFT)
     assert not [reasons[key] for key, words in LEFT.items() if words not in reasons[key]]
     report = call(
-        workload_restart, kubeconfig=cluster.kubeconfig, started_before=since, state="report", namespaces=[NAMESPACE]
+        rollout_restart, kubeconfig=cluster.kubeconfig, started_before=since, state="report", namespaces=[NAMESPACE]
     )
     assert not report["changed"]
     assert names(report["old"]) == DUE
@@ -120,7 +121,7 @@ def test_each_is_rolled_one_after_the_other_and_only_once(
     cluster: Cluster, call: Call, kubelet: Kubelet, since: str
 ) -> None:
     before = running(cluster)
-    result = call(workload_restart, kubeconfig=cluster.kubeconfig, started_before=since, timeout=30)
+    result = call(rollout_restart, kubeconfig=cluster.kubeconfig, started_before=since, timeout=30)
     assert result["changed"], result
     assert names(result["restarted"]) == DUE
     assert result["diff"]["before"].startswith("DaemonSet rolled/agent: restarted never\n")
@@ -132,7 +133,7 @@ def test_each_is_rolled_one_after_the_other_and_only_once(
         name: pod for name, pod in before.items() if name in set(after) - rolled
     }
     assert kubelet.most_restarting == 1
-    again = call(workload_restart, kubeconfig=cluster.kubeconfig, started_before=since)
+    again = call(rollout_restart, kubeconfig=cluster.kubeconfig, started_before=since)
     assert not again["changed"]
     assert again["old"] == again["restarted"] == []
     assert sorted(names(again["left"])) == sorted(LEFT)
@@ -146,7 +147,7 @@ def test_a_rollout_that_does_not_end_is_named_and_gone_on_with(cluster: Cluster,
     time.sleep(1)
     arguments = {"kubeconfig": cluster.kubeconfig, "namespaces": ["fragile"], "started_before": now_text()}
     kubelet.broken = {"fragile"}
-    result = call(workload_restart, **arguments, timeout=1)
+    result = call(rollout_restart, **arguments, timeout=1)
     assert result["failed"]
     assert (
         "Deployment fragile/fragile was restarted, but its rollout did not end within 1 s: 1 old pods still run"
@@ -156,10 +157,10 @@ def test_a_rollout_that_does_not_end_is_named_and_gone_on_with(cluster: Cluster,
     assert names(result["restarted"]) == [("Deployment", "fragile")]
     stamp = cluster.api.get(f"{path}/fragile")["spec"]["template"]["metadata"]["annotations"][RESTARTED_AT]
     kubelet.broken = set()
-    result = call(workload_restart, **arguments, timeout=30)
+    result = call(rollout_restart, **arguments, timeout=30)
     assert (result["changed"], result["restarted"]) == (False, []), result
     assert cluster.api.get(f"{path}/fragile")["spec"]["template"]["metadata"]["annotations"][RESTARTED_AT] == stamp
-    assert call(workload_restart, **arguments, state="report")["old"] == []
+    assert call(rollout_restart, **arguments, state="report")["old"] == []
 
 
 @pytest.mark.parametrize(
@@ -172,6 +173,6 @@ def test_a_rollout_that_does_not_end_is_named_and_gone_on_with(cluster: Cluster,
     ],
 )
 def test_bad_options_are_named(cluster: Cluster, call: Call, arguments: dict[str, t.Any], words: str) -> None:
-    result = call(workload_restart, kubeconfig=cluster.kubeconfig, **arguments)
+    result = call(rollout_restart, kubeconfig=cluster.kubeconfig, **arguments)
     assert result["failed"]
     assert words in result["msg"]
