@@ -1,5 +1,6 @@
-# Copyright: (c) the hardway.kubernetes contributors
+# Copyright: (c) the hardway.kubernetes authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Run the build of a mirror on the controller, and show its progress while it runs.
 
 A command's output is shown when it ends; a build of ten minutes needs lines as it goes.
@@ -10,6 +11,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+import typing as t
 from pathlib import Path
 
 from ansible.plugins.action import ActionBase
@@ -28,7 +30,7 @@ class ActionModule(ActionBase):
     _supports_check_mode = True
     _supports_async = False
 
-    def run(self, tmp=None, task_vars=None):
+    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         result = super().run(tmp, task_vars)
         _spec, arguments = self.validate_argument_spec(ARGUMENTS)
         command = [sys.executable, str(SCRIPT), "--mirror", arguments["mirror"], "--cache", arguments["cache"]]
@@ -46,13 +48,14 @@ class ActionModule(ActionBase):
             "progress": lines,
         }
 
-    def _follow(self, command):
-        lines = []
+    def _follow(self, command: list[str]) -> tuple[list[str], int, str]:
+        """Run *command* and show each line as it comes: the lines, the exit code, and what it wrote as errors."""
+        lines: list[str] = []
         with tempfile.TemporaryFile("w+") as errors:
             with subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True
             ) as process:
-                for line in process.stdout:
+                for line in process.stdout or ():
                     lines.append(line.rstrip())
                     self._display.display(lines[-1])
             errors.seek(0)

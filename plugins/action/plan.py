@@ -101,7 +101,7 @@ class ActionModule(ActionBase):
             self._roles[role] = declarations.role_variables(self._load, declarations.ROOT, role)
         defaults, variables = self._roles[role]
         play = {key: self._call_vars[key] for key in ("hostvars", "ansible_play_hosts", "ansible_play_hosts_all")}
-        # A playbook such as renew.yml says by them what it wants.
+        # A playbook such as hardway.kubernetes.renew says by them what it wants.
         play.update(self._task._parent._play.get_vars())
         role_path = os.path.join(declarations.ROOT, "roles", role)
         merged = {**defaults, **host_vars, **play, **variables, **self._extra, "role_path": role_path}

@@ -103,7 +103,7 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.common.files im
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component import artifact_lock
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "artifacts": {"type": "dict", "required": True},

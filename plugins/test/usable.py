@@ -1,4 +1,4 @@
-# Copyright: (c) the hardway.kubernetes contributors
+# Copyright: (c) the hardway.kubernetes authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Whether a certificate that was found on a host is still good: documented in the file beside this one."""
@@ -15,7 +15,7 @@ try:
     from cryptography import x509
     from cryptography.exceptions import InvalidSignature
 except ImportError:
-    x509 = None
+    x509 = None  # type: ignore[assignment]
 
 
 def usable(certificate: Mapping, authority: str) -> bool:
@@ -38,7 +38,7 @@ def usable(certificate: Mapping, authority: str) -> bool:
 
 
 @functools.lru_cache(maxsize=4)
-def _load(path: str, _changed: float):
+def _load(path: str, _changed: float) -> x509.Certificate:
     with open(path, "rb") as stream:
         return x509.load_pem_x509_certificate(stream.read())
 

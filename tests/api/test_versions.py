@@ -234,7 +234,7 @@ def test_a_plain_namespace_takes_no_privileged_pod(era: Era) -> None:
         except AssertionError:
             assert time.monotonic() < deadline
             time.sleep(0.5)
-    with pytest.raises(AssertionError, match="PodSecurity|pod security policy"):
+    with pytest.raises(AssertionError, match=r"PodSecurity|pod security policy"):
         era.kubectl(*as_jane, text=pods[1])
 
 

@@ -47,8 +47,6 @@ RUNNERS = {
     "module_utils/component/host.py": "a component's command keeps the environment of the run, and its failure is an error of the component",
     "module_utils/host/facts.py": "facts discard standard error, and never fail",
     "module_utils/kubeadm/host.py": "kubeadm and kubectl get an environment of their own",
-    "module_utils/kubeadm/host.py": "kubeadm and kubectl get an environment of their own",
-    "module_utils/etcd/salvage.py": "an etcd runs meanwhile, and is asked",
     "module_utils/etcd/salvage.py": "an etcd runs meanwhile, and is asked",
     "action/mirror_build.py": "its output is shown line by line",
 }

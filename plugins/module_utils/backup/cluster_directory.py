@@ -44,7 +44,7 @@ def put(src: str, path: str, restore: str, note: t.Mapping[str, t.Any], check_mo
         return True, before
     if not os.path.isdir(os.path.join(src, "pki")):
         raise RestoreError(
-            f"{src} is no directory of a cluster, for it has no pki in it. Name an archive that backup.yml made"
+            f"{src} is no directory of a cluster, for it has no pki in it. Name an archive that hardway.kubernetes.backup made"
         )
     parent = os.path.dirname(path)
     files.make_directory(parent)

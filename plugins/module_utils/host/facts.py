@@ -218,7 +218,7 @@ def socket_owners(inodes: set[str], proc: str = "/proc", seconds: float = OWNERS
                     "pid": int(pid),
                     "unit": unit_of(read_text(f"{proc}/{pid}/cgroup")),
                 }
-    return dict(dict.fromkeys(inodes, {"process": "", "pid": 0, "unit": ""}), **owners)
+    return {inode: owners.get(inode, {"process": "", "pid": 0, "unit": ""}) for inode in inodes}
 
 
 def listeners(tables: list[str]) -> list[dict]:

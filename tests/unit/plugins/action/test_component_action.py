@@ -190,7 +190,7 @@ def test_in_check_mode_certificates_need_not_be_there(call, role):
         "would change: expires in 3 days",
         "would be created",
     ]
-    with pytest.raises(AnsibleError, match="new.pem is not on the controller"):
+    with pytest.raises(AnsibleError, match=r"new.pem is not on the controller"):
         call(pki={"path": "/p", "files": files})
 
 

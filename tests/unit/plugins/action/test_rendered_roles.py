@@ -216,11 +216,11 @@ def test_who_gives_nodes_their_part_of_the_pod_network(host, settings, allocated
     config = host("master1", cluster_installer="kubeadm", **settings)["kubeadm"]["texts"][
         "/etc/kubernetes/kubeadm.yaml"
     ]
-    arguments = [
+    arguments = next(
         document["controllerManager"]["extraArgs"]
         for document in yaml.safe_load_all(config)
         if document["kind"] == "ClusterConfiguration"
-    ][0]
+    )
     # Without the argument kubeadm has it do so, for the configuration names the pod network.
     assert ({"name": "allocate-node-cidrs", "value": "false"} not in arguments) == allocated
 

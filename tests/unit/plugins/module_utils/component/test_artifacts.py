@@ -226,7 +226,13 @@ def test_a_run_that_dies_leaves_the_version_before_and_the_next_ends_it(
             if not dead:
                 real_rmtree(*arguments, **options)
 
-        def dying(*arguments: t.Any, **options: t.Any) -> t.Any:
+        def dying(
+            *arguments: t.Any,
+            calls: t.Iterator[int] = calls,
+            fatal: int = fatal,
+            dead: list[bool] = dead,
+            **options: t.Any,
+        ) -> t.Any:
             if next(calls) == fatal:
                 dead.append(True)
             if dead:
@@ -257,7 +263,7 @@ def test_what_a_killed_run_left_goes_with_the_next(host: Host) -> None:
 
 
 def test_a_member_that_is_missing_is_named(host: Host) -> None:
-    with pytest.raises(artifacts.ArtifactError, match="does not hold tool-1.0.0/absent"):
+    with pytest.raises(artifacts.ArtifactError, match=r"does not hold tool-1.0.0/absent"):
         host.install(host.entry(install={"tool": "tool-1.0.0/absent"}))
 
 
@@ -313,13 +319,13 @@ def test_passing_errors_are_tried_three_times(host: Host) -> None:
 
 
 def test_a_missing_file_is_asked_for_once(mirror: Mirror) -> None:
-    with pytest.raises(artifacts.ArtifactError, match="404.*cluster_mirror"):
+    with pytest.raises(artifacts.ArtifactError, match=r"404.*cluster_mirror"):
         artifacts.download(f"{mirror.url}/absent")
     assert len(mirror.requests) == 1
 
 
 def test_a_server_that_is_not_there_is_named() -> None:
-    with pytest.raises(artifacts.ArtifactError, match="http://127.0.0.1:1/x cannot be fetched: .*refused"):
+    with pytest.raises(artifacts.ArtifactError, match=r"http://127.0.0.1:1/x cannot be fetched: .*refused"):
         artifacts.download("http://127.0.0.1:1/x", timeout=1)
 
 
@@ -329,7 +335,7 @@ def test_fetch(mirror: Mirror, tmp_path: Path) -> None:
     assert artifacts.fetch(f"{mirror.url}/image.tar", sha256(b"image"), str(dest))
     assert not artifacts.fetch(f"{mirror.url}/image.tar", sha256(b"image"), str(dest))
     assert len(mirror.requests) == 1
-    with pytest.raises(artifacts.ArtifactError, match="image.tar is refused"):
+    with pytest.raises(artifacts.ArtifactError, match=r"image.tar is refused"):
         artifacts.fetch(f"{mirror.url}/image.tar", SOME_SUM, str(dest))
     assert dest.read_bytes() == b"image"
     assert list(tmp_path.iterdir()) == [dest]
@@ -364,7 +370,7 @@ def test_published_formats(text: str) -> None:
     ],
 )
 def test_a_checksum_file_without_the_file_is_refused(text: str) -> None:
-    with pytest.raises(artifact_lock.ArtifactError, match="SHA256SUMS has no single sha256 for tool.tar.gz"):
+    with pytest.raises(artifact_lock.ArtifactError, match=r"SHA256SUMS has no single sha256 for tool.tar.gz"):
         artifact_lock.published_sum(text, "tool.tar.gz", "SHA256SUMS")
 
 

@@ -704,7 +704,7 @@ def test_a_refused_artifact_leaves_the_process_alone(systemd, server, tmp_path):
     subject.reconcile(server)
     systemd.changing_calls()
     damaged = {**tool(tmp_path, "1.0"), "sha256": "0" * 64}
-    with pytest.raises(ComponentError, match="tool-1.0 is refused"):
+    with pytest.raises(ComponentError, match=r"tool-1.0 is refused"):
         subject.reconcile(
             dataclasses.replace(
                 server, artifacts=[damaged], install_dir=str(tmp_path / "opt"), bin_dir=str(tmp_path / "bin")
@@ -863,7 +863,7 @@ def test_a_write_that_fails_names_the_file_and_leaves_nothing(systemd, tmp_path)
 
 
 def test_an_unknown_owner_is_named():
-    with pytest.raises(ComponentError, match="no user or group .*hardway-nobody-has-this"):
+    with pytest.raises(ComponentError, match=r"no user or group .*hardway-nobody-has-this"):
         host.ids("hardway-nobody-has-this", "root")
 
 
@@ -872,7 +872,7 @@ def test_commands(tmp_path):
     assert host.run(["printf", r"\377"]).stdout == "\ufffd"
     with pytest.raises(ComponentError, match="no-such-command: no such command on this host"):
         host.run(["no-such-command"])
-    with pytest.raises(ComponentError, match="no end after 0.1 s"):
+    with pytest.raises(ComponentError, match=r"no end after 0.1 s"):
         host.run(["sleep", "5"], timeout=0.1)
     with pytest.raises(ComponentError, match="false: failed with 1"):
         host.change(["false"])

@@ -384,17 +384,17 @@ def test_who_serves_no_certificate_is_told_with_the_reason(directory, tmp_path):
     with (
         listening(lambda connection: connection.sendall(b"SSH-2.0-x\r\n")) as other,
         listening(lambda connection: connection.recv(1)) as ends,
+        listening(lambda connection: connection.recv(10000) and connection.recv(1)) as silent,
     ):
-        with listening(lambda connection: connection.recv(10000) and connection.recv(1)) as silent:
-            found = subject.gather(
-                endpoints=[
-                    endpoint(refused, component="x", path=f"{tmp_path}/gone.pem"),
-                    endpoint(other),
-                    endpoint(ends),
-                    endpoint(silent),
-                ],
-                timeout=0.3,
-            )
+        found = subject.gather(
+            endpoints=[
+                endpoint(refused, component="x", path=f"{tmp_path}/gone.pem"),
+                endpoint(other),
+                endpoint(ends),
+                endpoint(silent),
+            ],
+            timeout=0.3,
+        )
     assert found["certificates"] == []
     assert found["problems"] == [
         f"{tmp_path}/gone.pem: does not exist",

@@ -44,7 +44,7 @@ def make_installed(tmp_path):
 
 
 def test_a_process_runs_what_its_link_points_at(installed):
-    root, link, pid = installed
+    root, _link, pid = installed
     path = str(root / "opt/web/1.0/web")
     assert subject.binary_of(pid, str(root / "opt")) == ({"path": path, "version": "1.0", "replaced": False}, "1.0")
 
@@ -58,7 +58,7 @@ def test_the_link_was_switched(installed):
 
 
 def test_the_file_was_replaced(installed):
-    root, link, pid = installed
+    root, _link, pid = installed
     os.replace(root / "opt/web/1.1/web", root / "opt/web/1.0/web")
     assert subject.binary_of(pid, str(root / "opt"))[0] == {
         "path": str(root / "opt/web/1.0/web"),
@@ -78,7 +78,7 @@ def test_nothing_runs(pid):
 
 
 def test_programs_in_the_order_of_their_names(installed, monkeypatch):
-    root, link, pid = installed
+    root, _link, pid = installed
     active = f"Id=web.service\nActiveState=active\nMainPID={pid}\nActiveEnterTimestampMonotonic=1\nNRestarts=2\n"
     shown = f"{active}\nId=haproxy.service\nActiveState=failed\nMainPID=0\n"
     monkeypatch.setattr(subject.host_facts, "output", lambda *command: shown)

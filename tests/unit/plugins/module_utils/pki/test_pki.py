@@ -520,7 +520,7 @@ def test_never_replaced(directory, name, settings, message):
 def test_a_lost_authority_is_not_a_fresh_one(directory):
     (directory / "ca.pem").unlink()
     (directory / "ca-key.pem").unlink()
-    with pytest.raises(Refused, match="ca.pem and ca-key.pem are gone"):
+    with pytest.raises(Refused, match=r"ca.pem and ca-key.pem are gone"):
         reconcile(directory, REQUEST)
 
 
@@ -540,7 +540,7 @@ def test_an_authority_without_its_key_until_something_is_to_sign(directory):
 
 def test_a_swapped_authority_key(directory):
     shutil.copy(directory / "admin-key.pem", directory / "ca-key.pem")
-    with pytest.raises(Refused, match="ca-key.pem is not the key of ca.pem"):
+    with pytest.raises(Refused, match=r"ca-key.pem is not the key of ca.pem"):
         reconcile(directory, REQUEST)
 
 
@@ -740,7 +740,7 @@ def test_an_authority_without_key_usage_is_adopted(tmp_path, foreign):
 
 @needs_openssl
 def test_another_authority_is_not_adopted_over_one(directory, foreign):
-    with pytest.raises(Refused, match="ca.pem is another CA"):
+    with pytest.raises(Refused, match=r"ca.pem is another CA"):
         reconcile(directory, adopting(foreign))
 
 
@@ -804,7 +804,7 @@ def test_a_link_in_the_place_of_a_new_file_is_refused(tmp_path):
     pki_directory.mkdir(0o700)
     for name in ("admin-key.pem", "service-account-key.pem"):
         (pki_directory / name).symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(Refused, match="admin-key.pem is a symbolic link"):
+    with pytest.raises(Refused, match=r"admin-key.pem is a symbolic link"):
         reconcile(pki_directory, REQUEST)
     assert not (tmp_path / "elsewhere").exists()
     (pki_directory / ".lock").unlink()

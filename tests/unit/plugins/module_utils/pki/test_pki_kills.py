@@ -213,7 +213,7 @@ def at_work(group: int) -> list[int]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                state, parent, its_group = (entry / "stat").read_text().rpartition(") ")[2].split()[:3]
+                state, _parent, its_group = (entry / "stat").read_text().rpartition(") ")[2].split()[:3]
             except OSError:
                 continue
             if int(its_group) == group and state != "Z":
@@ -291,7 +291,7 @@ def test_a_run_waits_for_as_long_as_another_lasts(tmp_path):
 
 def test_runs_that_want_different_things(tmp_path):
     """Whichever comes last has its way, and nothing is mixed."""
-    for turn in range(5):
+    for _turn in range(5):
         runs = [start(tmp_path / "pki", request(leaf={"key": {"size": size}})) for size in (256, 384, 521)]
         for process, reading in runs:
             os.waitpid(process, 0)

@@ -84,7 +84,7 @@ def test_it_does_not_end_early():
     ],
 )
 def test_a_damaged_file(text):
-    with pytest.raises(RotationError, match="rotation.json: is not the state of a rotation"):
+    with pytest.raises(RotationError, match=r"rotation.json: is not the state of a rotation"):
         rotation.parse(text, "rotation.json")
 
 

@@ -483,8 +483,12 @@ def test_mounts_are_read_with_what_is_escaped_in_them() -> None:
         "",
         "/etc/hostname",
         "/etc/fstab",
-    ]
-    + ["/proc/sys/vm", "/dev/sda", "/boot/vmlinuz", "/opt", "//etc"],
+        "/proc/sys/vm",
+        "/dev/sda",
+        "/boot/vmlinuz",
+        "/opt",
+        "//etc",
+    ],
 )
 def test_what_is_shared_or_the_systems_is_never_removed(path: str) -> None:
     assert not paths.is_removable(path)
