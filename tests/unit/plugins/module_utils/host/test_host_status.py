@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import http.server
+import json
 import os
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ import threading
 
 import pytest
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.component import paths as component_paths
 from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd import client as etcd
 from ansible_collections.hardway.kubernetes.plugins.module_utils.host import status as subject
 
@@ -44,7 +46,7 @@ def make_installed(tmp_path):
 
 
 def test_a_process_runs_what_its_link_points_at(installed):
-    root, link, pid = installed
+    root, _link, pid = installed
     path = str(root / "opt/web/1.0/web")
     assert subject.binary_of(pid, str(root / "opt")) == ({"path": path, "version": "1.0", "replaced": False}, "1.0")
 
@@ -58,7 +60,7 @@ def test_the_link_was_switched(installed):
 
 
 def test_the_file_was_replaced(installed):
-    root, link, pid = installed
+    root, _link, pid = installed
     os.replace(root / "opt/web/1.1/web", root / "opt/web/1.0/web")
     assert subject.binary_of(pid, str(root / "opt"))[0] == {
         "path": str(root / "opt/web/1.0/web"),
@@ -78,7 +80,7 @@ def test_nothing_runs(pid):
 
 
 def test_programs_in_the_order_of_their_names(installed, monkeypatch):
-    root, link, pid = installed
+    root, _link, pid = installed
     active = f"Id=web.service\nActiveState=active\nMainPID={pid}\nActiveEnterTimestampMonotonic=1\nNRestarts=2\n"
     shown = f"{active}\nId=haproxy.service\nActiveState=failed\nMainPID=0\n"
     monkeypatch.setattr(subject.host_facts, "output", lambda *command: shown)
@@ -144,3 +146,13 @@ def test_a_packaged_component_has_its_package_s_version():
     assert subject.packaged("docker", {"docker.io": "20.10.24"}) == "20.10.24"
     assert subject.packaged("haproxy", {"haproxy": "2.6.12"}) == "2.6.12"
     assert subject.packaged("etcd", {"haproxy": "2.6.12"}) == ""
+
+
+def test_programs_are_those_of_the_records(tmp_path, monkeypatch):
+    for name, service in (("etcd", "etcd.service"), ("calicoctl", None)):
+        (tmp_path / f"{name}.json").write_text(json.dumps({"owns": {"paths": [], "service": service}}))
+    monkeypatch.setattr(component_paths, "STATE_DIR", str(tmp_path))
+    monkeypatch.setattr(subject.host_facts, "read", lambda arguments: {"packages": {}})
+    monkeypatch.setattr(subject.certificate_info, "gather", lambda **arguments: {})
+    monkeypatch.setattr(subject, "programs", lambda services, install_dir, packages: services)
+    assert subject.gather({}, {})["programs"] == {"etcd": "etcd.service"}
