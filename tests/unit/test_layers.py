@@ -114,7 +114,9 @@ def check_directions(source: Source) -> Iterator[str]:
             )
         elif kind == "action" and other_kind == "action":
             wrong = other not in ACTIONS_FOR_ACTIONS
-        elif other_kind in ("modules", "action", "filter", "test") or (kind == "modules" and other_kind == "plugin_utils"):
+        elif other_kind in ("modules", "action", "filter", "test") or (
+            kind == "modules" and other_kind == "plugin_utils"
+        ):
             wrong = True
         if wrong:
             yield f"{kind}/{package} may not import {other_kind}/{other}"
@@ -226,3 +228,17 @@ def test_names_of_temporary_files_are_spelt_in_one_place(directory: str) -> None
 )
 def test_a_file_that_leaves_its_layer_is_found(path: str, text: str, match: str) -> None:
     assert any(match in fault for fault in faults(Source(path, text)))
+
+
+def test_all_errors_have_one_base() -> None:
+    """So that one handler shows what is wrong, where, and how to fix it."""
+    wrong = [
+        f"{source.path}: {node.name}"
+        for source in SOURCES
+        for node in ast.walk(source.tree)
+        if isinstance(node, ast.ClassDef)
+        and node.name != "HardwayError"
+        and {ast.unparse(base) for base in node.bases} & {"Exception", "ValueError", "RuntimeError", "OSError"}
+        and "HardwayError" not in {ast.unparse(base) for base in node.bases}
+    ]
+    assert wrong == []

@@ -16,6 +16,7 @@ import time
 import typing as t
 from urllib.parse import urlsplit
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common.http import Client as Api
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common.http import Credentials, CredentialsError
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common.http import RequestFailed as ApiError
@@ -51,7 +52,7 @@ PASSING = (
 )
 
 
-class EtcdError(Exception):
+class EtcdError(HardwayError):
     """What is wrong, where, and what to do."""
 
 

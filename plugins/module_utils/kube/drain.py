@@ -13,6 +13,7 @@ import json
 import time
 import typing as t
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
 from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import Api, ApiError, insist
 from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.conditions import condition, is_ready
 
@@ -27,7 +28,7 @@ PAUSE = 0.5
 PATIENCE = 20.0
 
 
-class DrainRefused(Exception):
+class DrainRefused(HardwayError):
     """The node cannot be emptied, or not be given back, for each of these reasons."""
 
     def __init__(self, problems: t.Sequence[str]) -> None:

@@ -12,6 +12,7 @@ import datetime
 import time
 import typing as t
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
 from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import Api, ApiError, insist
 from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.conditions import condition, is_ready, pod_cause
 
@@ -33,7 +34,7 @@ MOST_CAUSES = 3
 Object = t.Mapping[str, t.Any]
 
 
-class RestartError(Exception):
+class RestartError(HardwayError):
     """An option that cannot be right, or a rollout that did not end: names it, what it lacks, and what to do."""
 
 

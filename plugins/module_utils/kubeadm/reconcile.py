@@ -21,6 +21,7 @@ import tempfile
 import time
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common import files
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component.health import probe
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component.host import Host
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component.model import Health
@@ -81,7 +82,7 @@ LEFT_BY_A_DEAD_RUN = (
 NOT_KUBEADMS = ("CoreDNSUnsupportedPlugins", "CoreDNSMigration")
 
 
-class KubeadmError(Exception):
+class KubeadmError(HardwayError):
     """What is wrong, where, and what to do; the text is shown to the operator as it is."""
 
 

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common import files
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
 from ansible_collections.hardway.kubernetes.plugins.module_utils.pki import x509 as certs
 from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.spec import (
     Request,
@@ -44,7 +45,7 @@ KEEP = (
 )
 
 
-class Refused(Exception):
+class Refused(HardwayError):
     """The directory stands against what is asked for; ``problems`` holds one sentence for each, the text also what to do."""
 
     def __init__(self, problems: list[str], mends: list[str]) -> None:

@@ -20,6 +20,8 @@ from __future__ import annotations
 import json
 import typing as t
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
+
 STAGES = ("trust", "reissue", "drop")
 NAMES = ("ca", "etcd-ca", "front-proxy-ca", "kubelet-ca", "service-account", "encryption")
 FIRST = {"trusted": [1], "active": 1}
@@ -27,7 +29,7 @@ FIRST = {"trusted": [1], "active": 1}
 State = dict[str, t.Any]
 
 
-class RotationError(ValueError):
+class RotationError(HardwayError, ValueError):
     """What cannot be done now, and what can."""
 
 

@@ -15,6 +15,8 @@ import re
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
+
 SUBJECT_FIELDS = ("C", "ST", "L", "O", "OU", "CN")
 # Upper bounds of RFC 5280, appendix A.1 (ub-common-name and its siblings).
 SUBJECT_LENGTHS = {"C": 2, "ST": 128, "L": 128, "O": 64, "OU": 64, "CN": 64}
@@ -112,7 +114,7 @@ _ATOM = r"[A-Za-z0-9!#$%&'*+=?^_`{|}~-]+"  # RFC 5322, 3.2.3
 _EMAIL = re.compile(rf"{_ATOM}(?:\.{_ATOM})*@([^@*]+)")
 
 
-class InvalidRequest(Exception):
+class InvalidRequest(HardwayError):
     """The arguments contradict themselves or the standard; ``problems`` holds one sentence for each fault."""
 
     def __init__(self, problems: list[str]) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
 from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.spec import (
     EXTENDED_KEY_USAGES,
     UNFIT_USAGES,
@@ -69,7 +70,7 @@ KEY_USAGE_FLAGS = (
 _EXTENDED_KEY_USAGE_WORDS = {oid: word for word, oid in reversed(list(EXTENDED_KEY_USAGES.items()))}
 
 
-class Unreadable(Exception):
+class Unreadable(HardwayError):
     """Bytes that are no certificate or no key; the message says why."""
 
 

@@ -19,6 +19,7 @@ import typing as t
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlencode, urlsplit
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
 from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import (
     Api,
     ApiError,
@@ -49,7 +50,7 @@ MOST_PEERS = 8
 SETTLE = 20.0
 
 
-class VerifyError(Exception):
+class VerifyError(HardwayError):
     """A step that failed: the cause in words."""
 
 

@@ -13,6 +13,8 @@ import os
 import re
 import typing as t
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
+
 COLLECTION = "hardway.kubernetes"
 ROLE_IMPORTS = ("ansible.builtin.import_role", "ansible.builtin.include_role")
 TASK_IMPORTS = ("ansible.builtin.import_tasks", "ansible.builtin.include_tasks")
@@ -22,7 +24,7 @@ LOOPS = re.compile(r"^(loop|with_\w+)$")
 Load = t.Callable[[str], t.Any]
 
 
-class Unreadable(Exception):
+class Unreadable(HardwayError):
     """A file of a step or a role that is not what it was taken for."""
 
 
