@@ -30,7 +30,7 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         result = super().run(tmp, task_vars)
         self._call_vars = task_vars or {}
-        variables = self._as_its_host(self._call_vars)
+        self._variables = variables = self._as_its_host(self._call_vars)
         _validation, arguments = self.validate_argument_spec({"name": {"type": "str", "required": True}})
         try:
             declared = declaration_of(self._load, self._role_path(), arguments["name"])
@@ -73,8 +73,8 @@ class ActionModule(ActionBase):
         if not result.get("deferred"):
             return result
         run = C.DEFAULT_LOCAL_TMP  # one per ansible-playbook, shared by its workers
-        host = self._call_vars["inventory_hostname"]
-        cluster_dir = self._templar.template(self._call_vars["cluster_dir"])
+        host = self._variables["inventory_hostname"]
+        cluster_dir = self._templar.template(self._variables["cluster_dir"])
         try:
             with Turn(cluster_dir, name, host, run) as turn:
                 result = self._call(payload, defer_restart=False)

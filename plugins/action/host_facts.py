@@ -5,9 +5,16 @@
 from __future__ import annotations
 
 import time
+import typing as t
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
+
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.facts import (
+    UntrustedFacts,
+    checked_facts,
+    unreadable,
+)
 
 
 def clock_offset(host_time: float, before: float, after: float) -> float:
@@ -17,10 +24,6 @@ def clock_offset(host_time: float, before: float, after: float) -> float:
     if host_time < before:
         return round(host_time - before, 3)
     return 0.0
-
-
-def failed_facts(reachable: bool, error: str) -> dict:
-    return {"reachable": reachable, "readable": False, "error": error.strip()}
 
 
 def error_text(outcome: dict) -> str:
@@ -38,7 +41,7 @@ class ActionModule(ActionBase):
     TRANSFERS_FILES = False
     _requires_connection = True
 
-    def run(self, tmp=None, task_vars=None):
+    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         result = super().run(tmp, task_vars)
         del tmp
         report = self._task.args.get("on_failure", "fail") == "report"
@@ -48,22 +51,28 @@ class ActionModule(ActionBase):
         except AnsibleConnectionFailure as error:
             if not report:
                 raise
-            return self._reported(result, failed_facts(False, str(error)))
+            return self._reported(result, unreadable(False, str(error)))
         except AnsibleError as error:
             if not report:
                 raise
-            return self._reported(result, failed_facts(True, str(error)))
+            return self._reported(result, unreadable(True, str(error)))
         after = time.time()
         if outcome.get("unreachable") and report:
-            return self._reported(result, failed_facts(False, error_text(outcome)))
-        facts = outcome.get("ansible_facts", {}).get("hardway_host")
-        if facts is None and report:
-            return self._reported(result, failed_facts(True, error_text(outcome)))
-        if facts is not None:
-            facts["clock_offset"] = clock_offset(facts["time"], before, after)
-        # Of what the host returns nothing else is believed, facts of other names least of all.
-        result.update({key: outcome[key] for key in ("failed", "unreachable", "msg", "exception") if key in outcome})
-        return result | ({"changed": False, "ansible_facts": {"hardway_host": facts}} if facts is not None else {})
+            return self._reported(result, unreadable(False, error_text(outcome)))
+        raw = outcome.get("ansible_facts", {}).get("hardway_host")
+        if raw is None:
+            if report:
+                return self._reported(result, unreadable(True, error_text(outcome)))
+            kept = ("failed", "unreachable", "msg", "exception")
+            return result | {key: outcome[key] for key in kept if key in outcome}
+        try:
+            # Of what the host returns nothing else is believed, facts of other names least of all.
+            facts = checked_facts(raw)
+        except UntrustedFacts as error:
+            if not report:
+                return result | {"failed": True, "msg": str(error)}
+            return self._reported(result, unreadable(True, str(error), untrusted=True))
+        return self._reported(result, {**facts, "clock_offset": clock_offset(facts["time"], before, after)})
 
     @staticmethod
     def _reported(result: dict, facts: dict) -> dict:

@@ -1,7 +1,10 @@
 # Copyright: (c) 2026, the hardway.kubernetes authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 
 from __future__ import annotations
+
+import typing as t
 
 from ansible import constants as C
 from ansible.plugins.action import ActionBase
@@ -10,20 +13,21 @@ from ansible_collections.hardway.kubernetes.plugins.plugin_utils.rollout.lock im
 
 
 class ActionModule(ActionBase):
-    """Hands a host to kubeadm; masters whose control plane runs and has to restart go one at a time."""
+    """Runs a phase of kubeadm on a host. Control planes that run and have to restart do so one at a time."""
 
     _supports_check_mode = True
     _supports_diff = True
 
-    def run(self, tmp=None, task_vars=None):
-        result = super().run(tmp, task_vars)
-        host = task_vars["inventory_hostname"]
-        result.update(self._reconcile(host, task_vars))
+    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        result: dict[str, t.Any] = super().run(tmp, task_vars)
+        variables = task_vars or {}
+        host = variables["inventory_hostname"]
+        result.update(self._rollout(host, variables))
         if result.get("failed"):
             result["msg"] = f"kubeadm on {host}: {result.get('msg', 'failed')}"
         return result
 
-    def _reconcile(self, host, task_vars):
+    def _rollout(self, host: str, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         result = self._call(task_vars, defer_restart=True)
         if not result.get("deferred"):
             return result
@@ -37,9 +41,10 @@ class ActionModule(ActionBase):
             return {"failed": True, "msg": str(error)}
         return result
 
-    def _call(self, task_vars, defer_restart):
-        return self._execute_module(
+    def _call(self, task_vars: dict[str, t.Any], defer_restart: bool) -> dict[str, t.Any]:
+        result: dict[str, t.Any] = self._execute_module(
             module_name="hardway.kubernetes.kubeadm",
             module_args={**self._task.args, "defer_restart": defer_restart},
             task_vars=task_vars,
         )
+        return result

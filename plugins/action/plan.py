@@ -22,7 +22,7 @@ from ansible_collections.hardway.kubernetes.plugins.plugin_utils.rollout import 
 
 FACTS = "hardway_host"
 #: Kinds of what the module certificates returns.
-PKI_KINDS = ("authorities", "certificates", "keys", "bundles")
+PKI_KINDS = ("cas", "certificates", "keys", "bundles")
 
 
 class ActionModule(ActionBase):
@@ -67,6 +67,8 @@ class ActionModule(ActionBase):
         self, host: str, host_vars: dict[str, t.Any], declared: list[declarations.Declaration]
     ) -> list[plan.Entry]:
         facts = host_vars.get("ansible_facts", {}).get(FACTS) or {}
+        if facts.get("readable") is False:
+            return []
         try:
             snapshot: Snapshot | None = Snapshot(facts.get("components"))
             trouble = ""
@@ -89,7 +91,8 @@ class ActionModule(ActionBase):
                 phase = entry.phase or item.phase
                 entry = plan.Entry(host, item.name, item.role, phase, error=" ".join(str(error).split()))
             entries.append(entry)
-        return entries
+        order = {phase: number for number, phase in enumerate(declarations.PHASES)}
+        return sorted(entries, key=lambda entry: order.get(entry.phase, len(order)))
 
     def _renderer(self, role: str, host_vars: dict[str, t.Any]) -> Renderer:
         """The variables as the role would see them: its defaults below all others, its own variables above those of the inventory."""
@@ -105,9 +108,7 @@ class ActionModule(ActionBase):
         return Renderer(templar, self._loader, merged, role_path, self._task.check_mode)
 
 
-def _compared(
-    entry: plan.Entry, renderer: Renderer, item: declarations.Declaration, snapshot: Snapshot
-) -> plan.Entry:
+def _compared(entry: plan.Entry, renderer: Renderer, item: declarations.Declaration, snapshot: Snapshot) -> plan.Entry:
     component = model.from_description(renderer.describe(item))
     made = component_plan.plan(component, snapshot)
     return plan.Entry(
@@ -122,7 +123,11 @@ def _compared(
 
 
 def _on_controller(name: str, made: Mapping[str, t.Any]) -> list[plan.Entry]:
-    """What a module on the controller made, or would make."""
+    """What a module on the controller made, or would make; nothing where it did not run."""
+    if not made or made.get("skipped"):
+        return []
+    if made.get("failed"):
+        return [plan.Entry("controller", name, "", error=" ".join(str(made.get("msg") or "it failed").split()))]
     changes = [
         {"kind": "certificate", "name": item["name"], "action": item.get("reason") or "reissued"}
         for kind in PKI_KINDS

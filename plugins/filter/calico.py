@@ -1,14 +1,15 @@
 # Copyright: (c) 2026, the hardway.kubernetes authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Calico's objects from upstream's manifests and the cluster's settings: documented in the files beside this one."""
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Calico's objects from upstream's manifests and the cluster's settings: each filter is documented in the file of its name."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import json
+import typing as t
 from collections.abc import Mapping
-from typing import Any
 
 import yaml
 from ansible.errors import AnsibleFilterError
@@ -33,12 +34,12 @@ ENCAPSULATIONS = {
 }
 
 
-def calico_kinds(text: str) -> list[dict]:
+def calico_kinds(text: str) -> list[dict[str, t.Any]]:
     """The kinds of objects (CustomResourceDefinitions) in upstream's manifest."""
     return [document for document in _documents(text) if document["kind"] == KIND]
 
 
-def calico_objects(text: str, settings: Mapping) -> list[dict]:
+def calico_objects(text: str, settings: Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
     """The other objects of upstream's manifest, as the settings want them; see calico_objects.yml. What is secret is left to calico_keys."""
     documents = [document for document in _documents(text) if document["kind"] not in (KIND, "Secret")]
     for document in documents:
@@ -51,7 +52,7 @@ def calico_objects(text: str, settings: Mapping) -> list[dict]:
     return documents
 
 
-def calico_keys(authority: str, certificate: str, key: str) -> list[dict]:
+def calico_keys(authority: str, certificate: str, key: str) -> list[dict[str, t.Any]]:
     """The Secret with which Calico's pods ask etcd."""
     values = {"ca": authority, "certificate": certificate, "key": key}
     data = {SECRET_KEYS[name]: base64.b64encode(str(value).encode()).decode() for name, value in values.items()}
@@ -66,7 +67,7 @@ def calico_keys(authority: str, certificate: str, key: str) -> list[dict]:
     ]
 
 
-def calico_resources(settings: Mapping, over: Mapping | None = None) -> list[dict]:
+def calico_resources(settings: Mapping[str, t.Any], over: Mapping | None = None) -> list[dict[str, t.Any]]:
     """What the operator is asked for: an Installation, with *over* laid over its spec, and Calico's API server where it is wanted.
 
     The operator fills a pool's missing fields into this very list, so all of them are here: else each run would take them away again.
@@ -126,37 +127,37 @@ def image(reference: str, registry: str = "", path: str = "") -> str:
     return "/".join(part for part in (registry.rstrip("/") or host, path.strip("/") or own, name) if part)
 
 
-def _documents(text: str) -> list[dict]:
+def _documents(text: str) -> list[dict[str, t.Any]]:
     try:
         documents = [document for document in yaml.load_all(str(text), LOADER) if document]
         if documents and all(document["kind"] and document["metadata"]["name"] for document in documents):
             return documents
     except (yaml.YAMLError, KeyError, TypeError) as error:
         raise AnsibleFilterError(
-            f"Calico's manifest is not a list of objects in YAML ({error}): look at what the mirror has under its address"
+            f"Calico's manifest is not a list of objects in YAML ({error}). Fix: check what the mirror has under its address"
         ) from error
-    raise AnsibleFilterError("Calico's manifest is empty: look at what the mirror has under its address")
+    raise AnsibleFilterError("Calico's manifest is empty. Fix: check what the mirror has under its address")
 
 
-def _encapsulation(settings: Mapping) -> tuple[str, str, str]:
+def _encapsulation(settings: Mapping[str, t.Any]) -> tuple[str, str, str]:
     try:
         return ENCAPSULATIONS[settings["encapsulation"]]
     except KeyError as error:
         raise AnsibleFilterError(
-            f"cni_calico_encapsulation has no choice {error}; it has {', '.join(ENCAPSULATIONS)}"
+            f"cni_calico_encapsulation has no choice {error}. Fix: choose one of {', '.join(ENCAPSULATIONS)}"
         ) from error
 
 
-def _template(document: Mapping) -> dict:
+def _template(document: Mapping[str, t.Any]) -> dict[str, t.Any]:
     return document.get("spec", {}).get("template", {})
 
 
-def _containers(document: Mapping) -> list[dict]:
+def _containers(document: Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
     pod = _template(document).get("spec", {}) if document["kind"] in ("DaemonSet", "Deployment") else {}
     return [*pod.get("initContainers", []), *pod.get("containers", [])]
 
 
-def _one(items: list[dict], what: str, **wanted: str) -> dict:
+def _one(items: list[dict[str, t.Any]], what: str, **wanted: str) -> dict[str, t.Any]:
     """The item with these values; without it the manifest is laid out as none that is known here."""
     for item in items:
         values = {**item, **item.get("metadata", {})}
@@ -164,11 +165,11 @@ def _one(items: list[dict], what: str, **wanted: str) -> dict:
             return item
     described = " ".join(f"{value}" for value in wanted.values())
     raise AnsibleFilterError(
-        f"Calico's manifest has no {what} {described}: it is of a release that this collection does not know, see cluster_calico_version"
+        f"Calico's manifest has no {what} {described}: this collection does not know its release. Fix: set cluster_calico_version to one that it knows"
     )
 
 
-def _configure(documents: list[dict], settings: Mapping) -> None:
+def _configure(documents: list[dict[str, t.Any]], settings: Mapping[str, t.Any]) -> None:
     """What of calico.yaml and calico-etcd.yaml depends on the cluster."""
     config = _one(documents, "object", kind="ConfigMap", name=CONFIG)
     node = _one(documents, "object", kind="DaemonSet", name="calico-node")
@@ -211,7 +212,7 @@ def _configure(documents: list[dict], settings: Mapping) -> None:
         _template(document)["metadata"].setdefault("annotations", {})[CONFIGURATION] = digest
 
 
-def _set_environment(container: dict, values: Mapping) -> None:
+def _set_environment(container: dict, values: Mapping[str, t.Any]) -> None:
     """A value replaces what upstream has under its name; a null removes it."""
     environment = container.setdefault("env", [])
     for name, value in values.items():
@@ -224,7 +225,7 @@ def _set_environment(container: dict, values: Mapping) -> None:
         environment[places[0] : places[0] + 1] = wanted
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: t.Any) -> t.Any:
     """Ansible's own kinds of text and numbers as Python's."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
@@ -237,7 +238,7 @@ def _plain(value: Any) -> Any:
 
 
 class FilterModule:
-    def filters(self) -> dict:
+    def filters(self) -> dict[str, t.Any]:
         return {
             "calico_keys": calico_keys,
             "calico_kinds": calico_kinds,

@@ -49,7 +49,7 @@ EXAMPLES = r"""
 - name: Extract the archive
   hardway.kubernetes.backup_extract:
     archive: ~/production-20261121T103000Z.tar.gz.age
-    path: "{{ restore_dir }}"
+    path: "{{ cluster_dir }}/extracted"
     identity: ~/keys/backup.txt
   register: extracted
   delegate_to: localhost

@@ -1,18 +1,19 @@
 #!/usr/bin/python
 # Copyright: (c) 2026, the hardway.kubernetes authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: certificate_info
-short_description: Tell which certificates lie on a host and run there, and how many days they have left
+short_description: Read the certificates on a host and in its processes, and how many days they have left
 version_added: 0.1.0
 author:
   - the hardway.kubernetes authors (@hardway)
 description:
-  - Reads certificates of files, directories and kubeconfigs, and those that TLS servers really serve, in one round trip.
-  - With O(components=true) it looks at what the components of this collection own on the host, too, and tells whether their processes run from it.
+  - Reads certificates of files, directories and kubeconfigs, and those that TLS servers serve, in one round trip.
+  - With O(components=true) it reads what the components of this collection own on the host, too, and whether their processes run from it.
   - The host needs Python's standard library alone. It sends certificates, never a key, and the controller reads them.
   - Changes nothing.
 requirements:
@@ -21,7 +22,7 @@ options:
   paths:
     description:
       - Files with certificates in PEM, kubeconfigs (embedded certificates and those that they name by path), directories (with all below them) and globs.
-      - Only where a file is named itself it is a problem that it does not exist or holds no certificate.
+      - It is a problem only for a file that is named itself if it does not exist or contains no certificate.
     type: list
     elements: str
     default: []
@@ -46,7 +47,7 @@ options:
         description: Name of the server. With O(components=true) it is asked only where this component of the collection runs.
         type: str
   components:
-    description: Whether to look at what the components of this collection own on the host, and at their processes.
+    description: Whether to read what the components of this collection own on the host, and their processes.
     type: bool
     default: false
   timeout:
@@ -55,7 +56,7 @@ options:
     default: 5
   on_failure:
     description:
-      - What becomes of a host that cannot be reached, or on which the module cannot run.
+      - What happens with a host that cannot be reached, or on which the module cannot run.
       - V(fail) ends the run for it, as with any module.
       - V(report) returns RV(reachable) or RV(readable) as false, so that it can be reported together with others.
     type: str
@@ -63,10 +64,10 @@ options:
     default: fail
 attributes:
   check_mode:
-    description: Does the same in check mode, for it only reads.
+    description: Does the same in check mode, since it only reads.
     support: full
   diff_mode:
-    description: There is nothing to show, for nothing changes.
+    description: There is nothing to show, since nothing changes.
     support: none
   action:
     description: The host finds the certificates, and the controller reads what is in them.
@@ -90,11 +91,11 @@ EXAMPLES = r"""
   become: true
   register: web
 
-- name: See that they last
+- name: Check that they are valid for two weeks
   ansible.builtin.assert:
     that: web.certificates | selectattr('days_left', 'lt', 14) | length == 0
 
-- name: Read all that this collection has put on the host, and what runs there
+- name: Read all that this collection has installed on the host, and its processes
   hardway.kubernetes.certificate_info:
     components: true
     paths: [/var/lib/kubelet/pki/kubelet-*-current.pem, "/etc/kubernetes/*.kubeconfig"]
@@ -119,10 +120,10 @@ certificates:
       description:
         - Which processes run with it. Of a file, V(current) is a process that was started from it as it is now, V(older) one that was started before it
           was written. Of an endpoint, V(older) is one that serves an older certificate than the first of its file, V(other) another one.
-        - Empty where it cannot be told, such as for files that a process reads again by itself.
+        - Empty where it is unknown, such as for files that a process rereads.
       type: dict
       sample: {kube-apiserver: current}
-    type: {description: V(authority) or V(certificate)., type: str, sample: authority}
+    type: {description: V(ca) or V(certificate)., type: str, sample: ca}
     subject: {description: Distinguished name., type: str, sample: CN=kubernetes-ca}
     names: {description: Subject alternative names., type: list, elements: str, sample: ["DNS:master1", "IP:10.33.0.11"]}
     usages: {description: Key usages and extended key usages., type: list, elements: str, sample: [cert sign, crl sign]}
@@ -142,7 +143,7 @@ processes:
     component: {description: Name of the component., type: str, sample: kube-proxy}
     service: {description: Its systemd unit., type: str, sample: kube-proxy.service}
     active: {description: Whether it runs., type: bool, sample: true}
-    restart: {description: Why it has to start anew; empty where it runs from what is there., type: str, sample: /etc/kubernetes/pki/kube-proxy.pem changed}
+    restart: {description: Why a restart is pending; empty if none is., type: str, sample: /etc/kubernetes/pki/kube-proxy.pem changed}
 problems:
   description: What could not be read and who did not answer, one sentence each.
   returned: success

@@ -164,7 +164,7 @@ def wait(approver: Approver, timeout: float) -> str:
     while True:
         trouble = ""
         try:
-            approver.act(approver.look())
+            approver.act(approver.observe())
             approver.probe()
         except (ApiError, ApiUnreachable) as error:
             if not is_temporary(error):  # masters may be restarting
@@ -231,7 +231,7 @@ def main() -> None:
         api = Api.of_module(params, "hardway-csr-approval")
         approver = Approver(api, nodes, params["bootstrap_users"], params["deny"], params["inventory"])
         if module.check_mode:
-            verdicts = approver.look()
+            verdicts = approver.observe()
             approver.probe()
             approved = [verdict for verdict in verdicts if verdict.action == "approve"]
             module.exit_json(
@@ -242,9 +242,9 @@ def main() -> None:
         module.fail_json(msg=str(error))
     result = result_of(approver, approver.approved, list(approver.denied.values()), started)
     for verdict in approver.denied.values():
-        told, what = verdict.report(), "denied" if params["deny"] else "not approved"
+        shown, what = verdict.report(), "denied" if params["deny"] else "not approved"
         module.warn(
-            f"request {told['name']} ({told['certificate']}) for {told['node'] or 'no node'} was {what}: {'; '.join(verdict.reasons)}"
+            f"request {shown['name']} ({shown['certificate']}) for {shown['node'] or 'no node'} was {what}: {'; '.join(verdict.reasons)}"
         )
     if failure:
         waiting = ", ".join(state.name for state in approver.missing)

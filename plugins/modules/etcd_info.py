@@ -1,6 +1,7 @@
 #!/usr/bin/python
-# Copyright: (c) the hardway.kubernetes contributors
+# Copyright: (c) 2026, the hardway.kubernetes authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ version_added: 0.1.0
 author:
   - the hardway.kubernetes authors (@hardway)
 description:
-  - Looks at every member from one host, and tells of each what C(etcdctl member list), C(endpoint status), C(endpoint health) and C(alarm list) tell.
+  - Observes every member from one host, and reports of each what C(etcdctl member list), C(endpoint status), C(endpoint health) and C(alarm list) show.
   - Does not fail for a member that is ill, nor without quorum, as long as one of O(endpoints) answers. RV(problems) says all that is wrong.
 options:
   peer_endpoints:
@@ -39,7 +40,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Look at etcd
+- name: Observe etcd
   hardway.kubernetes.etcd_info:
   register: etcd
   run_once: true
@@ -116,7 +117,7 @@ members:
     started: {description: Whether it ever started., type: bool, sample: true}
     learner: {description: Whether it does not vote yet., type: bool, sample: false}
     leader: {description: Whether it leads., type: bool, sample: true}
-    healthy: {description: Whether it can serve a linearizable read. A full database is told by alarms., type: bool, sample: true}
+    healthy: {description: Whether it can serve a linearizable read. A full database is an alarm., type: bool, sample: true}
     problem: {description: Why it is not healthy., type: str, sample: ""}
     latency_ms: {description: Milliseconds until it said how it does., type: float, sample: 1.4}
     alarms: {description: Alarms that it raised., type: list, elements: str, sample: []}
@@ -136,14 +137,15 @@ members:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd import client as etcd
+from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd.cluster import EtcdError
 
 
 def main() -> None:
     options = etcd.argument_spec(peer_endpoints={"type": "list", "elements": "str", "default": []})
     module = AnsibleModule(argument_spec=options, supports_check_mode=True)
     try:
-        cluster = etcd.of_module(module.params).look()
-    except etcd.EtcdError as error:
+        cluster = etcd.of_module(module.params).observe()
+    except EtcdError as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=False, **cluster.report())
 

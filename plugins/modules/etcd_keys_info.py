@@ -1,6 +1,7 @@
 #!/usr/bin/python
-# Copyright: (c) the hardway.kubernetes contributors
+# Copyright: (c) 2026, the hardway.kubernetes authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ author:
   - the hardway.kubernetes authors (@hardway)
 description:
   - Asks one member, the first of O(endpoints), which answers without quorum too. No value is read, so nothing of a Secret but its name.
-  - A backup keeps the names, and a restore tells with them what it loses.
+  - A backup keeps the names, and a restore reports with them what it loses.
 options:
   revision:
     description: The keys as they were at this revision, which must not have been compacted. Without it, as they are.
@@ -66,6 +67,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd import client as etcd
 from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd import keys as etcd_keys
+from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd.cluster import EtcdError
 
 
 def main() -> None:
@@ -75,7 +77,7 @@ def main() -> None:
     params = module.params
     try:
         found = etcd_keys.read(etcd.of_module(params), params["revision"], params["since"])
-    except etcd.EtcdError as error:
+    except EtcdError as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=False, revision=found.revision, keys=list(found.names), written=list(found.written))
 

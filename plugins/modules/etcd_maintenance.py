@@ -1,6 +1,7 @@
 #!/usr/bin/python
-# Copyright: (c) the hardway.kubernetes contributors
+# Copyright: (c) 2026, the hardway.kubernetes authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 
 from __future__ import annotations
 
@@ -38,7 +39,7 @@ options:
   compact_revision:
     description:
       - Compact the history before this revision. Kubernetes' API servers compact every five minutes themselves, so this is for a database that is full.
-      - Whoever still reads or watches from an older revision is told to start anew.
+      - Whoever still reads or watches from an older revision has to start again.
     type: int
   disarm:
     description:
@@ -69,7 +70,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Look at etcd
+- name: Observe etcd
   hardway.kubernetes.etcd_info:
   register: etcd
   run_once: true
@@ -140,14 +141,15 @@ problems:
   returned: when refused
   type: list
   elements: str
-  sample: ["NOSPACE is not disarmed: etcd2 has 2.0 MiB and a quota of 2.0 MiB. Compact, defragment etcd2, or raise quota-backend-bytes first"]
+  sample: ["NOSPACE is not disarmed: etcd2 has 2.0 MiB and a quota of 2.0 MiB. Fix: compact, defragment etcd2, or raise quota-backend-bytes first"]
 """
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd import client as etcd
 from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd import maintenance as etcd_maintenance
-from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd.maintenance import Wanted
+from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd.cluster import ALARMS, EtcdError, Refused
+from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd.maintenance import MaintenanceSpec
 
 
 def main() -> None:
@@ -158,13 +160,13 @@ def main() -> None:
             fragmentation={"type": "int", "default": etcd_maintenance.FRAGMENTATION},
             minimum_size={"type": "int", "default": etcd_maintenance.MINIMUM_SIZE},
             compact_revision={"type": "int"},
-            disarm={"type": "list", "elements": "str", "choices": list(etcd.ALARMS), "default": []},
+            disarm={"type": "list", "elements": "str", "choices": list(ALARMS), "default": []},
             timeout={"type": "int", "default": 300},
         ),
         supports_check_mode=True,
     )
     params = module.params
-    wanted = Wanted(
+    spec = MaintenanceSpec(
         member=params["member"],
         defragment=params["defragment"],
         fragmentation=params["fragmentation"],
@@ -173,10 +175,10 @@ def main() -> None:
         disarm=tuple(params["disarm"]),
     )
     try:
-        outcome = etcd_maintenance.maintain(etcd.of_module(params), wanted, params["timeout"], module.check_mode)
-    except etcd.Refused as error:
+        outcome = etcd_maintenance.maintain(etcd.of_module(params), spec, params["timeout"], module.check_mode)
+    except Refused as error:
         module.fail_json(msg=str(error), problems=error.problems)
-    except etcd.EtcdError as error:
+    except EtcdError as error:
         module.fail_json(msg=str(error))
     result = {"changed": bool(outcome.steps), **etcd_maintenance.report(outcome)}
     if module._diff:

@@ -1,6 +1,7 @@
 #!/usr/bin/python
-# Copyright: (c) the hardway.kubernetes contributors
+# Copyright: (c) 2026, the hardway.kubernetes authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 
 from __future__ import annotations
 
@@ -141,15 +142,18 @@ problems:
   returned: when refused
   type: list
   elements: str
-  sample: ["no member is added while etcd3 is not healthy (https://192.0.2.13:2379: Connection refused): start it, or remove it first"]
+  sample: ["no member is added while etcd3 is not healthy (https://192.0.2.13:2379: Connection refused). Fix: start it, or remove it first"]
 """
+
+import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd import client as etcd
+from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd.cluster import EtcdError, Refused
 from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd.membership import (
+    MemberSpec,
     Outcome,
-    Wanted,
     check,
     diff,
     found,
@@ -157,9 +161,9 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd.membership
 )
 
 
-def result(outcome: Outcome, wanted: Wanted) -> dict:
+def result(outcome: Outcome, spec: MemberSpec) -> dict[str, t.Any]:
     after = outcome.after
-    member, leader = found(after, wanted), after.member(after.leader)
+    member, leader = found(after, spec), after.member(after.leader)
     answer = {
         "changed": outcome.changed,
         "steps": [step.text for step in outcome.steps],
@@ -167,9 +171,9 @@ def result(outcome: Outcome, wanted: Wanted) -> dict:
         "members": sorted(each.label for each in after.members),
         "leader": leader.name if leader else "",
     }
-    if wanted.present:
+    if spec.present:
         answer.update(
-            initial_cluster=after.initial_cluster(wanted.name, wanted.peer_urls), initial_cluster_state="existing"
+            initial_cluster=after.initial_cluster(spec.name, spec.peer_urls), initial_cluster_state="existing"
         )
     return answer
 
@@ -188,7 +192,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     params = module.params
-    wanted = Wanted(
+    spec = MemberSpec(
         name=params["name"],
         peer_urls=tuple(sorted(set(params["peer_urls"]))),
         present=params["state"] == "present",
@@ -197,13 +201,13 @@ def main() -> None:
         leader=params["leader"],
     )
     try:
-        check(wanted)
-        outcome = reconcile(etcd.of_module(params), wanted, params["timeout"], module.check_mode)
-    except etcd.Refused as error:
+        check(spec)
+        outcome = reconcile(etcd.of_module(params), spec, params["timeout"], module.check_mode)
+    except Refused as error:
         module.fail_json(msg=str(error), problems=error.problems)
-    except etcd.EtcdError as error:
+    except EtcdError as error:
         module.fail_json(msg=str(error))
-    module.exit_json(**result(outcome, wanted), **({"diff": diff(outcome)} if module._diff else {}))
+    module.exit_json(**result(outcome, spec), **({"diff": diff(outcome)} if module._diff else {}))
 
 
 if __name__ == "__main__":

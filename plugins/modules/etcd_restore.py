@@ -1,6 +1,7 @@
 #!/usr/bin/python
-# Copyright: (c) the hardway.kubernetes contributors
+# Copyright: (c) 2026, the hardway.kubernetes authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ description:
     from the same snapshot, with the same O(initial_cluster) and O(initial_cluster_token), while no etcd runs; then all are started.
   - The snapshot is proved whole first. The data appear at once or not at all, and what was there before is kept beside them (RV(old_data)).
   - A data directory that was made of the same snapshot with the same options is left alone, so a run that was killed is finished by the same call.
-    A token of its own for each restore tells one restore from another, and keeps members of the old cluster away.
+    A token of its own for each restore distinguishes one restore from another, and keeps members of the old cluster away.
 options:
   snapshot:
     description: The snapshot, on the host where the module runs.
@@ -142,8 +143,9 @@ import os
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common import files as private_files
-from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd import client as etcd
-from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd import snapshot as etcd_snapshot
+from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd.cluster import EtcdError
+from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd.restore import RestoreSpec, restore
+from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd.snapshot import Commands
 
 
 def main() -> None:
@@ -166,12 +168,12 @@ def main() -> None:
         supports_check_mode=True,
     )
     params = dict(module.params)
-    commands = etcd_snapshot.Commands(module.run_command, params.pop("bin_dir"))
+    commands = Commands(module.run_command, params.pop("bin_dir"))
     params["data_dir"] = os.path.realpath(params["data_dir"])
     params["peer_urls"] = tuple(params["peer_urls"])
     try:
-        restored = etcd_snapshot.restore(commands, etcd_snapshot.Restore(**params), module.check_mode)
-    except (etcd.EtcdError, private_files.FileRefused) as error:
+        restored = restore(commands, RestoreSpec(**params), module.check_mode)
+    except (EtcdError, private_files.FileRefused) as error:
         module.fail_json(msg=str(error))
     except OSError as error:
         module.fail_json(msg=f"{error.filename or params['data_dir']}: {error.strerror}")

@@ -1,6 +1,7 @@
 #!/usr/bin/python
-# Copyright: (c) the hardway.kubernetes contributors
+# Copyright: (c) 2026, the hardway.kubernetes authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 
 from __future__ import annotations
 
@@ -109,7 +110,7 @@ sha256:
   type: str
   sample: f60341dcea0131a5b0ba1ac3ccd1c4efdcc1bdbdcbdc2c4ebd14a2b0be02d96b
 hash:
-  description: etcd's own hash of the content, as C(etcdutl snapshot status) tells it.
+  description: etcd's own hash of the content, as C(etcdutl snapshot status) reports it.
   returned: success, not in check mode unless state is verified
   type: str
   sample: fe01cf57
@@ -134,26 +135,29 @@ raft_index:
   type: int
   sample: 1410233
 version:
-  description: Storage version of etcd that wrote it; empty where etcdutl does not tell.
+  description: Storage version of etcd that wrote it; empty where etcdutl does not report it.
   returned: success, not in check mode unless state is verified
   type: str
   sample: 3.6.0
 """
 
 import os
+import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common import files as private_files
 from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd import client as etcd
+from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd import salvage as etcd_salvage
 from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd import snapshot as etcd_snapshot
+from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd.cluster import EtcdError
 
 
-def take(module: AnsibleModule, commands: etcd_snapshot.Commands) -> dict:
+def take(module: AnsibleModule, commands: etcd_snapshot.Commands) -> dict[str, t.Any]:
     params = module.params
     directory = os.path.dirname(os.path.abspath(params["path"]))
     if not os.path.isdir(directory):
-        raise etcd.EtcdError(f"{directory} is not a directory. Make it, with mode 0700")
+        raise EtcdError(f"{directory} is not a directory. Fix: create it, with mode 0700")
     client = etcd.of_module(params)
     if module.check_mode:
         endpoint, revision = etcd_snapshot.source(client, params["consistent"])
@@ -173,19 +177,19 @@ def take(module: AnsibleModule, commands: etcd_snapshot.Commands) -> dict:
     return {"changed": True, **result}
 
 
-def salvage(module: AnsibleModule, commands: etcd_snapshot.Commands) -> dict:
+def salvage(module: AnsibleModule, commands: etcd_snapshot.Commands) -> dict[str, t.Any]:
     params = module.params
-    survivor = etcd_snapshot.Survivor(
+    survivor = etcd_salvage.Survivor(
         params["data_dir"], params["name"], params["ca"], params["certificate"], params["key"]
     )
     tls = etcd.read_tls(params["ca"], params["certificate"], params["key"])
     if module.check_mode:
         return {"changed": True, "path": params["path"]}
-    snapshot, end = etcd_snapshot.salvage(commands, survivor, params["path"], tls)
+    snapshot, end = etcd_salvage.salvage(commands, survivor, params["path"], tls)
     return {"changed": True, **snapshot.report(), "raft_term": end.term, "raft_index": end.index}
 
 
-def told(snapshot: dict) -> str:
+def lines_of(snapshot: dict[str, t.Any]) -> str:
     return "".join(f"{key}: {snapshot[key]}\n" for key in ("size", "revision") if key in snapshot)
 
 
@@ -208,7 +212,7 @@ def main() -> None:
         if params["state"] == "verified":
             module.exit_json(changed=False, **etcd_snapshot.verify(commands, params["path"], params["sha256"]).report())
         result = salvage(module, commands) if params["state"] == "salvaged" else take(module, commands)
-    except (etcd.EtcdError, private_files.FileRefused) as error:
+    except (EtcdError, private_files.FileRefused) as error:
         module.fail_json(msg=str(error))
     except OSError as error:
         module.fail_json(msg=f"{error.filename or params['path']}: {error.strerror}")
@@ -217,7 +221,7 @@ def main() -> None:
             "before_header": params["path"],
             "after_header": params["path"],
             "before": "",
-            "after": told(result),
+            "after": lines_of(result),
         }
     module.exit_json(**result)
 

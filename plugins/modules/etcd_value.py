@@ -1,6 +1,7 @@
 #!/usr/bin/python
-# Copyright: (c) the hardway.kubernetes contributors
+# Copyright: (c) 2026, the hardway.kubernetes authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 
 from __future__ import annotations
 
@@ -56,6 +57,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd import client as etcd
 from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd import value as etcd_value
+from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd.cluster import EtcdError
 
 
 def main() -> None:
@@ -68,7 +70,7 @@ def main() -> None:
         changed = before != params["value"]
         if changed and not module.check_mode:
             etcd_value.write(client, params["name"], params["value"])
-    except etcd.EtcdError as error:
+    except EtcdError as error:
         module.fail_json(msg=f"{params['name']}: {error}")
     shown = {
         "before_header": params["name"],

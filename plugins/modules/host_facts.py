@@ -249,6 +249,14 @@ ansible_facts:
           type: dict
           returned: when readable
           sample: {initial-cluster: "etcd1=https://192.0.2.11:2380", initial-cluster-state: new}
+        etcd_learner:
+          description: Whether the member of etcd on this host runs as a learner, which does not vote.
+          type: bool
+          returned: when readable
+        components:
+          description: What the components of this collection own on the host and run from, for a plan; C(error) if it could not be read.
+          type: dict
+          returned: when readable
         kubelet_certificate:
           description: C(path), C(present), C(not_after) (seconds since 1970), C(expired), and C(pem), the certificate without its key.
           type: dict

@@ -1,27 +1,27 @@
 #!/usr/bin/python
-# Copyright: (c) the hardway.kubernetes contributors
+# Copyright: (c) 2026, the hardway.kubernetes authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: node_drain
-short_description: Empties a node by evictions, and gives it back
+short_description: Drain and uncordon a node
 version_added: 0.1.0
 author:
   - the hardway.kubernetes authors (@hardway)
 description:
   - With O(state=drained), cordons a node and evicts its pods, as C(kubectl drain --ignore-daemonsets --delete-emptydir-data) does.
-  - Pods of DaemonSets and static pods stay. Finished pods are deleted, and pods that end already are waited for.
+  - Pods of DaemonSets and static pods stay. Finished pods are deleted, and terminating pods are waited for.
   - Asks the API first, by evictions that are dry runs, whether each pod may go. If a disruption budget forbids it for longer than 20 s,
     or than O(timeout) if that is shorter, nothing is changed, and each pod is named with its budget.
   - A budget that is used up later is waited for. If a pod is still there at the end of O(timeout), or the API refuses an eviction for another reason,
-    the node takes pods again, unless somebody else has cordoned it. Pods that have left do not come back.
-  - With O(state=returned), waits until the node is Ready, and uncordons it, if it was this module that cordoned it
+    the node is uncordoned, unless somebody else has cordoned it. Pods that were evicted do not come back.
+  - With O(state=uncordoned), waits until the node is Ready, and uncordons it, if it was this module that cordoned it
     (the annotation C(hardway.kubernetes/drained) says so). A node that somebody else has cordoned stays so.
-  - A call that was killed, or lost the API for longer than O(timeout), may leave the node cordoned; the same call again finishes it, or gives it back.
+  - A call that was killed, or lost the API for longer than O(timeout), may leave the node cordoned; the same call again finishes the drain, or uncordons it.
   - A node that the API does not know has no pods, and is not changed.
-  - M(kubernetes.core.k8s_drain) neither tells what it would do, nor waits for a disruption budget, nor knows a cordon of its own from another.
+  - M(kubernetes.core.k8s_drain) neither reports what it would do, nor waits for a disruption budget, nor distinguishes its own cordon from another.
 extends_documentation_fragment:
   - hardway.kubernetes.api
 options:
@@ -30,12 +30,12 @@ options:
     type: str
     required: true
   state:
-    description: Whether the node should be empty, or take pods again.
+    description: V(drained) includes the cordon, V(uncordoned) ends it.
     type: str
-    choices: [drained, returned]
+    choices: [drained, uncordoned]
     default: drained
-  unmanaged:
-    description: Whether pods may go that belong to no controller, and so are lost. If not, they are a reason to refuse.
+  delete_unmanaged_pods:
+    description: Whether pods may be deleted that belong to no controller, and so are lost. If not, they are a reason to refuse.
     type: bool
     default: false
 attributes:
@@ -44,22 +44,22 @@ attributes:
     description: Lists the pods, and refuses what would be refused, after evictions that are dry runs.
   diff_mode:
     support: full
-    description: Shows whether the node takes pods, and those that leave.
+    description: Shows whether the node is schedulable, and the pods that are evicted.
 """
 
 EXAMPLES = r"""
-- name: Empty the node
+- name: Drain the node
   hardway.kubernetes.node_drain:
     kubeconfig: clusters/kubernetes/admin.kubeconfig
     name: node1
     timeout: 300
   delegate_to: localhost
 
-- name: Let it take pods again
+- name: Uncordon it
   hardway.kubernetes.node_drain:
     kubeconfig: clusters/kubernetes/admin.kubeconfig
     name: node1
-    state: returned
+    state: uncordoned
   delegate_to: localhost
 """
 
@@ -76,7 +76,7 @@ evicted:
   elements: str
   sample: [default/web-5c4b8f-8kx2q]
 problems:
-  description: Why the node cannot be emptied, one sentence for each pod.
+  description: Why the node cannot be drained, one sentence for each pod.
   returned: when refused
   type: list
   elements: str
@@ -100,8 +100,8 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec=argument_spec(
             name={"type": "str", "required": True},
-            state={"type": "str", "choices": ["drained", "returned"], "default": "drained"},
-            unmanaged={"type": "bool", "default": False},
+            state={"type": "str", "choices": ["drained", "uncordoned"], "default": "drained"},
+            delete_unmanaged_pods={"type": "bool", "default": False},
         ),
         supports_check_mode=True,
     )
@@ -110,14 +110,15 @@ def main() -> None:
     params = module.params
     try:
         drain = Drain(Api.of_module(params, "hardway-node-drain"), params["name"], params["timeout"], module.check_mode)
-        outcome = drain.empty(params["unmanaged"]) if params["state"] == "drained" else drain.give_back()
+        outcome = drain.drain(params["delete_unmanaged_pods"]) if params["state"] == "drained" else drain.uncordon()
     except DrainRefused as error:
-        what = "was not emptied" if params["state"] == "drained" else "was not given back"
-        cordon = "takes pods" if drain.takes_pods else "stays cordoned"
-        module.fail_json(msg=f"{params['name']} {what}, and {cordon}:\n{error}", problems=error.problems)
+        cordon = "schedulable" if drain.schedulable else "cordoned"
+        module.fail_json(
+            msg=f"{params['name']} was not {params['state']}, and is {cordon}:\n{error}", problems=error.problems
+        )
     except (KubeconfigError, ApiError, ApiUnreachable) as error:
         module.fail_json(msg=str(error))
-    words = {True: "takes pods\n", False: "takes no pods\n"}
+    words = {True: "schedulable\n", False: "cordoned\n"}
     module.exit_json(
         changed=outcome.changed,
         found=outcome.found,

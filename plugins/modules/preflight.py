@@ -1,6 +1,7 @@
 #!/usr/bin/python
-# Copyright: (c) the hardway.kubernetes contributors
+# Copyright: (c) 2026, the hardway.kubernetes authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 
 from __future__ import annotations
 
@@ -9,11 +10,11 @@ module: preflight
 short_description: Finds all that is wrong with an inventory and its hosts before anything is changed
 version_added: 1.0.0
 description:
-  - Judges the whole inventory, the controller, and those hosts of the play that M(hardway.kubernetes.host_facts) has read,
-    and reports all problems together, each with its place and its mend.
-  - Runs on the controller, changes nothing, and connects to no host but, for a moment, to the cluster's endpoint.
+  - Checks the whole inventory, the controller, and the hosts of the play by the facts that M(hardway.kubernetes.host_facts) gathered,
+    and reports all problems together, each with its place and its fix.
+  - Runs on the controller, changes nothing, and connects to no host. It connects once to the endpoint of the cluster.
   - Run it once for a play (C(run_once)).
-  - What it costs depends on the hosts of the play, not on those of the inventory.
+  - Its cost depends on the number of hosts in the play, not in the inventory.
 author: the hardway.kubernetes authors (@hardway)
 attributes:
   action:
@@ -32,11 +33,11 @@ options:
     elements: str
     default: []
   run_group:
-    description: Group that every host of the run must be in, for a playbook that is for one kind of host. Empty for any.
+    description: Group that every host of the run must be in. Empty for any.
     type: str
     default: ""
   probe_endpoint:
-    description: Whether to connect to the endpoint for a moment, to see whether someone else answers there.
+    description: Whether to connect once to the endpoint, to find out who answers there.
     type: bool
     default: true
   ports:
@@ -84,6 +85,7 @@ options:
     description:
       - What a host must have. C(memory) (MiB) and C(cpus) by group; C(space) (MiB) by group and path; C(commands) and C(features) by group;
         C(distributions) with the oldest version; C(foreign_packages) with the reason why they disturb; C(firewalls), C(packaged) (units);
+        C(own_interfaces) (beginnings of names), C(runtime_bridges) by C(cluster_runtime), C(network_kernels) by C(cluster_cni);
         C(python), C(kernel), C(architectures), C(clock_difference) (seconds), C(inotify).
     type: dict
     default: {}
@@ -98,7 +100,7 @@ options:
     elements: str
     default: []
   ansible_version:
-    description: Oldest version of ansible-core that serves.
+    description: Oldest version of ansible-core that is supported.
     type: str
     default: ""
 seealso:
@@ -106,12 +108,12 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Read the host
+- name: Gather the facts of the host
   hardway.kubernetes.host_facts:
     on_failure: report
   become: true
 
-- name: Report all problems of the inventory and of the hosts
+- name: Report all problems of the inventory and the hosts
   hardway.kubernetes.preflight:
     accept: [little-memory]
   run_once: true

@@ -107,7 +107,7 @@ problems:
   returned: failure
   type: list
   elements: str
-  sample: ["tokens: kubelet-bootstrap is given twice"]
+  sample: ["tokens: kubelet-bootstrap is given twice. Fix: leave one out"]
 """
 
 import os

@@ -1,28 +1,30 @@
 #!/usr/bin/python
 # Copyright: (c) 2026, the hardway.kubernetes authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: status
-short_description: Judge a cluster, and draw one page of it for people
+short_description: Evaluate the state of a cluster, and show it on one page
 version_added: 0.1.0
 author:
   - the hardway.kubernetes authors (@hardway)
 description:
-  - Asks the API from the controller, and judges its answers together with what M(hardway.kubernetes.status_host) and
-    M(hardway.kubernetes.component_plan) have told of the hosts.
-  - Draws one page, as lines for a terminal and as an HTML file that needs nothing else. There are no secrets in it.
-  - Runs on the controller. Fails for nothing that is wrong with the cluster - see RV(exit).
+  - Asks the API from the controller, and evaluates its answers together with the results of M(hardway.kubernetes.status_host) and
+    M(hardway.kubernetes.plan) for the hosts.
+  - Draws one page, as lines for a terminal and as an HTML file that loads nothing from elsewhere. It contains no secrets.
+  - Runs on the controller. Does not fail for what is wrong with the cluster - see RV(exit).
   - Changes nothing but the page.
 requirements:
   - cryptography >= 42
 options:
   cluster:
     description:
-      - What the settings say of the cluster - C(name), C(endpoint), C(virtual_address), C(version), C(minors), the minor versions that are known,
-        and C(rotation), the stage of a rotation that has not ended.
+      - The cluster by its settings - C(name), C(endpoint), C(virtual_address), C(version), C(minors), the minor versions that are supported,
+        C(rotation), the stage of an unfinished rotation, and C(balancer) and C(address_program), the components that balance the API servers
+        and that hold the virtual address.
     type: dict
     required: true
   groups:
@@ -33,10 +35,11 @@ options:
     description: Results of M(hardway.kubernetes.status_host) by name of the host.
     type: dict
     required: true
-  plans:
-    description: Results of M(hardway.kubernetes.component_plan) by name of the host. Without any, nothing is said of drift.
-    type: dict
-    default: {}
+  plan:
+    description: The entries of M(hardway.kubernetes.plan). Without any, the page has no section about drift.
+    type: list
+    elements: dict
+    default: []
   controller:
     description: Result of M(hardway.kubernetes.certificate_info) on the controller.
     type: dict
@@ -57,19 +60,19 @@ options:
     type: path
     default: ""
   warn_days:
-    description: A certificate with less than so many whole days left is a warning.
+    description: A certificate with fewer whole days left is a warning.
     type: int
   fail_days:
-    description: A certificate with less than so many whole days left is critical.
+    description: A certificate with fewer whole days left is critical.
     type: int
   warn_db_percent:
-    description: From so many percent of its quota on, etcd's database is a warning.
+    description: From this percentage of its quota on, etcd's database is a warning.
     type: int
   fail_db_percent:
-    description: From so many percent of its quota on, etcd's database is critical.
+    description: From this percentage of its quota on, etcd's database is critical.
     type: int
   strict:
-    description: Whether warnings count for RV(exit), too.
+    description: Whether warnings count for RV(exit) and RV(failures), too.
     type: bool
 attributes:
   action:
@@ -87,11 +90,11 @@ extends_documentation_fragment:
   - ansible.builtin.action_common_attributes
 seealso:
   - module: hardway.kubernetes.status_host
-  - module: hardway.kubernetes.component_plan
+  - module: hardway.kubernetes.plan
 """
 
 EXAMPLES = r"""
-- name: Judge the cluster
+- name: Evaluate the cluster
   hardway.kubernetes.status:
     cluster: {name: production, endpoint: "https://192.0.2.100:6443", virtual_address: 192.0.2.100, version: 1.36.3, minors: ["1.36"]}
     groups: "{{ groups }}"
@@ -106,15 +109,16 @@ RETURN = r"""
 lines: {description: The page as lines of text., returned: success, type: list, elements: str}
 verdict: {description: The page in a few words., returned: success, type: str, sample: "1 critical, 2 warnings"}
 findings:
-  description: What is not well, the worst first.
+  description: What is wrong, the worst first.
   returned: success
   type: list
   elements: dict
   contains:
     level: {description: "V(critical), V(warning) or V(note).", type: str, sample: warning}
     place: {description: Hosts or parts of the cluster., type: str, sample: node1}
-    cause: {description: What is not well., type: str, sample: "the node is cordoned: it takes no new pods"}
-    mend: {description: What to do about it; empty where there is nothing to name., type: str, sample: "kubectl uncordon node1, once its maintenance has ended"}
-exit: {description: 0 where all is well enough; 2 where something is critical., returned: success, type: int, sample: 0}
+    cause: {description: What is wrong., type: str, sample: "the node is cordoned: it takes no new pods"}
+    fix: {description: How to fix it; empty where no way can be named., type: str, sample: "kubectl uncordon NODE, after its maintenance"}
+failures: {description: "The findings that count for RV(exit), one sentence each.", returned: success, type: list, elements: str}
+exit: {description: 0 where nothing is critical; 2 otherwise., returned: success, type: int, sample: 0}
 path: {description: The HTML file., returned: success, type: str, sample: clusters/production/status.html}
 """

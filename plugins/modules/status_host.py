@@ -1,18 +1,19 @@
 #!/usr/bin/python
 # Copyright: (c) 2026, the hardway.kubernetes authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: status_host
-short_description: Read in one round trip what a host of the cluster does now
+short_description: Read the state of a host of the cluster in one round trip
 version_added: 0.1.0
 author:
   - the hardway.kubernetes authors (@hardway)
 description:
-  - Reads what M(hardway.kubernetes.host_facts) and M(hardway.kubernetes.certificate_info) read, the version of the file that each component's
-    process really runs, etcd as its member here sees it, and the servers behind haproxy.
+  - Reads what M(hardway.kubernetes.host_facts) and M(hardway.kubernetes.certificate_info) read, the version of the file that the
+    process of each component runs, etcd as seen by its member on this host, and the servers behind the load balancer.
   - The facts are in C(ansible_facts.hardway_host) for the rest of the run, as those of M(hardway.kubernetes.host_facts).
   - A host that cannot be reached or read is a result like any other.
   - Changes nothing.
@@ -50,7 +51,7 @@ options:
         type: path
         default: /etc/etcd/pki/etcd-key.pem
   statistics_port:
-    description: Port of haproxy's statistics on the loopback address of a load balancer. Without it, haproxy is not asked.
+    description: Port of the load balancer's statistics (CSV, as haproxy serves them) on its loopback address. Without it, they are not read.
     type: int
   install_dir:
     description: Directory of the installed versions.
@@ -58,10 +59,10 @@ options:
     default: /opt/hardway
 attributes:
   check_mode:
-    description: Does the same in check mode, for it only reads.
+    description: Does the same in check mode, since it only reads.
     support: full
   diff_mode:
-    description: There is nothing to show, for nothing changes.
+    description: There is nothing to show, since nothing changes.
     support: none
   facts:
     description: Returns C(ansible_facts).
@@ -110,15 +111,15 @@ programs:
     restarts: {description: How many times systemd started it again by itself., type: int, sample: 0}
     seconds: {description: Since when it runs; null where it does not., type: int, sample: 86400}
     binary: {description: The file that the process runs., type: str, sample: /opt/hardway/kubelet/1.36.3/kubelet}
-    version: {description: Version of that file; empty where it cannot be told., type: str, sample: 1.36.3}
-    replaced: {description: Whether another file lies at its path now., type: bool, sample: false}
-    linked: {description: Version that the next start would run; empty where it cannot be told., type: str, sample: 1.36.3}
+    version: {description: Version of that file; empty where it is unknown., type: str, sample: 1.36.3}
+    replaced: {description: Whether another file is at its path now., type: bool, sample: false}
+    linked: {description: Version that the next start would run; empty where it is unknown., type: str, sample: 1.36.3}
 etcd:
   description: As M(hardway.kubernetes.etcd_info) returns it; C(error) where no member answers; empty if it was not asked.
   returned: when readable
   type: dict
 backends:
-  description: "C(servers), the servers behind haproxy with C(backend), C(name), C(state), C(check), C(sessions); or C(error). Empty if it was not asked."
+  description: "C(servers), the servers behind the load balancer with C(backend), C(name), C(state), C(check), C(sessions); or C(error). Empty if it was not asked."
   returned: when readable
   type: dict
 """

@@ -1,18 +1,19 @@
 #!/usr/bin/python
-# Copyright: (c) the hardway.kubernetes contributors
+# Copyright: (c) 2026, the hardway.kubernetes authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: upgrade_plan
-short_description: Tell what an upgrade would do, and whether the cluster can bear it
+short_description: Plan an upgrade, with every reason to refuse it
 version_added: 0.1.0
 author:
   - the hardway.kubernetes authors (@hardway)
 description:
-  - Makes a table of every component that would change, with its versions, whether it restarts, and whether its node is emptied for it.
-  - Gives every reason against the upgrade at once - a version that goes back or leaves out a minor one, a kubelet that would be too old
+  - Makes a table of every component that would change, with its versions, whether it restarts, and whether its node is drained for it.
+  - Reports every reason to refuse the upgrade at once - a downgrade, a minor version that is left out, a kubelet that would be too old
     (U(https://kubernetes.io/releases/version-skew-policy/)), a node that is not Ready, an etcd that is not healthy.
   - Changes nothing.
 extends_documentation_fragment:
@@ -23,11 +24,11 @@ options:
     type: dict
     required: true
   installed:
-    description: Of each host the versions of kube-apiserver, kubelet and etcd, as M(hardway.kubernetes.host_facts) tells them.
+    description: Of each host the versions of kube-apiserver, kubelet and etcd, as M(hardway.kubernetes.host_facts) reports them.
     type: dict
     required: true
   plans:
-    description: Of each host RV(hardway.kubernetes.component_plan#module:components).
+    description: Of each host what would change, a list of entries as M(hardway.kubernetes.plan) returns them (C(component), C(changes), C(causes), C(error)).
     type: dict
     required: true
   etcd_problems:
@@ -36,13 +37,13 @@ options:
     elements: str
     default: []
   drain:
-    description: Whether nodes are emptied before kubelet or the runtime changes its version.
+    description: Whether nodes are drained before kubelet or the runtime changes its version.
     type: bool
     default: true
 attributes:
   check_mode:
     support: full
-    description: Does the same, for it only reads.
+    description: Does the same, because it only reads.
   diff_mode:
     support: none
     description: RV(lines) is the plan.
@@ -72,17 +73,17 @@ lines:
   type: list
   elements: str
 drained:
-  description: Names of the hosts whose nodes are emptied.
+  description: Names of the hosts whose nodes are drained.
   returned: success
   type: list
   elements: str
   sample: [node1]
 problems:
-  description: Every reason against the upgrade.
+  description: Every reason to refuse the upgrade.
   returned: success
   type: list
   elements: str
-  sample: ["node2 is not Ready: see why, or take it out of the cluster first"]
+  sample: ["node2 is not Ready. Fix: see the cause with kubectl describe node node2, or remove it from the cluster first"]
 """
 
 import dataclasses
@@ -96,7 +97,7 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client imp
     ApiUnreachable,
     KubeconfigError,
     argument_spec,
-    insist,
+    retry,
 )
 from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.conditions import is_ready
 from ansible_collections.hardway.kubernetes.plugins.module_utils.upgrade import plan as upgrade
@@ -118,7 +119,7 @@ def main() -> None:
     params = module.params
     try:
         api = Api.of_module(params, "hardway-upgrade-plan")
-        nodes = insist(lambda: api.items("/api/v1/nodes"), params["timeout"])
+        nodes = retry(lambda: api.items("/api/v1/nodes"), params["timeout"])
     except (KubeconfigError, ApiError, ApiUnreachable) as error:
         module.fail_json(msg=str(error))
     ready = {node["metadata"]["name"]: is_ready(node) for node in nodes}

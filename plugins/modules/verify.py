@@ -1,6 +1,7 @@
 #!/usr/bin/python
-# Copyright: (c) the hardway.kubernetes contributors
+# Copyright: (c) 2026, the hardway.kubernetes authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 
 from __future__ import annotations
 
@@ -11,12 +12,15 @@ version_added: 0.1.0
 author:
   - the hardway.kubernetes authors (@hardway)
 description:
-  - With O(level=light) checks that the API answers at the kubeconfig's server and is ready, that the named nodes are Ready, and that an anonymous
-    client gets health and nothing else.
-  - With O(level=pods) it runs a web server on each named node besides (in the namespace C(hardway-verify), which it deletes at the end, also when a
-    check failed). It reads their logs, executes a command in each, forwards a port to each, lets them ask each other by pod address, by Service address
-    and by DNS name, and asks each node's NodePort from the controller.
-  - All failing checks are told together, each with its cause and with what to look at.
+  - With O(level=light) checks, in three requests, that the API answers at the kubeconfig's server, that the named nodes are Ready, and that the
+    Deployments of C(kube-system) are available. Meant for runs that changed nothing.
+  - With O(level=pods) checks that the API answers at the kubeconfig's server and is ready, that the named nodes are Ready, and that an anonymous
+    client gets health and nothing else. Then it runs a web server on each named node (in the namespace C(hardway-verify), which it deletes at the
+    end, also when a check failed). It reads their logs, executes a command in each, forwards a port to each, lets them ask each other by pod address,
+    by Service address and by DNS name, and asks each node's NodePort from the controller.
+  - With more nodes than O(node_sample), only a sample of them gets a web server and is asked at its NodePort. All other checks are made for all nodes.
+  - An API that does not answer in time, or answers with a temporary error (429 and 5xx), is asked again until O(timeout).
+  - All failing checks are reported together, each with its cause and how to fix it.
   - The kubeconfig's server is the address that is verified; its user is an administrator.
 extends_documentation_fragment:
   - hardway.kubernetes.api
@@ -35,7 +39,7 @@ options:
         description: Address under which the controller reaches the node's NodePorts. Default is its name.
         type: str
   level:
-    description: How much to check. V(light) takes a few calls, V(pods) some seconds.
+    description: How much to check. V(light) takes three requests and starts no pods, V(pods) takes some seconds.
     type: str
     choices: [light, pods]
     default: pods
@@ -46,6 +50,12 @@ options:
     description: The version that the API server and each kubelet must run. Any, when not given.
     type: str
     default: ""
+  node_sample:
+    description:
+      - With more nodes than this, so many of them get a web server. They are spread evenly over the names in order, so the same nodes always
+        have the same sample. V(0) is all nodes.
+    type: int
+    default: 20
   dns:
     description: Whether to check DNS names.
     type: bool
@@ -59,7 +69,7 @@ options:
     type: bool
     default: true
   metrics:
-    description: Whether the use of each node, and of pods, must be told (metrics-server). Not in check mode, where it may be about to be installed.
+    description: Whether the use of each node, and of pods, must be known to metrics-server. Not in check mode, where it may be about to be installed.
     type: bool
     default: false
   network:
@@ -73,12 +83,12 @@ requirements:
 attributes:
   check_mode:
     support: full
-    description: Does the checks of O(level=light), which only read.
+    description: With O(level=pods) makes only those checks that read, of the API, the nodes and anonymous access.
   diff_mode:
     support: none
-    description: There is nothing to show, for nothing changes.
+    description: There is nothing to show, because nothing changes.
 notes:
-  - It never reports a change, for nothing stays.
+  - It never reports a change, because nothing stays.
 """
 
 EXAMPLES = r"""
@@ -128,11 +138,9 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client imp
     KubeconfigError,
     argument_spec,
 )
-from ansible_collections.hardway.kubernetes.plugins.module_utils.verify.checks import (
-    WEBSOCKET_IMPORT_ERROR,
-    Settings,
-    Verifier,
-)
+from ansible_collections.hardway.kubernetes.plugins.module_utils.verify.checks import Verifier
+from ansible_collections.hardway.kubernetes.plugins.module_utils.verify.model import NODE_SAMPLE, Settings
+from ansible_collections.hardway.kubernetes.plugins.module_utils.verify.port_forward import WEBSOCKET_IMPORT_ERROR
 
 
 def main() -> None:
@@ -147,6 +155,7 @@ def main() -> None:
             level={"type": "str", "choices": ["light", "pods"], "default": "pods"},
             image={"type": "str"},
             version={"type": "str", "default": ""},
+            node_sample={"type": "int", "default": NODE_SAMPLE},
             dns={"type": "bool", "default": True},
             dns_domain={"type": "str", "default": "cluster.local"},
             outside={"type": "bool", "default": True},
@@ -165,19 +174,21 @@ def main() -> None:
         if error:
             module.fail_json(msg=missing_required_lib(library), exception=error)
     started = time.monotonic()
+    plain = ("version", "node_sample", "dns", "dns_domain", "outside", "metrics", "network", "timeout")
     settings = Settings(
         nodes={node["name"]: node["address"] or node["name"] for node in params["nodes"]},
         image=params["image"] or "",
-        **{key: params[key] for key in ("version", "dns", "dns_domain", "outside", "metrics", "network", "timeout")},
+        **{key: params[key] for key in plain},
     )
     try:
         verifier = Verifier(Api.of_module(params, "hardway-verify"), settings)
-        verifier.light()
-        if not module.check_mode:
-            verifier.network()
+        if params["level"] == "light":
+            verifier.light()
+        else:
+            verifier.cluster()
         if with_pods:
+            verifier.network()
             verifier.pods()
-        if not module.check_mode:
             verifier.metrics()
     except (KubeconfigError, ApiError, ApiUnreachable) as error:
         module.fail_json(msg=str(error))

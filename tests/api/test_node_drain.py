@@ -1,6 +1,6 @@
-# Copyright: (c) the hardway.kubernetes contributors
+# Copyright: (c) 2026, the hardway.kubernetes authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Nodes of a real API are emptied and given back, under budgets of the real controller; kubelets and the scheduler are played."""
+"""Nodes of a real API are drained and uncordoned, under budgets of the real controller; kubelets and the scheduler are played."""
 
 from __future__ import annotations
 
@@ -160,8 +160,8 @@ def test_a_node_is_emptied_and_given_back(cluster: Cluster, place: Place, drain:
     done = drain()
     assert (done["changed"], done["evicted"], done["diff"]) == (True, planned["evicted"], planned["diff"])
     assert (done["diff"]["before"], done["diff"]["after"]) == (
-        "takes pods\n" + "".join(f"{pod}\n" for pod in done["evicted"]),
-        "takes no pods\n",
+        "schedulable\n" + "".join(f"{pod}\n" for pod in done["evicted"]),
+        "cordoned\n",
     )
     assert cordoned(cluster) == (True, True)
     assert {name: before[name]["metadata"]["uid"] for name in before if name not in leaving} == {
@@ -172,13 +172,13 @@ def test_a_node_is_emptied_and_given_back(cluster: Cluster, place: Place, drain:
     assert (again["changed"], again["evicted"], again["diff"]["before"]) == (False, [], again["diff"]["after"])
 
     node = cluster.api.get(NODE)
-    planned = drain(check=True, state="returned")
+    planned = drain(check=True, state="uncordoned")
     assert (planned["changed"], cluster.api.get(NODE)) == (True, node)
-    done = drain(state="returned")
+    done = drain(state="uncordoned")
     assert (done["changed"], done["diff"]) == (True, planned["diff"])
-    assert (done["diff"]["before"], done["diff"]["after"]) == ("takes no pods\n", "takes pods\n")
+    assert (done["diff"]["before"], done["diff"]["after"]) == ("cordoned\n", "schedulable\n")
     assert cordoned(cluster) == (False, False)
-    assert not drain(state="returned")["changed"]
+    assert not drain(state="uncordoned")["changed"]
 
 
 @pytest.mark.parametrize("check", [True, False])
@@ -195,7 +195,7 @@ def test_a_budget_that_is_used_up_refuses_before_anything_is_changed(
     assert sorted(result["problems"]) == [
         f"{pod} on {OLD} {reason}" for pod in place.labels(name for name in before if name.startswith("web"))
     ]
-    assert result["msg"].startswith(f"{OLD} was not emptied, and takes pods:\n{place.name}/web-")
+    assert result["msg"].startswith(f"{OLD} was not drained, and is schedulable:\n{place.name}/web-")
     assert (place.pods(), cluster.api.get(NODE)) == (before, node)
 
 
@@ -227,11 +227,11 @@ def test_a_pod_of_nobody_is_a_reason_to_refuse(cluster: Cluster, place: Place, d
     place.pod("bare")
     before, node = place.pods(), cluster.api.get(NODE)
     result = drain()
-    assert [problem.partition(":")[0] for problem in result["problems"]] == [
+    assert [problem.partition(". Fix: ")[0] for problem in result["problems"]] == [
         f"{place.name}/bare on {OLD} belongs to no controller, so nothing would start it elsewhere"
     ]
     assert (place.pods(), cluster.api.get(NODE)) == (before, node)
-    assert drain(unmanaged=True)["evicted"] == place.labels(["bare"])
+    assert drain(delete_unmanaged_pods=True)["evicted"] == place.labels(["bare"])
     assert place.pods() == {}
 
 
@@ -244,9 +244,9 @@ def test_a_pod_that_does_not_end_gives_the_node_back(
     place.pod("stuck", finalizers=["hardway.kubernetes/test"])
     if by != "nobody":
         cordon(cluster, ours=by == "us")
-    result = drain(unmanaged=True, timeout=1)
+    result = drain(delete_unmanaged_pods=True, timeout=1)
     assert result["problems"] == [f"{place.name}/stuck on {OLD} was evicted and has not ended after 1 s"], result
-    assert result["msg"].startswith(f"{OLD} was not emptied, and {'stays cordoned' if kept[0] else 'takes pods'}:\n")
+    assert result["msg"].startswith(f"{OLD} was not drained, and is {'cordoned' if kept[0] else 'schedulable'}:\n")
     assert cordoned(cluster) == kept
     # the eviction is not repeated
     assert answers == [(True, ""), (False, "")]
@@ -274,10 +274,10 @@ def test_the_cordon_of_an_operator_stays(cluster: Cluster, place: Place, drain: 
     assert (result["changed"], len(result["evicted"]), result["diff"]["before"].splitlines()[0]) == (
         True,
         1,
-        "takes no pods",
+        "cordoned",
     )
     assert cordoned(cluster) == (True, False)
-    assert not drain(state="returned")["changed"]
+    assert not drain(state="uncordoned")["changed"]
     assert cordoned(cluster) == (True, False)
 
 
@@ -286,7 +286,7 @@ def test_a_run_that_was_killed_after_the_cordon_is_finished(cluster: Cluster, pl
     cordon(cluster, ours=True)
     assert len(drain()["evicted"]) == 2
     assert place.on(OLD) == []
-    assert drain(state="returned")["changed"]
+    assert drain(state="uncordoned")["changed"]
     assert cordoned(cluster) == (False, False)
 
 
@@ -294,9 +294,9 @@ def test_a_killed_run_that_is_refused_later_gives_the_node_back(cluster: Cluster
     place.workload("deployments", "web", 1)
     place.budget("strict", "web", 1)
     cordon(cluster, ours=True)
-    assert drain(check=True, timeout=1)["msg"].startswith(f"{OLD} was not emptied, and stays cordoned")
+    assert drain(check=True, timeout=1)["msg"].startswith(f"{OLD} was not drained, and is cordoned")
     assert cordoned(cluster) == (True, True)
-    assert drain(timeout=1)["msg"].startswith(f"{OLD} was not emptied, and takes pods:")
+    assert drain(timeout=1)["msg"].startswith(f"{OLD} was not drained, and is schedulable:")
     assert cordoned(cluster) == (False, False)
 
 
@@ -324,7 +324,7 @@ def test_pods_that_come_before_the_cordon_leave_too(place: Place, drain: Call, m
         mark(self, drained)
 
     monkeypatch.setattr(Drain, "_mark", slow)
-    assert drain(unmanaged=True)["evicted"] == place.labels(["late"])
+    assert drain(delete_unmanaged_pods=True)["evicted"] == place.labels(["late"])
     assert place.pods() == {}
 
 
@@ -348,22 +348,22 @@ def test_an_api_that_is_away_for_moments_is_waited_for(
 
     monkeypatch.setattr(Api, "_exchange", every_other)
     assert len(drain().get("evicted", [])) == 2
-    assert drain(state="returned")["changed"]
+    assert drain(state="uncordoned")["changed"]
     assert next(count) > 16
 
 
 def test_a_node_that_is_not_ready_is_not_given_back(cluster: Cluster, place: Place, drain: Call) -> None:
     set_ready(cluster, "False")
     cordon(cluster, ours=True)
-    result = drain(state="returned", timeout=1)
+    result = drain(state="uncordoned", timeout=1)
     assert (
         result["msg"]
-        == f"{OLD} was not given back, and stays cordoned:\n{OLD} is not Ready after 1 s: it starts. It takes no pods yet"
+        == f"{OLD} was not uncordoned, and is cordoned:\n{OLD} is not Ready after 1 s: it starts. Fix: check kubelet there, then run again"
     )
     assert cordoned(cluster) == (True, True)
 
 
-@pytest.mark.parametrize("state", ["drained", "returned"])
+@pytest.mark.parametrize("state", ["drained", "uncordoned"])
 def test_an_unknown_node_is_left_alone(drain: Call, state: str) -> None:
     result = drain(name="nowhere", state=state)
     assert (result["changed"], result["found"], result["evicted"]) == (False, False, [])
@@ -415,7 +415,7 @@ def test_a_conflict_with_a_pod_that_stays_is_asked_again(
 
     monkeypatch.setattr(Api, "create", conflict)
     try:
-        Drain(cluster.api, OLD, 10).empty(unmanaged=True)
+        Drain(cluster.api, OLD, 10).drain(delete_unmanaged_pods=True)
     except DrainRefused as error:
         pytest.fail(str(error))
     assert [dry_run for dry_run, _nothing in answers] == [True, False, False]

@@ -53,7 +53,7 @@ def test_an_endpoint_that_is_dead_is_passed_over(lab, succeed, access, cluster):
 def test_no_endpoint_answers(call, access):
     arguments = access()
     arguments["endpoints"] = ["https://127.0.0.1:1"]
-    assert "no endpoint tells of the cluster" in call("etcd_info", **arguments)["msg"]
+    assert "no endpoint lists the members" in call("etcd_info", **arguments)["msg"]
 
 
 def test_a_new_member_joins_as_learner_and_is_promoted(lab, call, succeed, access, cluster):

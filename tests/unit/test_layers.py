@@ -46,10 +46,7 @@ RUNNERS = {
     "module_utils/common/commands.py": "it is the one place",
     "module_utils/component/host.py": "a component's command keeps the environment of the run, and its failure is an error of the component",
     "module_utils/host/facts.py": "facts discard standard error, and never fail",
-    "module_utils/kubeadm/host.py": "kubeadm and kubectl get an environment of their own",
-    "module_utils/kubeadm/reconcile.py": "kubeadm and kubectl get an environment of their own",
     "module_utils/etcd/salvage.py": "an etcd runs meanwhile, and is asked",
-    "module_utils/etcd/snapshot.py": "an etcd runs meanwhile, and is asked",
     "action/mirror_build.py": "its output is shown line by line",
 }
 TEMPORARY_NAMES = (".hardway-new", ".hardway-tmp", ".hardway-restore")

@@ -259,7 +259,7 @@ def _checked(artifact: dict[str, t.Any], install_dir: str, bin_dir: str) -> _Art
     for part in (wanted.name, wanted.version, *wanted.install):
         if not part or part != os.path.basename(part) or part.startswith("."):
             raise ArtifactError(
-                f"artifact {wanted.name}: {part!r} is not the name of a file: correct its entry in the catalogue (cluster_artifacts)"
+                f"artifact {wanted.name}: {part!r} is not the name of a file: correct its entry in roles/cluster/vars/main/artifacts.yml"
             )
     if not wanted.is_archive and len(wanted.install) != 1:
         raise ArtifactError(

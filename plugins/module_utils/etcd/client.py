@@ -1,9 +1,10 @@
-# Copyright: (c) the hardway.kubernetes contributors
+# Copyright: (c) 2026, the hardway.kubernetes authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""A cluster of etcd as it is: its members, how each of them does, and what may be asked of it.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A client of a cluster of etcd: it observes all members, and asks the cluster for changes.
 
-It speaks etcd's JSON gateway (https://etcd.io/docs/v3.6/dev-guide/api_grpc_gateway/) on the client port, so that one look at all members
-costs one connection to each and no process. Everything that a caller decides on is in one value, C(Cluster).
+It speaks etcd's JSON gateway (https://etcd.io/docs/v3.6/dev-guide/api_grpc_gateway/) on the client port, so that one observation of all members
+costs one connection to each and no process.
 """
 
 from __future__ import annotations
@@ -16,11 +17,18 @@ import time
 import typing as t
 from urllib.parse import urlsplit
 
-from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common.http import Client as Api
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common.http import Credentials, CredentialsError
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common.http import RequestFailed as ApiError
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common.http import Unreachable as ApiUnreachable
+from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd.cluster import (
+    NOSPACE,
+    Cluster,
+    EtcdError,
+    Member,
+    NotYet,
+    Status,
+)
 
 UNANSWERED = (ApiError, ApiUnreachable)
 # Seconds for one request; a member that takes longer counts as dead.
@@ -28,15 +36,11 @@ REQUEST_TIMEOUT = 5.0
 # Seconds that an election may take before a cluster counts as one without a leader.
 ELECTION = 8.0
 PAUSE = 0.3
-# Percent of the space quota from which on it is a problem: at 100 etcd takes no more writes.
-QUOTA_LIMIT = 80
 # etcd's own, where quota-backend-bytes is 0
 DEFAULT_QUOTA = 2 * 1024**3
-NOSPACE = "NOSPACE"
-ALARMS = (NOSPACE, "CORRUPT")
 QUOTA_METRIC = re.compile(r"^etcd_server_quota_backend_bytes ([0-9.e+]+)$", re.MULTILINE)
 # What etcd answers (api/v3rpc/rpctypes/error.go) when the same request may be granted a moment later, or when a request whose answer was
-# lost had done its work: the next look tells.
+# lost had done its work: the next observation shows it.
 PASSING = (
     "already exist",
     "member not found",
@@ -52,22 +56,6 @@ PASSING = (
 )
 
 
-class EtcdError(HardwayError):
-    """What is wrong, where, and what to do."""
-
-
-class NotYet(EtcdError):
-    """What etcd refuses now, or did not answer, and may grant a moment later."""
-
-
-class Refused(EtcdError):
-    """Nothing was changed, for each of these reasons."""
-
-    def __init__(self, problems: t.Sequence[str]) -> None:
-        self.problems = list(problems)
-        super().__init__("\n".join(self.problems))
-
-
 @dataclasses.dataclass(frozen=True)
 class Tls:
     """PEM texts with which a client reaches etcd; all None for a cluster without TLS."""
@@ -80,7 +68,7 @@ class Tls:
 def read_tls(ca: str | None, certificate: str | None, key: str | None) -> Tls:
     """Reads the files. Raises EtcdError for one that cannot be read."""
     if bool(certificate) != bool(key):
-        raise EtcdError("certificate and key belong together: name both, or neither")
+        raise EtcdError("certificate and key belong together. Fix: name both, or neither")
 
     def text(option: str, path: str | None) -> str | None:
         if not path:
@@ -91,7 +79,7 @@ def read_tls(ca: str | None, certificate: str | None, key: str | None) -> Tls:
         except (OSError, UnicodeDecodeError) as error:
             cause = getattr(error, "strerror", None) or error
             raise EtcdError(
-                f"{option} {path} cannot be read: {cause}. Name a file with which clients reach etcd"
+                f"{option} {path} cannot be read: {cause}. Fix: name a file with which clients reach etcd"
             ) from error
 
     return Tls(text("ca", ca), text("certificate", certificate), text("key", key))
@@ -101,7 +89,7 @@ def connect(endpoint: str, tls: Tls, timeout: float = REQUEST_TIMEOUT) -> Api:
     """A client of one member. Raises EtcdError for an endpoint that is none, and for certificates that cannot be used."""
     address = urlsplit(endpoint)
     if address.scheme not in ("https", "http") or not address.hostname or address.path.strip("/"):
-        raise EtcdError(f"endpoint {endpoint!r} is not https://ADDRESS:PORT")
+        raise EtcdError(f"endpoint {endpoint!r} is not a URL of a client port. Fix: give https://ADDRESS:PORT")
     try:
         return Api(
             Credentials(server=endpoint.rstrip("/"), authority=tls.ca, certificate=tls.certificate, key=tls.key),
@@ -112,209 +100,8 @@ def connect(endpoint: str, tls: Tls, timeout: float = REQUEST_TIMEOUT) -> Api:
         raise EtcdError(str(error)) from error
 
 
-@dataclasses.dataclass(frozen=True)
-class Status:
-    """What a member that answers says of itself. Sizes are bytes; *quota* is 0 where it could not be learnt."""
-
-    endpoint: str
-    cluster_id: int = 0
-    version: str = ""
-    revision: int = 0
-    db_size: int = 0
-    db_size_in_use: int = 0
-    quota: int = 0
-    leader: int = 0
-    raft_term: int = 0
-    raft_index: int = 0
-    raft_applied_index: int = 0
-    errors: tuple[str, ...] = ()
-
-    @property
-    def fragmentation(self) -> int:
-        """Percent of the file that holds nothing."""
-        return round(100 * (self.db_size - self.db_size_in_use) / self.db_size) if self.db_size else 0
-
-    @property
-    def quota_used(self) -> int | None:
-        """Percent of the space quota; None where the quota is not known."""
-        return round(100 * self.db_size / self.quota) if self.quota else None
-
-
-@dataclasses.dataclass(frozen=True)
-class Member:
-    """A member. *problem* says why it is not healthy; *latency* is how long it took to say so, in milliseconds."""
-
-    id: int
-    name: str
-    peer_urls: tuple[str, ...]
-    client_urls: tuple[str, ...] = ()
-    learner: bool = False
-    healthy: bool = False
-    problem: str = ""
-    latency: float | None = None
-    status: Status | None = None
-    alarms: tuple[str, ...] = ()
-
-    @property
-    def started(self) -> bool:
-        """A member publishes its name when it starts for the first time."""
-        return bool(self.name)
-
-    @property
-    def alive(self) -> bool:
-        return self.status is not None
-
-    @property
-    def label(self) -> str:
-        return self.name or f"the member at {','.join(self.peer_urls)}"
-
-    def report(self, leader: bool) -> dict[str, t.Any]:
-        status = self.status or Status("")
-        return {
-            "name": self.name,
-            "id": f"{self.id:x}",
-            "peer_urls": list(self.peer_urls),
-            "client_urls": list(self.client_urls),
-            "started": self.started,
-            "learner": self.learner,
-            "leader": leader,
-            "healthy": self.healthy,
-            "problem": self.problem,
-            "latency_ms": self.latency,
-            "alarms": list(self.alarms),
-            "errors": list(status.errors),
-            "version": status.version,
-            "revision": status.revision,
-            "raft_term": status.raft_term,
-            "raft_index": status.raft_index,
-            "raft_applied_index": status.raft_applied_index,
-            "db_size": status.db_size,
-            "db_size_in_use": status.db_size_in_use,
-            "fragmentation": status.fragmentation,
-            "quota": status.quota,
-            "quota_used": status.quota_used,
-        }
-
-
-@dataclasses.dataclass(frozen=True)
-class Cluster:
-    """All members as they were at one look. *leader* is the leader's id, 0 where a majority knows none."""
-
-    id: int
-    members: tuple[Member, ...]
-    leader: int = 0
-
-    @property
-    def voters(self) -> list[Member]:
-        return [member for member in self.members if not member.learner]
-
-    @property
-    def healthy_voters(self) -> list[Member]:
-        return [member for member in self.voters if member.healthy]
-
-    @property
-    def quorum(self) -> int:
-        """How many voting members must be healthy."""
-        return quorum(len(self.voters))
-
-    @property
-    def has_quorum(self) -> bool:
-        return bool(self.voters) and len(self.healthy_voters) >= self.quorum
-
-    @property
-    def settled(self) -> bool:
-        """Whether there is a leader that answers; followers name a dead one until they elect another."""
-        leader = self.member(self.leader)
-        return self.has_quorum and leader is not None and leader.alive
-
-    @property
-    def revision(self) -> int:
-        return max((member.status.revision for member in self.members if member.status), default=0)
-
-    def member(self, identity: int) -> Member | None:
-        return next((member for member in self.members if member.id == identity), None)
-
-    def in_order_of_care(self) -> list[Member]:
-        """As defragmentation and restarts go through them: by name, and the leader last, so that leadership moves once at most."""
-        return sorted(
-            (member for member in self.members if member.started),
-            key=lambda member: (member.id == self.leader, member.name),
-        )
-
-    def initial_cluster(self, name: str, peer_urls: t.Sequence[str]) -> str:
-        """With which a member starts that joins. Every member must be in it, also one that has no name yet."""
-        wanted = set(peer_urls)
-        pairs = {
-            (name if wanted & set(member.peer_urls) else member.name or f"{member.id:x}", url)
-            for member in self.members
-            for url in member.peer_urls
-        }
-        pairs |= {(name, url) for url in wanted}
-        return ",".join(f"{name}={url}" for name, url in sorted(pairs))
-
-    def problems(self) -> list[str]:
-        """All that an operator should know of, the worst first."""
-        found = []
-        if not self.has_quorum:
-            found.append(no_quorum(self))
-        elif not self.leader:
-            found.append("no member is known as leader")
-        for member in self.members:
-            if not member.started:
-                found.append(f"{member.label} was added and never started")
-            elif not member.healthy:
-                found.append(f"{member.label} is not healthy: {member.problem}")
-            if member.learner and member.started:
-                found.append(f"{member.label} is a learner: it does not vote until it is promoted")
-            found += [f"{member.label} has raised the alarm {alarm}" for alarm in member.alarms]
-            used = member.status.quota_used if member.status else None
-            if used is not None and used >= QUOTA_LIMIT:
-                found.append(
-                    f"{member.label} uses {used} % of its space quota: compact and defragment, or raise quota-backend-bytes"
-                )
-        versions = sorted({member.status.version for member in self.members if member.status})
-        if len(versions) > 1:
-            found.append(f"members run different versions: {', '.join(versions)}")
-        return found
-
-    def report(self) -> dict[str, t.Any]:
-        leader = self.member(self.leader)
-        return {
-            "cluster_id": f"{self.id:x}",
-            "members": [
-                member.report(member.id == self.leader)
-                for member in sorted(self.members, key=lambda member: (member.name, member.id))
-            ],
-            "leader": leader.name if leader else "",
-            "revision": self.revision,
-            "voters": len(self.voters),
-            "quorum": self.quorum,
-            "has_quorum": self.has_quorum,
-            "fault_tolerance": max(0, len(self.healthy_voters) - self.quorum),
-            "defragmentation_order": [member.name for member in self.in_order_of_care() if member.alive],
-            "healthy": not any(not member.healthy or member.alarms for member in self.members) and self.has_quorum,
-            "problems": self.problems(),
-        }
-
-
-def quorum(voters: int) -> int:
-    return voters // 2 + 1
-
-
-def names(members: t.Iterable[Member]) -> str:
-    return ", ".join(sorted(member.label for member in members)) or "none"
-
-
-def no_quorum(cluster: Cluster) -> str:
-    sick = "; ".join(f"{member.label}: {member.problem}" for member in cluster.voters if not member.healthy)
-    return (
-        f"the cluster has no quorum: of {len(cluster.voters)} voting members {len(cluster.healthy_voters)} are healthy and {cluster.quorum} are "
-        f"needed ({sick}). Start those that still have their data; where too many are lost, restore etcd from a snapshot"
-    )
-
-
 class Etcd:
-    """A client of a whole cluster: of *endpoints* the first that answers tells of the others."""
+    """A client of a whole cluster: of *endpoints* the first that answers names the others."""
 
     def __init__(
         self, endpoints: t.Sequence[str], tls: Tls, timeout: float = REQUEST_TIMEOUT, peers: t.Sequence[str] = ()
@@ -332,13 +119,13 @@ class Etcd:
             self._clients[endpoint] = connect(endpoint, self.tls, self.timeout)
         return self._clients[endpoint]
 
-    def look(self) -> Cluster:
+    def observe(self) -> Cluster:
         """The cluster now. Waits for an election to end, and not for anything else."""
         deadline = time.monotonic() + ELECTION
         while True:
-            cluster = self._look()
+            cluster = self._observe()
             answering = [member for member in cluster.voters if member.alive]
-            if cluster.settled or len(answering) < cluster.quorum or time.monotonic() >= deadline:
+            if cluster.has_leader or len(answering) < cluster.quorum or time.monotonic() >= deadline:
                 return cluster
             time.sleep(PAUSE)
 
@@ -379,7 +166,7 @@ class Etcd:
         return False
 
     def defragment(self, endpoint: str, timeout: float) -> None:
-        """The member answers nobody meanwhile."""
+        """The member does not answer meanwhile."""
         self._call(connect(endpoint, self.tls, timeout), "/v3/maintenance/defragment", {})
 
     def identity(self, endpoint: str) -> int:
@@ -393,7 +180,7 @@ class Etcd:
             "revision",
         )
 
-    def _look(self) -> Cluster:
+    def _observe(self) -> Cluster:
         header, listed = self._listed()
         cluster = self._inspected(header, listed)
         if not cluster.leader or not cluster.has_quorum:
@@ -413,7 +200,7 @@ class Etcd:
                 answer = self.client(endpoint).create("/v3/cluster/member/list", {"linearizable": False})
             except ApiError as error:
                 reason = (
-                    "it is a learner, and those tell nothing of the others"
+                    "it is a learner, which does not list the members"
                     if "not supported for learner" in error.message
                     else error.message
                 )
@@ -427,13 +214,13 @@ class Etcd:
         for peer in self.peers:
             # A member that found no quorum since it started opens no client port. Its peers' list says as much (api/etcdhttp/peer.go).
             try:
-                listed = self.client(peer).get("/members")
+                listed = t.cast("list[dict[str, t.Any]]", self.client(peer).get("/members"))
             except UNANSWERED as error:
                 causes.append(str(error))
             else:
                 return 0, [_member({**item, "ID": item["id"]}) for item in listed]
         raise EtcdError(
-            f"no endpoint tells of the cluster: {'; '.join(causes)}. Name the client URLs of members that run, and certificates that they trust"
+            f"no endpoint lists the members: {'; '.join(causes)}. Fix: name the client URLs of members that run, and certificates that they trust"
         )
 
     def _inspected(self, cluster_id: int, listed: t.Sequence[Member]) -> Cluster:
@@ -478,13 +265,13 @@ class Etcd:
         )
 
     def _quota(self, url: str) -> int:
-        """etcd 3.5 tells its quota among the metrics alone."""
+        """etcd 3.5 has its quota among the metrics only."""
         status, body = self.client(url).text("/metrics")
         found = QUOTA_METRIC.search(body) if status == 200 else None
         return int(float(found[1])) or DEFAULT_QUOTA if found else 0
 
     def _with_health(self, member: Member, url: str) -> Member:
-        """A full disk is told by the alarm: a member that raised it still votes, so it does not count as sick."""
+        """A full disk is an alarm: a member that raised it still votes, so it counts as healthy."""
         began = time.monotonic()
         try:
             status, body = self.client(url).text("/health", {"exclude": NOSPACE})
@@ -519,7 +306,7 @@ class Etcd:
         able = [member for member in cluster.healthy_voters if member.id != avoid] or cluster.healthy_voters
         chosen = min(able, key=lambda member: (member.id != cluster.leader, member.name), default=None)
         if chosen is None or chosen.status is None:
-            raise NotYet("no healthy voting member is there to ask")
+            raise NotYet("no voting member is healthy. Fix: start those that still have their data")
         return chosen.status
 
     def _ask(self, cluster: Cluster, path: str, body: dict[str, t.Any], avoid: int = 0) -> dict[str, t.Any]:
@@ -565,7 +352,7 @@ def argument_spec(**options: t.Any) -> dict[str, t.Any]:
 def of_module(params: t.Mapping[str, t.Any]) -> Etcd:
     """The cluster that the options of the documentation fragment C(etcd) name."""
     if not params["endpoints"]:
-        raise EtcdError("endpoints: name at least one, such as https://127.0.0.1:2379")
+        raise EtcdError("endpoints is empty. Fix: name at least one, such as https://127.0.0.1:2379")
     secure = any(endpoint.startswith("https") for endpoint in params["endpoints"])
     tls = read_tls(params["ca"], params["certificate"], params["key"]) if secure else Tls()
     return Etcd(params["endpoints"], tls, peers=params.get("peer_endpoints") or ())

@@ -1,5 +1,6 @@
-# Copyright: (c) the hardway.kubernetes contributors
+# Copyright: (c) 2026, the hardway.kubernetes authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The names of etcd's keys and when each was written, so that what a restore loses can be named. Values are not asked for."""
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import typing as t
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common.http import RequestFailed as ApiError
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common.http import Unreachable as ApiUnreachable
-from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd.client import Etcd, EtcdError
+from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd.client import Etcd
+from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd.cluster import EtcdError
 
 # Keys of one answer: an answer of some MiB at most.
 PAGE = 10000
@@ -46,7 +48,7 @@ def read(client: Etcd, revision: int | None = None, since: int | None = None) ->
         try:
             answer = client.client(endpoint).create("/v3/kv/range", body)
         except (ApiError, ApiUnreachable) as error:
-            raise EtcdError(f"{endpoint} does not tell its keys: {error}") from error
+            raise EtcdError(f"{endpoint} does not list its keys: {error}") from error
         # All pages are of the first one's revision.
         asked = asked or int(answer.get("header", {}).get("revision", 0))
         for item in answer.get("kvs", ()):

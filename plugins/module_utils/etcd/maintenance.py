@@ -1,5 +1,6 @@
-# Copyright: (c) the hardway.kubernetes contributors
+# Copyright: (c) 2026, the hardway.kubernetes authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What keeps etcd's database small and writable: compaction, defragmentation, alarms.
 
 Source: https://etcd.io/docs/v3.6/op-guide/maintenance/
@@ -11,31 +12,33 @@ import dataclasses
 import time
 import typing as t
 
-from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd import client as etcd
-from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd.client import (
+from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd.client import Etcd
+from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd.cluster import (
+    NOSPACE,
+    QUOTA_LIMIT,
     Cluster,
-    Etcd,
     EtcdError,
     Member,
     NotYet,
     Refused,
     Status,
     names,
+    no_quorum,
 )
 
 COMPACT, DEFRAGMENT, DISARM = "compact", "defragment", "disarm"
-# From which size and fragmentation on it is worth while: those of OpenShift's etcd operator (pkg/operator/defragcontroller).
+# From which size and fragmentation on it is worth it: those of OpenShift's etcd operator (pkg/operator/defragcontroller).
 FRAGMENTATION = 45
 MINIMUM_SIZE = 100 * 1024**2
 PAUSE = 0.3
-# etcd's default of max-request-bytes: with less room than that, the quota is as good as full.
+# etcd's default of max-request-bytes: with less room than that, the quota counts as full.
 LARGEST_REQUEST = 1536 * 1024
 # Seconds until pages that a compaction freed are counted as not in use: with a later commit, which any write brings.
 COUNTING = 3.0
 
 
 @dataclasses.dataclass(frozen=True)
-class Wanted:
+class MaintenanceSpec:
     """*member* is a name; None is the one that answers at the first endpoint."""
 
     member: str | None = None
@@ -62,61 +65,61 @@ class Outcome:
     steps: tuple[Step, ...]
 
 
-def plan(cluster: Cluster, member: Member, wanted: Wanted, compacted: bool) -> list[Step]:
-    """What there is to do; *compacted* tells that the revision was compacted to before. Raises Refused when the cluster could not bear it."""
+def plan(cluster: Cluster, member: Member, spec: MaintenanceSpec, compacted: bool) -> list[Step]:
+    """What there is to do; *compacted* is whether the revision was compacted to before. Raises Refused when it would break the cluster."""
     steps, problems = [], []
-    if wanted.compact_revision and not compacted:
-        steps.append(Step(COMPACT, f"compact to revision {wanted.compact_revision}"))
-        if wanted.compact_revision > cluster.revision:
+    if spec.compact_revision and not compacted:
+        steps.append(Step(COMPACT, f"compact to revision {spec.compact_revision}"))
+        if spec.compact_revision > cluster.revision:
             problems.append(
-                f"compact_revision: {wanted.compact_revision} is not there yet, the cluster is at {cluster.revision}"
+                f"compact_revision: {spec.compact_revision} is in the future, the cluster is at {cluster.revision}. Fix: give an earlier revision"
             )
-    if wanted.defragment and (steps or _is_due(cluster, member, wanted)):
-        due = f"({_sizes(member)})" if _is_due(cluster, member, wanted) else "if it is due then"
+    if spec.defragment and (steps or _is_due(cluster, member, spec)):
+        due = f"({_sizes(member)})" if _is_due(cluster, member, spec) else "if it is due then"
         steps.append(Step(DEFRAGMENT, f"defragment {member.label} {due}", member.id))
         problems += _defragmentation_problems(cluster, member)
     disarming = [
         Step(DISARM, f"disarm {alarm} of {other.label}", other.id, alarm)
         for other in cluster.members
         for alarm in other.alarms
-        if alarm in wanted.disarm
+        if alarm in spec.disarm
     ]
-    if any(step.alarm == etcd.NOSPACE for step in disarming) and not any(step.kind == COMPACT for step in steps):
+    if any(step.alarm == NOSPACE for step in disarming) and not any(step.kind == COMPACT for step in steps):
         problems += _space_problems(cluster, member if any(step.kind == DEFRAGMENT for step in steps) else None)
     steps += disarming
     if steps and not cluster.has_quorum:
-        problems.insert(0, f"nothing is changed, for {etcd.no_quorum(cluster)}")
+        problems.insert(0, f"nothing was changed, because {no_quorum(cluster)}")
     if problems:
         raise Refused(problems)
     return steps
 
 
-def maintain(client: Etcd, wanted: Wanted, timeout: float, check_mode: bool = False) -> Outcome:
+def maintain(client: Etcd, spec: MaintenanceSpec, timeout: float, check_mode: bool = False) -> Outcome:
     """Do what is due. Raises Refused, and EtcdError for a step that did not succeed within *timeout* seconds."""
-    cluster = client.look()
-    before = member = chosen(client, cluster, wanted.member)
+    cluster = client.observe()
+    before = member = chosen(client, cluster, spec.member)
     compacted = bool(
-        wanted.compact_revision and cluster.has_quorum and client.is_compacted(cluster, wanted.compact_revision)
+        spec.compact_revision and cluster.has_quorum and client.is_compacted(cluster, spec.compact_revision)
     )
-    steps = plan(cluster, member, wanted, compacted)
+    steps = plan(cluster, member, spec, compacted)
     if check_mode:
         return Outcome(before, member, cluster, tuple(steps))
     taken: list[Step] = []
     while steps:
         step = steps[0]
         try:
-            _take(client, cluster, member, step, wanted, timeout)
+            _take(client, cluster, member, step, spec, timeout)
             taken.append(step)
-            # Only now it is known what a compaction gave back; and a defragmentation that gained little is not asked for again.
+            # Only now it is known what a compaction freed; and a defragmentation that gained little is not repeated.
             compacted = compacted or step.kind == COMPACT
-            wanted = dataclasses.replace(wanted, defragment=wanted.defragment and step.kind != DEFRAGMENT)
-            cluster = _settled(client, member, timeout, wanted if step.kind == COMPACT and wanted.defragment else None)
+            spec = dataclasses.replace(spec, defragment=spec.defragment and step.kind != DEFRAGMENT)
+            cluster = _after_step(client, member, timeout, spec if step.kind == COMPACT and spec.defragment else None)
             member = cluster.member(member.id) or member
-            steps = plan(cluster, member, wanted, compacted)
+            steps = plan(cluster, member, spec, compacted)
         except EtcdError as error:
             done = "; ".join(other.text for other in taken)
             raise EtcdError(
-                f"could not {steps[0].text}: {str(error).rstrip('.')}. Done before: {done or 'nothing'}"
+                f"could not {steps[0].text}: {str(error).rstrip('.')}. Done before: {done or 'nothing'}. Fix: correct the cause, and run again"
             ) from error
     return Outcome(before, member, cluster, tuple(taken))
 
@@ -127,23 +130,25 @@ def chosen(client: Etcd, cluster: Cluster, name: str | None) -> Member:
         member = cluster.member(identity)
         if member is None:
             raise EtcdError(
-                f"{client.endpoints[0]} answers as {identity:x}, which is no member any more. Name an endpoint of a member"
+                f"{client.endpoints[0]} answers as {identity:x}, which is no member any more. Fix: name an endpoint of a member"
             )
         return member
     fitting = [member for member in cluster.members if member.name == name]
     if len(fitting) != 1:
-        raise EtcdError(f"member: {name!r} is the name of {len(fitting)} members; there are {names(cluster.members)}")
+        raise EtcdError(
+            f"member: {name!r} is the name of {len(fitting)} members. Fix: name one of {names(cluster.members)}"
+        )
     return fitting[0]
 
 
-def _is_due(cluster: Cluster, member: Member, wanted: Wanted) -> bool:
+def _is_due(cluster: Cluster, member: Member, spec: MaintenanceSpec) -> bool:
     """Where nothing can be written, etcd does not count what a compaction freed: it does so with later commits. A full member is due then."""
     status = member.status
     if status is None:
         return True
-    if any(etcd.NOSPACE in other.alarms for other in cluster.members) and (status.quota_used or 0) >= etcd.QUOTA_LIMIT:
+    if any(NOSPACE in other.alarms for other in cluster.members) and (status.quota_used or 0) >= QUOTA_LIMIT:
         return True
-    return status.db_size >= wanted.minimum_size and status.fragmentation > wanted.fragmentation
+    return status.db_size >= spec.minimum_size and status.fragmentation > spec.fragmentation
 
 
 def _sizes(member: Member) -> str:
@@ -157,9 +162,11 @@ def megabytes(size: int) -> str:
 
 
 def _defragmentation_problems(cluster: Cluster, member: Member) -> list[str]:
-    """It answers nobody meanwhile, as if it were dead. With all others healthy that is what a cluster is made for."""
+    """It does not answer meanwhile, as if it were dead. A cluster whose other members are healthy tolerates that."""
     if member.status is None:
-        return [f"{member.label} cannot be defragmented, for it does not answer: {member.problem}"]
+        return [
+            f"{member.label} cannot be defragmented, because it does not answer: {member.problem}. Fix: start it first"
+        ]
     others = [other for other in cluster.voters if other.id != member.id]
     sick = [other for other in others if not other.healthy]
     able = len(others) - len(sick)
@@ -167,8 +174,8 @@ def _defragmentation_problems(cluster: Cluster, member: Member) -> list[str]:
         return []
     causes = "; ".join(f"{other.label}: {other.problem}" for other in sick)
     return [
-        f"{member.label} is not defragmented: it answers nobody meanwhile, and of the others ({names(others)}) {able} are healthy and {cluster.quorum} "
-        f"are needed for quorum ({causes}). Start {names(sick)} first"
+        f"{member.label} is not defragmented: it does not answer meanwhile, and of the others ({names(others)}) {able} are healthy and {cluster.quorum} "
+        f"are needed for quorum ({causes}). Fix: start {names(sick)} first"
     ]
 
 
@@ -181,25 +188,25 @@ def _space_problems(cluster: Cluster, shrinking: Member | None) -> list[str]:
         if status.quota and size + LARGEST_REQUEST > status.quota:
             problems.append(
                 f"NOSPACE is not disarmed: {member.label} has {megabytes(size)} and a quota of {megabytes(status.quota)}. "
-                f"Compact, defragment {member.label}, or raise quota-backend-bytes first"
+                f"Fix: compact, defragment {member.label}, or raise quota-backend-bytes first"
             )
     return problems
 
 
-def _take(client: Etcd, cluster: Cluster, member: Member, step: Step, wanted: Wanted, timeout: float) -> None:
+def _take(client: Etcd, cluster: Cluster, member: Member, step: Step, spec: MaintenanceSpec, timeout: float) -> None:
     if step.kind == COMPACT:
-        client.compact(cluster, member, wanted.compact_revision or 0, timeout)
+        client.compact(cluster, member, spec.compact_revision or 0, timeout)
     elif step.kind == DEFRAGMENT and member.status:
         client.defragment(member.status.endpoint, timeout)
     else:
         client.disarm(cluster, step.member, step.alarm)
 
 
-def _settled(client: Etcd, member: Member, timeout: float, compacted: Wanted | None) -> Cluster:
-    """Once the member is healthy again, so that a caller may go on to the next, and counts what a compaction gave back to it."""
+def _after_step(client: Etcd, member: Member, timeout: float, compacted: MaintenanceSpec | None) -> Cluster:
+    """Once the member is healthy again, so that a caller may continue with the next, and counts what a compaction freed."""
     began = time.monotonic()
     while True:
-        cluster = client.look()
+        cluster = client.observe()
         now = cluster.member(member.id)
         waited = time.monotonic() - began
         if (
@@ -234,7 +241,7 @@ def report(outcome: Outcome) -> dict[str, t.Any]:
 def diff(outcome: Outcome, check_mode: bool = False) -> dict[str, str]:
     """Sizes and alarms; in check mode the steps stand for what is not known yet."""
 
-    def told(member: Member, alarms: t.Iterable[str]) -> str:
+    def lines_of(member: Member, alarms: t.Iterable[str]) -> str:
         status = member.status or Status("")
         lines = [f"db_size: {status.db_size}", f"fragmentation: {status.fragmentation}", *sorted(alarms)]
         return "".join(f"{line}\n" for line in lines)
@@ -247,6 +254,6 @@ def diff(outcome: Outcome, check_mode: bool = False) -> dict[str, str]:
     return {
         "before_header": outcome.before.label,
         "after_header": outcome.before.label,
-        "before": told(outcome.before, left + gone),
-        "after": told(outcome.after, left) + planned,
+        "before": lines_of(outcome.before, left + gone),
+        "after": lines_of(outcome.after, left) + planned,
     }

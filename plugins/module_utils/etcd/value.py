@@ -1,5 +1,6 @@
-# Copyright: (c) the hardway.kubernetes contributors
+# Copyright: (c) 2026, the hardway.kubernetes authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """One key of etcd, for who keeps a setting there; JSON gateway as in :mod:`etcd`."""
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ import typing as t
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common.http import RequestFailed as ApiError
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common.http import Unreachable as ApiUnreachable
-from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd.client import Etcd, EtcdError
+from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd.client import Etcd
+from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd.cluster import EtcdError
 
 
 def read(client: Etcd, name: str) -> str | None:
@@ -25,13 +27,13 @@ def write(client: Etcd, name: str, value: str) -> None:
 
 def _ask(client: Etcd, path: str, body: dict[str, t.Any]) -> dict[str, t.Any]:
     """The answer of the first endpoint that gives one. Reading and writing the same value twice do no harm."""
-    troubles = []
+    problems = []
     for endpoint in client.endpoints:
         try:
             return client.client(endpoint).create(path, body)
         except (ApiError, ApiUnreachable) as error:
-            troubles.append(f"{endpoint}: {error}")
-    raise EtcdError(f"no member of etcd answers ({'; '.join(troubles)}). Start etcd, or correct the endpoints")
+            problems.append(f"{endpoint}: {error}")
+    raise EtcdError(f"no member of etcd answers ({'; '.join(problems)}). Fix: start etcd, or correct the endpoints")
 
 
 def _text(words: str) -> str:

@@ -1,5 +1,6 @@
-# Copyright: (c) the hardway.kubernetes contributors
+# Copyright: (c) 2026, the hardway.kubernetes authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The end of a member's write-ahead log, for when its cluster is lost.
 
 A write is acknowledged once a majority has it in its log. That it is committed each member learns a moment later, and writes down later still. An
@@ -16,7 +17,7 @@ import os
 import struct
 import typing as t
 
-from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd.client import EtcdError
+from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd.cluster import EtcdError
 
 ENTRY, STATE, CRC = 2, 3, 4
 FRAME = struct.Struct("<Q")
@@ -45,7 +46,7 @@ def commit_all(directory: str) -> End:
     """Declare all entries of the log committed. Raises EtcdError for a log that cannot be read."""
     names = sorted(name for name in os.listdir(directory) if name.endswith(".wal"))
     if not names:
-        raise EtcdError("the data are damaged: there is no write-ahead log")
+        raise EtcdError("the data are damaged: there is no write-ahead log. Fix: use another member's data")
     known = Known()
     for name in names:
         path = os.path.join(directory, name)
@@ -57,7 +58,7 @@ def commit_all(directory: str) -> End:
             before, last = last, record
             earlier, known = known, known.after(record)
     if last is None:
-        raise EtcdError(f"the data are damaged: {names[-1]} has no record")
+        raise EtcdError(f"the data are damaged: {names[-1]} has no record. Fix: use another member's data")
     torn = before is not None and last.kind != CRC and crc32c(last.data, before.crc) != last.crc
     if torn and before:
         # By a loss of power, before anybody was told that it is there.

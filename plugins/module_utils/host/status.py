@@ -44,7 +44,9 @@ def gather(
     :arg install_dir: directory of the installed versions
     :returns: a dict: ``found`` (what lies on the host, for the controller to read), ``facts``, ``programs``, ``etcd``, ``backends``
     """
-    services = {name: record.data.get("owns", {}).get("service") for name, record in certificate_info.read_records().items()}
+    services = {
+        name: record.data.get("owns", {}).get("service") for name, record in certificate_info.read_records().items()
+    }
     read = host_facts.read(dict(facts))
     return {
         "found": certificate_info.gather(**certificates),
@@ -142,7 +144,7 @@ def version_of(path: str, install_dir: str) -> str:
 
 def look_at_etcd(params: Mapping[str, t.Any]) -> dict[str, t.Any]:
     try:
-        return etcd.of_module(params).look().report()
+        return etcd.of_module(params).observe().report()
     except etcd.EtcdError as error:
         return {"error": str(error)}
 

@@ -1,5 +1,6 @@
-# Copyright: (c) the hardway.kubernetes contributors
+# Copyright: (c) 2026, the hardway.kubernetes authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Bootstrap tokens, which are Secrets in kube-system.
 
 Source: https://kubernetes.io/docs/reference/access-authn-authz/bootstrap-tokens/
@@ -17,7 +18,7 @@ import string
 import typing as t
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
-from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import Api, insist
+from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import Api, retry
 
 SECRETS = "/api/v1/namespaces/kube-system/secrets"
 SECRET_TYPE = "bootstrap.kubernetes.io/token"
@@ -59,7 +60,7 @@ class Token:
         return None if self.expires is None else (self.expires - now).total_seconds()
 
     def report(self, now: datetime.datetime) -> dict[str, t.Any]:
-        """What a result and a diff tell of it: everything but the secret."""
+        """What a result and a diff show of it: everything but the secret."""
         left = self.left(now)
         return {
             "id": self.id,
@@ -125,7 +126,7 @@ def read_duration(option: str, text: str) -> datetime.timedelta:
         return datetime.timedelta()
     match = DURATION.fullmatch(text)
     if not text or not match:
-        raise TokenError(f"{option}: {text!r} is not a duration; give 30m, 24h, 1h30m or 7d, or 0 for none")
+        raise TokenError(f"{option}: {text!r} is not a duration. Fix: give 30m, 24h, 1h30m or 7d, or 0 for none")
     days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
     return datetime.timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
 
@@ -133,14 +134,16 @@ def read_duration(option: str, text: str) -> datetime.timedelta:
 def check(token_id: str | None, secret: str | None, usages: t.Sequence[str], groups: t.Sequence[str]) -> None:
     """Raises TokenError for what Kubernetes would ignore or refuse. Never repeats the secret."""
     if token_id is not None and not ID.fullmatch(token_id):
-        raise TokenError(f"id: {token_id!r} is not six lower case letters and digits")
+        raise TokenError(f"id: {token_id!r} is not six lower case letters and digits. Fix: give such an id, or none")
     if secret is not None and not SECRET.fullmatch(secret):
-        raise TokenError("secret: it is not sixteen lower case letters and digits")
+        raise TokenError("secret: it is not sixteen lower case letters and digits. Fix: give such a secret, or none")
     if not usages:
-        raise TokenError("usages: a token without usages is of no use; give authentication, signing or both")
+        raise TokenError("usages: a token without usages is of no use. Fix: give authentication, signing or both")
     for group in groups:
         if not GROUP.fullmatch(group):
-            raise TokenError(f"groups: {group!r} is not a name that begins with system:bootstrappers:")
+            raise TokenError(
+                f"groups: {group!r} is not a group of bootstrap tokens. Fix: give a name that begins with system:bootstrappers:"
+            )
 
 
 def random_word(length: int) -> str:
@@ -178,16 +181,16 @@ class Tokens:
         self.timeout = timeout
 
     def all(self) -> list[Token]:
-        items = insist(lambda: self.api.items(SECRETS, {"fieldSelector": f"type={SECRET_TYPE}"}), self.timeout)
+        items = retry(lambda: self.api.items(SECRETS, {"fieldSelector": f"type={SECRET_TYPE}"}), self.timeout)
         return [read_object(item) for item in items]
 
     def find(self, token_id: str) -> tuple[Token | None, str]:
         """The token and its version. Raises TokenError where a Secret of its name is something else."""
         name = NAME_PREFIX + token_id
-        found = insist(lambda: self.api.find(f"{SECRETS}/{name}"), self.timeout)
+        found = retry(lambda: self.api.find(f"{SECRETS}/{name}"), self.timeout)
         if found and found.get("type") != SECRET_TYPE:
             raise TokenError(
-                f"id: kube-system's Secret {name} is no bootstrap token, and was left alone; remove it or choose another id"
+                f"id: kube-system's Secret {name} is no bootstrap token, and was not changed. Fix: remove it or choose another id"
             )
         return (read_object(found), found["metadata"]["resourceVersion"]) if found else (None, "")
 
@@ -198,7 +201,7 @@ class Tokens:
             self.api.create(SECRETS, body)
             return
         body["metadata"]["resourceVersion"] = version
-        insist(lambda: self.api.replace(f"{SECRETS}/{token.name}", body), self.timeout)
+        retry(lambda: self.api.replace(f"{SECRETS}/{token.name}", body), self.timeout)
 
     def delete(self, token: Token) -> None:
-        insist(lambda: self.api.delete(f"{SECRETS}/{token.name}"), self.timeout)
+        retry(lambda: self.api.delete(f"{SECRETS}/{token.name}"), self.timeout)

@@ -1,5 +1,6 @@
-# Copyright: (c) the hardway.kubernetes contributors
+# Copyright: (c) 2026, the hardway.kubernetes authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A small client of the Kubernetes API for the few raw calls that this collection makes.
 
 The C(kubernetes) package costs 0.3 to 0.5 s of imports for each task; this one needs the standard library and PyYAML.
@@ -62,7 +63,7 @@ class KubeconfigError(HardwayError):
     """A kubeconfig that cannot be used: names the file, what is wrong, and what to do."""
 
 
-def insist(call: t.Callable[[], T], timeout: float) -> T:
+def retry(call: t.Callable[[], T], timeout: float) -> T:
     """What *call* returns; tried again for *timeout* seconds while its error is temporary. Only for what may be sent twice."""
     end = time.monotonic() + timeout
     while True:

@@ -1,5 +1,6 @@
-# Copyright: (c) the hardway.kubernetes contributors
+# Copyright: (c) 2026, the hardway.kubernetes authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Which certificate signing requests of kubelets agree with the inventory.
 
 The rules of the two signers are upstream's (https://kubernetes.io/docs/reference/access-authn-authz/certificate-signing-requests/);
@@ -109,7 +110,7 @@ class Request:
         return self.username[len(USER_PREFIX) :] if self.username.startswith(USER_PREFIX) else ""
 
     def report(self, node: str = "", reasons: t.Sequence[str] = ()) -> dict[str, t.Any]:
-        """What a result tells of it."""
+        """What a result reports of it."""
         return {
             "name": self.name,
             "node": node or self.node,
@@ -122,7 +123,7 @@ class Request:
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """What is to be done with a pending request: approve, deny, leave and tell (foreign), or nothing at all (ignore)."""
+    """What is to be done with a pending request: approve, deny, report and nothing else (foreign), or nothing at all (ignore)."""
 
     action: str
     request: Request
@@ -168,7 +169,7 @@ def _address(text: str) -> str | None:
 
 
 def read_request(item: t.Mapping[str, t.Any]) -> Request:
-    """A CertificateSigningRequest object of the API, parsed. What cannot be parsed is told in C(defect)."""
+    """A CertificateSigningRequest object of the API, parsed. What cannot be parsed is reported in C(defect)."""
     spec, status = item["spec"], item.get("status") or {}
     conditions = {condition.get("type") for condition in status.get("conditions") or []}
     state = next((word.lower() for word in ("Denied", "Failed", "Approved") if word in conditions), "pending")
@@ -392,7 +393,7 @@ class Approver:
     def missing(self) -> list[NodeState]:
         return [state for state in self.states.values() if not state.answers]
 
-    def look(self) -> list[Verdict]:
+    def observe(self) -> list[Verdict]:
         """Reads the requests, judges those that are pending."""
         self._objects = {item["metadata"]["name"]: item for item in self.api.items(REQUESTS)}
         self.requests = [read_request(item) for item in self._objects.values()]
@@ -416,7 +417,7 @@ class Approver:
                 self.denied[verdict.request.name] = verdict
 
     def _decide(self, verdict: Verdict, kind: str, reason: str, message: str) -> bool:
-        """Sets the condition; False when the request was decided or removed by someone else meanwhile (the next look tells)."""
+        """Sets the condition; False when the request was decided or removed by someone else meanwhile (the next observation shows it)."""
         item = self._objects[verdict.request.name]
         now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
         condition = {"type": kind, "status": "True", "reason": reason, "message": message, "lastUpdateTime": now}
@@ -450,17 +451,15 @@ class Approver:
         state.cause = "" if state.answers else f"{status}: {failure.message}"
 
     def explain(self, state: NodeState) -> str:
-        """The step that a node has not made, and what to look at."""
+        """The step that a node has not made, and what to check."""
         denied = [verdict for verdict in self.denied.values() if verdict.node == state.name]
         if denied:
             refused = "; ".join(
                 f"{verdict.report()['certificate']} request {verdict.request.name}: {', '.join(verdict.reasons)}"
                 for verdict in denied
             )
-            return (
-                f"{state.name}: {'denied' if self.deny else 'not approved'} {refused}. Mend the inventory or the host."
-            )
-        journal = f"Look at: journalctl -u kubelet on {state.name}"
+            return f"{state.name}: {'denied' if self.deny else 'not approved'} {refused}. Fix: correct the inventory or the host."
+        journal = f"Fix: check journalctl -u kubelet on {state.name}"
         client, serving = self._last(state.name, CLIENT), self._last(state.name, SERVING)
         if not state.registered:
             if client is None:
@@ -485,4 +484,4 @@ class Approver:
         return max(found, key=lambda request: request.created, default=None)
 
 
-SIGNER_HINT = "Look at: journalctl -u kube-controller-manager on its leader, and its --cluster-signing- arguments."
+SIGNER_HINT = "Fix: check journalctl -u kube-controller-manager on its leader, and its --cluster-signing- arguments."

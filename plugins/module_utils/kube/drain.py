@@ -1,8 +1,9 @@
-# Copyright: (c) the hardway.kubernetes contributors
+# Copyright: (c) 2026, the hardway.kubernetes authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Emptying a node by evictions, and giving it back.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Draining a node by evictions, and uncordoning it.
 
-Source: https://kubernetes.io/docs/concepts/scheduling-eviction/api-eviction/ and kubectl's own rules for what a drain passes over
+Source: https://kubernetes.io/docs/concepts/scheduling-eviction/api-eviction/ and kubectl's own rules for what a drain skips
 (k8s.io/kubectl/pkg/drain, filters.go).
 """
 
@@ -14,10 +15,10 @@ import time
 import typing as t
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
-from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import Api, ApiError, insist
+from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import Api, ApiError, retry
 from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.conditions import condition, is_ready
 
-# On a node that was drained here: only such a node is given back, not one that somebody else has cordoned.
+# On a node that was drained here: only such a node is uncordoned, not one that somebody else has cordoned.
 ANNOTATION = "hardway.kubernetes/drained"
 MIRROR = "kubernetes.io/config.mirror"
 FINISHED = ("Succeeded", "Failed")
@@ -29,7 +30,7 @@ PATIENCE = 20.0
 
 
 class DrainRefused(HardwayError):
-    """The node cannot be emptied, or not be given back, for each of these reasons."""
+    """The node cannot be drained, or not be uncordoned, for each of these reasons."""
 
     def __init__(self, problems: t.Sequence[str]) -> None:
         self.problems = list(problems)
@@ -38,7 +39,7 @@ class DrainRefused(HardwayError):
 
 @dataclasses.dataclass(frozen=True)
 class Pod:
-    """A pod that has to leave; *uid* tells it from one of the same name that came after it."""
+    """A pod to evict; *uid* distinguishes it from a later one of the same name."""
 
     namespace: str
     name: str
@@ -64,7 +65,7 @@ def causes(error: ApiError, kind: str) -> list[str]:
 
 @dataclasses.dataclass
 class Outcome:
-    """What was done, or would be in check mode."""
+    """What was done, or would be in check mode. *before* and *after* are whether the node is schedulable."""
 
     changed: bool = False
     evicted: list[str] = dataclasses.field(default_factory=list)
@@ -81,79 +82,87 @@ class Drain:
         self.node = node
         self.timeout = timeout
         self.check_mode = check_mode
-        self.takes_pods = True
+        self.schedulable = True
         self._evictions = ""
 
-    def empty(self, unmanaged: bool = False) -> Outcome:
-        """No new pods, and those that are there leave. Where they cannot, a cordon of ours is taken back, and DrainRefused or ApiError raised."""
+    def drain(self, delete_unmanaged_pods: bool = False) -> Outcome:
+        """Cordon the node and evict its pods. Where that is refused, a cordon of ours is removed, and DrainRefused or ApiError raised."""
         node = self._node()
         if node is None:
             return Outcome(found=False)
         ours = ANNOTATION in (node["metadata"].get("annotations") or {})
-        schedulable = self.takes_pods
+        before = self.schedulable
         try:
-            pods = self._leaving(unmanaged)
+            pods = self._to_evict(delete_unmanaged_pods)
             outcome = Outcome(
-                changed=schedulable or bool(pods),
+                changed=before or bool(pods),
                 evicted=sorted(pod.label for pod in pods),
-                before=schedulable,
+                before=before,
                 after=False,
             )
-            self._ask(pods)
+            self._check_evictions(pods)
             if self.check_mode or not outcome.changed:
                 return outcome
-            if schedulable:
+            if before:
                 ours = True
-                self._mark(True)
+                self._cordon()
                 # again: others may have come before the cordon
-                pods = self._leaving(unmanaged)
+                pods = self._to_evict(delete_unmanaged_pods)
                 outcome.evicted = sorted(pod.label for pod in pods)
             self._evict(pods)
         except (DrainRefused, ApiError):
             if ours and not self.check_mode:
-                self._mark(False)
+                self._uncordon()
             raise
         return outcome
 
-    def give_back(self) -> Outcome:
-        """New pods again, on a node that `empty` has emptied; one that somebody else has cordoned stays as it is."""
+    def uncordon(self) -> Outcome:
+        """Uncordon a node that `drain` has cordoned; one that somebody else has cordoned stays so."""
         node = self._node()
         if node is None:
             return Outcome(found=False)
         ours = ANNOTATION in (node["metadata"].get("annotations") or {})
-        schedulable = self.takes_pods
+        before = self.schedulable
         if ours and not self.check_mode:
             self._wait_until_ready(node)
-            self._mark(False)
-        return Outcome(changed=ours, before=schedulable, after=schedulable or ours)
+            self._uncordon()
+        return Outcome(changed=ours, before=before, after=before or ours)
 
     def _wait_until_ready(self, node: dict[str, t.Any] | None) -> None:
         deadline = time.monotonic() + self.timeout
         while node is None or not is_ready(node):
             if time.monotonic() >= deadline:
-                cause = condition(node or {}, "Ready").get("message") or "it tells nothing of itself"
+                cause = condition(node or {}, "Ready").get("message") or "its kubelet has not reported"
                 raise DrainRefused(
-                    [f"{self.node} is not Ready after {self.timeout:g} s: {cause}. It takes no pods yet"]
+                    [
+                        f"{self.node} is not Ready after {self.timeout:g} s: {cause}. Fix: check kubelet there, then run again"
+                    ]
                 )
             time.sleep(PAUSE)
             node = self._node()
 
     def _node(self) -> dict[str, t.Any] | None:
-        node = insist(lambda: self.api.find(f"/api/v1/nodes/{self.node}"), self.timeout)
-        self.takes_pods = not (node or {}).get("spec", {}).get("unschedulable")
+        node = retry(lambda: self.api.find(f"/api/v1/nodes/{self.node}"), self.timeout)
+        self.schedulable = not (node or {}).get("spec", {}).get("unschedulable")
         return node
 
-    def _mark(self, drained: bool) -> None:
-        """Cordon and annotation in one request, so that a run that dies leaves no cordon that nobody owns."""
-        body = {
-            "metadata": {"annotations": {ANNOTATION: "true" if drained else None}},
-            "spec": {"unschedulable": drained or None},
-        }
-        insist(lambda: self.api.patch(f"/api/v1/nodes/{self.node}", body), self.timeout)
-        self.takes_pods = not drained
+    def _cordon(self) -> None:
+        self._set_cordon(True)
 
-    def _leaving(self, unmanaged: bool) -> list[Pod]:
-        items = insist(
+    def _uncordon(self) -> None:
+        self._set_cordon(False)
+
+    def _set_cordon(self, cordoned: bool) -> None:
+        """Cordon and annotation in one request, so that an interrupted run leaves no cordon without an owner."""
+        body = {
+            "metadata": {"annotations": {ANNOTATION: "true" if cordoned else None}},
+            "spec": {"unschedulable": cordoned or None},
+        }
+        retry(lambda: self.api.patch(f"/api/v1/nodes/{self.node}", body), self.timeout)
+        self.schedulable = not cordoned
+
+    def _to_evict(self, delete_unmanaged_pods: bool) -> list[Pod]:
+        items = retry(
             lambda: self.api.items("/api/v1/pods", {"fieldSelector": f"spec.nodeName={self.node}"}), self.timeout
         )
         pods, alone = [], []
@@ -166,16 +175,19 @@ class Drain:
                 continue
             pod = Pod(metadata["namespace"], metadata["name"], metadata["uid"])
             over = item.get("status", {}).get("phase") in FINISHED or metadata.get("deletionTimestamp")
-            if not controller and not over and not unmanaged:
+            if not controller and not over and not delete_unmanaged_pods:
                 alone.append(pod.label)
             pods.append(pod)
         if alone:
-            mend = "belongs to no controller, so nothing would start it elsewhere: delete it, or accept its loss (unmanaged)"
-            raise DrainRefused([f"{name} on {self.node} {mend}" for name in sorted(alone)])
+            reason = (
+                "belongs to no controller, so nothing would start it elsewhere. "
+                "Fix: delete it, or accept its loss (delete_unmanaged_pods)"
+            )
+            raise DrainRefused([f"{name} on {self.node} {reason}" for name in sorted(alone)])
         return pods
 
-    def _ask(self, pods: t.Sequence[Pod]) -> None:
-        """Whether each could be evicted now, by the API's own word."""
+    def _check_evictions(self, pods: t.Sequence[Pod]) -> None:
+        """Whether each could be evicted now, by evictions that are dry runs."""
         deadline = time.monotonic() + min(PATIENCE, self.timeout)
         while True:
             refusals = [reason for reason in (self._eviction(pod, dry_run=True) for pod in pods) if reason]
@@ -188,7 +200,7 @@ class Drain:
     def _evict(self, pods: t.Sequence[Pod]) -> None:
         deadline = time.monotonic() + self.timeout
         while True:
-            reasons = {pod: reason for pod, reason in ((pod, self._send_away(pod)) for pod in pods) if reason}
+            reasons = {pod: reason for pod, reason in ((pod, self._evict_one(pod)) for pod in pods) if reason}
             if not reasons:
                 return
             if time.monotonic() >= deadline:
@@ -196,20 +208,20 @@ class Drain:
             time.sleep(PAUSE)
             pods = list(reasons)
 
-    def _send_away(self, pod: Pod) -> str:
-        """Evicts a pod that does not end yet. Returns why it is still there; empty where it is gone."""
-        found = insist(lambda: self.api.find(pod.path), self.timeout)
+    def _evict_one(self, pod: Pod) -> str:
+        """Evict a pod that is not terminating yet. Returns why it is still there; empty where it is gone."""
+        found = retry(lambda: self.api.find(pod.path), self.timeout)
         if found is None or found["metadata"]["uid"] != pod.uid:
             return ""
         refusal = "" if found["metadata"].get("deletionTimestamp") else self._eviction(pod, dry_run=False)
         return refusal or f"{pod.label} on {self.node} was evicted and has not ended after {self.timeout:g} s"
 
     def _eviction_version(self) -> str:
-        """policy/v1, or what an API server before 1.22 calls it; it says so itself."""
+        """policy/v1, or what an API server before 1.22 calls it; it reports that itself."""
         if not self._evictions:
-            resources = insist(lambda: self.api.get("/api/v1"), self.timeout).get("resources") or []
-            told = next((entry for entry in resources if entry.get("name") == "pods/eviction"), {})
-            self._evictions = f"{told.get('group') or 'policy'}/{told.get('version') or 'v1'}"
+            resources = retry(lambda: self.api.get("/api/v1"), self.timeout).get("resources") or []
+            found: dict[str, t.Any] = next((entry for entry in resources if entry.get("name") == "pods/eviction"), {})
+            self._evictions = f"{found.get('group') or 'policy'}/{found.get('version') or 'v1'}"
         return self._evictions
 
     def _eviction(self, pod: Pod, dry_run: bool) -> str:
@@ -228,11 +240,11 @@ class Drain:
                 # 404, 409: gone, or another pod of its name by now
                 if error.status in (404, 409) or causes(error, "NamespaceTerminating"):
                     return ""
-                # as kubectl: whoever answers so, a budget or a webhook, wants to be asked again
+                # as kubectl: a budget or a webhook that answers so wants a retry
                 if error.status == 429 or SEVERAL_BUDGETS in error.message:
                     cause = "; ".join(causes(error, "DisruptionBudget")) or error.message
                     return f"{pod.label} on {self.node} cannot be evicted: {cause}"
                 raise
             return ""
 
-        return insist(once, self.timeout)
+        return retry(once, self.timeout)

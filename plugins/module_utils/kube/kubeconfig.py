@@ -1,4 +1,4 @@
-# Copyright: (c) the hardway.kubernetes contributors
+# Copyright: (c) 2026, the hardway.kubernetes authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """kubeconfig files: one cluster, user and context merged into whatever else a file holds.
@@ -117,7 +117,9 @@ class _Resolver:
     def entry(self) -> Entry:
         cluster, user = self.arguments["cluster"], self.arguments["user"]
         context_name = self.arguments.get("context") or f"{user}@{cluster}"
-        self.problems += [f"{name}: is empty" for name in ("cluster", "user") if not self.arguments[name].strip()]
+        self.problems += [
+            f"{name}: is empty. Fix: give a name" for name in ("cluster", "user") if not self.arguments[name].strip()
+        ]
         context = {"cluster": cluster, "user": user}
         if self.arguments.get("namespace"):
             context["namespace"] = self.arguments["namespace"]
@@ -140,7 +142,7 @@ class _Resolver:
             valid = False
         if not valid:
             self.problems.append(
-                f"server: '{server}' is not an address such as https://10.33.0.100:6443 (brackets around IPv6)"
+                f"server: '{server}' is not the URL of an API server. Fix: give one such as https://10.33.0.100:6443 (brackets around IPv6)"
             )
         self._put_certificates(cluster, "certificate-authority", "certificate_authority")
         if self.arguments.get("tls_server_name"):
@@ -150,12 +152,12 @@ class _Resolver:
     def _user(self) -> dict:
         given = [name for name in IDENTITIES if self.arguments.get(name)]
         if len(given) > 1:
-            self.problems.append(f"{' and '.join(given)} exclude each other")
+            self.problems.append(f"{' and '.join(given)} exclude each other. Fix: give one of them")
         if bool(self.arguments.get("client_certificate")) != bool(self.arguments.get("client_key")):
-            self.problems.append("client_certificate and client_key belong together")
+            self.problems.append("client_certificate and client_key belong together. Fix: give both, or neither")
         elif not given:
             self.problems.append(
-                "the user has nothing to show: give client_certificate and client_key, token, token_file or exec"
+                "the user has no credentials. Fix: give client_certificate and client_key, token, token_file or exec"
             )
         user: dict = {}
         if self.arguments.get("token"):
@@ -176,10 +178,12 @@ class _Resolver:
             return data
         where = self._place(argument)
         if _CERTIFICATE not in data:
-            self.problems.append(f"{argument}: {where} holds no certificate in PEM")
+            self.problems.append(f"{argument}: {where} holds no certificate in PEM. Fix: name a certificate")
             return b""
         if not _are_readable(data):
-            self.problems.append(f"{argument}: {where} holds a certificate that cannot be read")
+            self.problems.append(
+                f"{argument}: {where} holds a certificate that cannot be read. Fix: name another file, or issue it again"
+            )
             return b""
         return data
 
@@ -189,13 +193,15 @@ class _Resolver:
             return
         path = self._place("client_key")
         if b"PRIVATE KEY-----" not in data:
-            self.problems.append(f"client_key: {path} holds no private key in PEM")
+            self.problems.append(f"client_key: {path} holds no private key in PEM. Fix: name a key")
         elif b"ENCRYPTED" in data:
             self.problems.append(
-                f"client_key: {path} is protected by a passphrase, for which a kubeconfig has no place; give it without one"
+                f"client_key: {path} is protected by a passphrase, which a kubeconfig cannot have. Fix: give a key without a passphrase"
             )
         elif certificate and certificate != _TO_COME and not _match(certificate, data):
-            self.problems.append(f"client_key: {path} is not the key of client_certificate")
+            self.problems.append(
+                f"client_key: {path} is not the key of client_certificate. Fix: give the key that belongs to it"
+            )
 
     def _put(self, body: dict, name: str, argument: str) -> bytes:
         """What an argument holds, as PEM or in the file that it names; nothing after a problem."""
@@ -225,13 +231,15 @@ class _Resolver:
         except FileNotFoundError:
             if self.check_mode:
                 return _TO_COME
-            self.problems.append(f"{argument}: {path} does not exist")
+            self.problems.append(f"{argument}: {path} does not exist. Fix: correct the path")
         except OSError as error:
-            self.problems.append(f"{argument}: {path} cannot be read: {error.strerror}")
+            self.problems.append(
+                f"{argument}: {path} cannot be read: {error.strerror}. Fix: correct the path or its permissions"
+            )
         else:
             if data.strip():
                 return data
-            self.problems.append(f"{argument}: {path} is empty")
+            self.problems.append(f"{argument}: {path} is empty. Fix: name another file")
         return b""
 
     def _put_token_file(self, user: dict) -> None:
@@ -249,12 +257,12 @@ class _Resolver:
     def _token(self, argument: str, token: str) -> str:
         # never the token itself
         if token and not _TOKEN.fullmatch(token):
-            self.problems.append(f"{argument}: a token is one word of visible ASCII characters")
+            self.problems.append(f"{argument}: a token is one word of visible ASCII characters. Fix: give such a token")
         return token
 
     def _exec(self, settings: dict) -> dict:
         if not (settings.get("command") or "").strip():
-            self.problems.append("exec.command: is empty")
+            self.problems.append("exec.command: is empty. Fix: name a command")
         plugin = {
             "apiVersion": settings.get("api_version") or EXEC_API_VERSION,
             "command": settings["command"],
@@ -306,21 +314,23 @@ def load(path: str) -> tuple[dict, int | None]:
         # The parser's message quotes the line that it stumbled over, which may hold a token.
         mark = getattr(error, "problem_mark", None)
         place = f" (line {mark.line + 1})" if mark is not None else ""
-        raise InvalidKubeconfig([f"{path} is not YAML{place}; mend it or move it away"]) from None
+        raise InvalidKubeconfig([f"{path} is not YAML{place}. Fix: correct it or move it away"]) from None
     if not isinstance(document, dict) or document.get("kind", "Config") != "Config":
-        raise InvalidKubeconfig([f"{path} is not a kubeconfig (kind: Config); move it away"])
+        raise InvalidKubeconfig([f"{path} is not a kubeconfig (kind: Config). Fix: move it away"])
     for name in LISTS:
         entries = document.get(name) or []
         if not isinstance(entries, list) or any(
             not isinstance(entry, dict) or "name" not in entry for entry in entries
         ):
-            raise InvalidKubeconfig([f"{path}: '{name}' is not a list of named entries; mend it or move it away"])
+            raise InvalidKubeconfig(
+                [f"{path}: '{name}' is not a list of named entries. Fix: correct it or move it away"]
+            )
         known = [entry["name"] for entry in entries]
         twice = sorted({str(entry) for entry in known if known.count(entry) > 1})
         if twice:
             raise InvalidKubeconfig(
                 [
-                    f"{path}: '{name}' has {', '.join(twice)} more than once, which no client reads; mend it or move it away"
+                    f"{path}: '{name}' has {', '.join(twice)} more than once, which no client reads. Fix: correct it or move it away"
                 ]
             )
     return document, content.mode

@@ -1,19 +1,21 @@
-# Copyright: (c) the hardway.kubernetes contributors
+# Copyright: (c) 2026, the hardway.kubernetes authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Rolls the workloads whose pods hold an authority or a token of the API from before a time.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Restarts the workloads whose pods hold a CA or a token of the API from before a time.
 
-A kubelet renews what it mounts into a pod, but many programs read the authority once, when they start.
+A kubelet renews what it mounts into a pod, but many programs read the CA only when they start.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import datetime
+import functools
 import time
 import typing as t
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
-from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import Api, ApiError, insist
+from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import Api, ApiError, retry
 from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.conditions import condition, is_ready, pod_cause
 
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
@@ -35,7 +37,7 @@ Object = t.Mapping[str, t.Any]
 
 
 class RestartError(HardwayError):
-    """An option that cannot be right, or a rollout that did not end: names it, what it lacks, and what to do."""
+    """An option that cannot be right, or a rollout that did not end: names it, what is missing, and how to fix it."""
 
 
 @dataclasses.dataclass
@@ -85,21 +87,21 @@ def read_time(text: str) -> datetime.datetime | None:
 
 
 def read_started_before(text: str, now: datetime.datetime) -> datetime.datetime:
-    """The option's time, at the next full second: the API tells no fractions."""
+    """The option's time, at the next full second: the API has no fractions of seconds."""
     found = read_time(text)
     if found is None:
         raise RestartError(
-            f"started_before: {text!r} is not a time of RFC 3339 with its zone; give one such as 2026-11-21T10:30:00Z"
+            f"started_before: {text!r} is not a time of RFC 3339 with its zone. Fix: give one such as 2026-11-21T10:30:00Z"
         )
     if found > now:
         raise RestartError(
-            f"started_before: {text} lies in the future (it is {now.strftime(TIME_FORMAT)}), when no restarted pod would be new enough"
+            f"started_before: {text} lies in the future (it is {now.strftime(TIME_FORMAT)}), when no restarted pod would be new enough. Fix: give a time in the past, and compare the clocks"
         )
     return found if not found.microsecond else found.replace(microsecond=0) + datetime.timedelta(seconds=1)
 
 
 def holds_credentials(pod: Object) -> bool:
-    """Whether a pod mounts the API's authority or a token of its service account."""
+    """Whether a pod mounts the API's CA or a token of its service account."""
     for volume in pod["spec"].get("volumes") or []:
         sources = (volume.get("projected") or {}).get("sources") or []
         named = [volume.get("configMap") or {}, *(source.get("configMap") or {} for source in sources)]
@@ -137,7 +139,7 @@ def restarted_at(workload: Object) -> datetime.datetime | None:
 
 
 def lacking(workload: Object, kind: str) -> str:
-    """What a rollout lacks, in words, by kubectl's rules (C(rollout status)); an empty text when it is complete."""
+    """What is missing of a rollout, by kubectl's rules (C(rollout status)); an empty text when it is complete."""
     status, wanted = workload.get("status", {}), workload["spec"].get("replicas", 1)
     if status.get("observedGeneration", 0) < workload["metadata"].get("generation", 0):
         return "no kube-controller-manager has seen its change yet"
@@ -178,7 +180,7 @@ def partition(workload: Object) -> int:
 def reason_to_leave(workload: Workload) -> str:
     """Why a change of its template would not replace the workload's pods; an empty text when it would."""
     if not workload.kind:
-        return "nothing owns it; delete it and make it again"
+        return "nothing owns it; delete it and create it again"
     if workload.kind in ("Job", "CronJob"):
         return "a Job's pods run to their end; those that start later hold what is new"
     if workload.kind == "ReplicaSet":
@@ -204,7 +206,7 @@ def ordinal(pod: Object) -> int:
 
 
 class Restarter:
-    """Finds and rolls workloads. *timeout* is for each rollout, in seconds."""
+    """Finds and restarts workloads. *timeout* is for each rollout, in seconds."""
 
     def __init__(
         self, api: Api, before: datetime.datetime, timeout: float, namespaces: t.Sequence[str] | None = None
@@ -229,7 +231,7 @@ class Restarter:
                 kind, name = owners[key]
             workloads.setdefault((namespace, kind, name), Workload(kind, namespace, name)).pods.append(pod)
         findings = Findings()
-        for unused, workload in sorted(workloads.items()):
+        for _unused, workload in sorted(workloads.items()):
             self._sort(workload, findings)
         return findings
 
@@ -240,15 +242,17 @@ class Restarter:
             paths = [f"/api/v1/namespaces/{namespace}/pods" for namespace in dict.fromkeys(self.namespaces)]
             for namespace in self.namespaces:
                 if self.api.find(f"/api/v1/namespaces/{namespace}") is None:
-                    raise RestartError(f"namespaces: there is no namespace {namespace!r}")
+                    raise RestartError(
+                        f"namespaces: there is no namespace {namespace!r}. Fix: correct its name, or leave it out"
+                    )
         query = {"fieldSelector": "status.phase=Running"}
         return [pod for path in paths for pod in self._items(path, query) if is_old(pod, self.before)]
 
-    def _items(self, path: str, query: dict[str, str]) -> list[Object]:
-        return insist(lambda: self.api.items(path, query), self.timeout)
+    def _items(self, path: str, query: dict[str, str]) -> list[dict[str, t.Any]]:
+        return retry(lambda: self.api.items(path, query), self.timeout)
 
     def _find(self, path: str) -> dict[str, t.Any] | None:
-        return insist(lambda: self.api.find(path), self.timeout)
+        return retry(lambda: self.api.find(path), self.timeout)
 
     def _owner_of_replica_set(self, namespace: str, name: str) -> tuple[str, str]:
         found = self._find(Workload("ReplicaSet", namespace, name).path)
@@ -271,11 +275,11 @@ class Restarter:
             findings.rolling.append(workload)
         else:
             began = max(started(pod) for pod in workload.pods).strftime(TIME_FORMAT)
-            reason = f"it was rolled at {since.strftime(TIME_FORMAT)}, yet these pods say {began}; compare the clocks of their nodes with this one"
+            reason = f"it was restarted at {since.strftime(TIME_FORMAT)}, yet these pods say {began}; compare the clocks of their nodes with this one"
             findings.left.append((workload, reason))
 
     def restart(self, findings: Findings) -> None:
-        """Rolls one workload after the other. Raises RestartError for the first whose rollout does not end in time."""
+        """Restart one workload after the other. Raises RestartError for the first whose rollout does not end in time."""
         # an annotation of the same second as *before* would look too old
         time.sleep(max(0.0, (self.before - datetime.datetime.now(datetime.timezone.utc)).total_seconds()))
         for workload in findings.rolling:
@@ -284,7 +288,7 @@ class Restarter:
             now = datetime.datetime.now(datetime.timezone.utc).strftime(TIME_FORMAT)
             body = {"spec": {"template": {"metadata": {"annotations": {RESTARTED_AT: now}}}}}
             try:
-                insist(lambda path=workload.path, body=body: self.api.patch(path, body, FIELD_MANAGER), self.timeout)
+                retry(functools.partial(self.api.patch, workload.path, body, FIELD_MANAGER), self.timeout)
             except ApiError as error:
                 if error.status == 404:
                     continue
@@ -307,7 +311,7 @@ class Restarter:
         resource = f"{workload.kind.lower()}/{workload.name}"
         raise RestartError(
             f"{workload.title} was restarted, but its rollout did not end within {self.timeout:g} s: {lack}{f' ({causes})' if causes else ''}. "
-            f"Look at: kubectl -n {workload.namespace} rollout status {resource}. Run again to go on from here"
+            f"Fix: see the cause with kubectl -n {workload.namespace} rollout status {resource}, correct it, and run again to continue from here"
         )
 
     def _causes(self, workload: Workload, found: Object) -> list[str]:

@@ -1,5 +1,6 @@
-# Copyright: (c) the hardway.kubernetes contributors
+# Copyright: (c) 2026, the hardway.kubernetes authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The static token file of an API server: a line C(token,user,uid,"groups") for each user.
 
 Source: https://kubernetes.io/docs/reference/access-authn-authz/authentication/#static-token-file
@@ -65,16 +66,16 @@ def read(path: str) -> tuple[list[Line], int | None]:
     try:
         rows = list(csv.reader(io.StringIO(content.data.decode(), newline=""), strict=True))
     except UnicodeDecodeError as error:
-        raise TokenFileError(f"{path} is not UTF-8; mend it or move it away") from error
+        raise TokenFileError(f"{path} is not UTF-8. Fix: correct it or move it away") from error
     except csv.Error as error:
-        raise TokenFileError(f"{path} is not CSV: {error}; mend it or move it away") from error
+        raise TokenFileError(f"{path} is not CSV: {error}. Fix: correct it or move it away") from error
     return [_read_row(path, number, row) for number, row in enumerate(rows, 1) if any(row)], content.mode
 
 
 def _read_row(path: str, number: int, row: list[str]) -> Line:
     if len(row) < 3 or not row[0] or not row[1]:
         # the line itself may hold a token
-        raise TokenFileError(f'{path}: line {number} is not token,user,uid,"groups"; mend or remove it')
+        raise TokenFileError(f'{path}: line {number} is not token,user,uid,"groups". Fix: correct or remove it')
     groups = tuple(group for group in row[3].split(",") if group) if len(row) > 3 else ()
     return Line(row[1], row[2], groups, row[0])
 
@@ -86,17 +87,23 @@ def check(wanted: t.Sequence[Line]) -> list[str]:
         for name, values in (("user", [line.user]), ("uid", [line.uid]), ("groups", line.groups)):
             bad = [value for value in values if not FIELD.fullmatch(value)]
             problems += [
-                f"tokens[{number}].{name}: {value!r} has a blank, a comma or a quotation mark, or is empty"
+                f"tokens[{number}].{name}: {value!r} has a blank, a comma or a quotation mark, or is empty. Fix: give a name without them"
                 for value in bad
             ]
         if line.token and not (FIELD.fullmatch(line.token) and len(line.token) >= SHORTEST):
             problems.append(
-                f"tokens[{number}].token: it must have at least {SHORTEST} characters, and no blank, comma or quotation mark"
+                f"tokens[{number}].token: it is too short, or has a blank, comma or quotation mark. Fix: give at least {SHORTEST} characters without them"
             )
     users = [line.user for line in wanted]
-    problems += [f"tokens: {user} is given twice" for user in sorted(set(users)) if users.count(user) > 1]
+    problems += [
+        f"tokens: {user} is given twice. Fix: leave one out" for user in sorted(set(users)) if users.count(user) > 1
+    ]
     given = [line.token for line in wanted if line.token]
-    return problems + (["tokens: two users are given the same token"] if len(given) > len(set(given)) else [])
+    return problems + (
+        ["tokens: two users have the same token. Fix: give each a token of its own"]
+        if len(given) > len(set(given))
+        else []
+    )
 
 
 def reconcile(present: t.Sequence[Line], wanted: t.Sequence[Line], purge: bool) -> Outcome:
@@ -123,7 +130,7 @@ def reconcile(present: t.Sequence[Line], wanted: t.Sequence[Line], purge: bool) 
     shared = sorted({line.user for line in lines if tokens.count(line.token) > 1})
     if shared:
         raise TokenFileError(
-            f"{' and '.join(shared)} would have the same token, of which the API server takes one; give another, or remove a line"
+            f"{' and '.join(shared)} would have the same token, of which the API server takes one. Fix: give another, or remove a line"
         )
     return Outcome(lines, reasons, unwanted)
 

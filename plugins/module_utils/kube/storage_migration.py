@@ -1,5 +1,6 @@
-# Copyright: (c) the hardway.kubernetes contributors
+# Copyright: (c) 2026, the hardway.kubernetes authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Writes objects back as they are, so that the API server encrypts them with its first key.
 
 The API server writes an unchanged object only when what is stored would look otherwise now (another key, another version of the API); then its
@@ -9,6 +10,7 @@ resourceVersion moves. Source: https://kubernetes.io/docs/tasks/administer-clust
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import threading
 import time
@@ -20,7 +22,7 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client imp
     Api,
     ApiError,
     ApiUnreachable,
-    insist,
+    retry,
 )
 
 PAGE = 200
@@ -30,7 +32,7 @@ NEEDED_VERBS = frozenset(("list", "get", "update"))
 
 
 class ResourceError(HardwayError, ValueError):
-    """A resource that the API does not serve or does not let be written: names it and what to do."""
+    """A resource that the API does not serve or does not let be written: names it and how to fix it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,10 +85,10 @@ class Catalogue:
         """The named resources, each once. Knows the wildcards of an EncryptionConfiguration: C(*.GROUP), C(*.) for the core group, and C(*.*)."""
         found: dict[str, Resource] = {}
         for name in names:
-            plural, unused, group = name.partition(".")
+            plural, _unused, group = name.partition(".")
             if not plural or name == "*" or "/" in name or name != name.lower():
                 raise ResourceError(
-                    f"resources: {name!r} is not a resource; give one such as secrets, deployments.apps, *.apps or *.*"
+                    f"resources: {name!r} is not a resource. Fix: give one such as secrets, deployments.apps, *.apps or *.*"
                 )
             chosen = self._all(group) if plural == "*" else [self._one(name, plural, group)]
             found.update((resource.name, resource) for resource in chosen)
@@ -97,11 +99,11 @@ class Catalogue:
             if resource.plural == plural:
                 if not verbs >= NEEDED_VERBS:
                     raise ResourceError(
-                        f"resources: {name} can be read but not written, so there is nothing of it in etcd; leave it out"
+                        f"resources: {name} can be read but not written, so there is nothing of it in etcd. Fix: leave it out"
                     )
                 return resource
         raise ResourceError(
-            f"resources: {self.api.server} serves no {name}; give its plural name and its group, as kubectl api-resources --output=name does"
+            f"resources: {self.api.server} serves no {name}. Fix: give its plural name and its group, as kubectl api-resources --output=name does"
         )
 
     def _all(self, group: str) -> list[Resource]:
@@ -115,25 +117,25 @@ class Catalogue:
         ]
         if not found:
             raise ResourceError(
-                f"resources: {self.api.server} serves nothing of the group {group!r} that can be written"
+                f"resources: {self.api.server} serves nothing of the group {group!r} that can be written. Fix: correct the group, or leave it out"
             )
         return found
 
     def _aggregated(self) -> set[str]:
         """Versions of the API that another server answers, out of a store of its own."""
-        services = insist(lambda: self.api.items(API_SERVICES), self.timeout)
+        services = retry(lambda: self.api.items(API_SERVICES), self.timeout)
         return {
             f"{item['spec']['group']}/{item['spec']['version']}" for item in services if item["spec"].get("service")
         }
 
     def _groups(self) -> list[dict[str, t.Any]]:
-        return insist(lambda: self.api.get("/apis"), self.timeout)["groups"]
+        return retry(lambda: self.api.get("/apis"), self.timeout)["groups"]
 
     def _roots(self, group: str) -> list[tuple[str, str]]:
         """Each version of a group with its path, the preferred one first."""
         if not group:
             return [("v1", "/api/v1")]
-        found = insist(lambda: self.api.find(f"/apis/{group}"), self.timeout)
+        found = retry(lambda: self.api.find(f"/apis/{group}"), self.timeout)
         if found is None:
             return []
         versions = [found["preferredVersion"], *found["versions"]]
@@ -143,7 +145,7 @@ class Catalogue:
         """The resources of a group, each in the first version that has it, with what may be done with them."""
         served: dict[str, tuple[Resource, set[str]]] = {}
         for version, root in self._roots(group):
-            for item in insist(lambda path=root: self.api.get(path), self.timeout)["resources"]:
+            for item in retry(functools.partial(self.api.get, root), self.timeout)["resources"]:
                 plural = item["name"]
                 if "/" not in plural and plural not in served:
                     name = f"{plural}.{group}" if group else plural
@@ -174,7 +176,7 @@ class Rewriter:
         query: dict[str, t.Any] = {"limit": PAGE}
         while True:
             try:
-                answer = insist(lambda: self.api.get(resource.path, query), self.timeout)
+                answer = retry(lambda: self.api.get(resource.path, query), self.timeout)
             except ApiError as error:
                 following = _token_after_compaction(error)
                 if not following:
@@ -189,24 +191,24 @@ class Rewriter:
     def _rewrite(self, resource: Resource, item: dict[str, t.Any], count: Count) -> None:
         path = resource.path_of(item)
         try:
-            outcome, conflicts = self._write(path, resource.whole(item))
+            rewritten, conflicts = self._write(path, resource.whole(item))
         except (ApiError, ApiUnreachable) as error:
-            outcome, conflicts = str(error), 0
+            with self._lock:
+                count.failures.append(str(error))
+            return
         with self._lock:
             count.conflicts += conflicts
-            if outcome is None:
+            if rewritten is None:
                 count.gone += 1
-            elif isinstance(outcome, str):
-                count.failures.append(outcome)
             else:
-                count.rewritten += outcome
+                count.rewritten += rewritten
 
     def _write(self, path: str, item: dict[str, t.Any]) -> tuple[bool | None, int]:
-        """Whether the stored object was written anew, None where it is gone, and how often someone else was quicker."""
+        """Whether the stored object was rewritten, None where it is gone, and how often someone else wrote first."""
         end, conflicts = time.monotonic() + self.timeout, 0
         while True:
             try:
-                answer = insist(lambda body=item: self.api.replace(path, body), self.timeout)
+                answer = retry(functools.partial(self.api.replace, path, item), self.timeout)
                 return answer["metadata"]["resourceVersion"] != item["metadata"]["resourceVersion"], conflicts
             except ApiError as error:
                 if error.status == 404:
@@ -214,14 +216,14 @@ class Rewriter:
                 if error.status != 409 or time.monotonic() >= end:
                     raise
             conflicts += 1
-            found = insist(lambda: self.api.find(path), self.timeout)
+            found = retry(lambda: self.api.find(path), self.timeout)
             if found is None:
                 return None, conflicts
             item = found
 
 
 def _token_after_compaction(error: ApiError) -> str:
-    """Where to go on when etcd has compacted the list's revision away. What was made since is written with the first key anyway."""
+    """Where to continue when etcd has compacted the revision of the list. What was created since is written with the first key anyway."""
     if error.status != 410:
         return ""
     try:

@@ -66,16 +66,13 @@ class Declaration:
 
 
 def declarations(load: Load, root: str = ROOT) -> list[Declaration]:
-    """All components of the collection, in the order of the phases.
+    """All components of the collection, by role and name.
 
     :arg load: reads a YAML file
     :raises DeclarationError: names the file and what is wrong in it
     """
     paths = glob.glob(os.path.join(root, "roles", "*", "components", "*.yml"))
-    found = [declaration(load, path) for path in sorted(paths)]
-    # Which phase it is may depend on the settings.
-    order = {phase: number for number, phase in enumerate(PHASES)}
-    return sorted(found, key=lambda item: (order.get(item.phase, len(PHASES)), item.role, item.key))
+    return [declaration(load, path) for path in sorted(paths)]
 
 
 def declaration_of(load: Load, role_path: str, key: str) -> Declaration:
@@ -93,7 +90,7 @@ def declaration(load: Load, path: str) -> Declaration:
     """One file of a role's directory ``components``."""
     raw = load(path)
     if not isinstance(raw, Mapping):
-        raise DeclarationError(f"{path} is no mapping. Fix: see docs/17-developing.md for what a declaration says")
+        raise DeclarationError(f"{path} is no mapping. Fix: see docs/declarations.md for what a declaration says")
     for key, kind in ABOUT.items():
         if key in raw and not isinstance(raw[key], kind):
             raise DeclarationError(f"{path}: {key} is not a {kind.__name__}. Fix: correct it")

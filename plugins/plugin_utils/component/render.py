@@ -146,7 +146,7 @@ class Renderer:
         if pending:
             return {"pending": f"would change: {pending}"}
         try:
-            with open(self._find("files", source), "rb") as stream:
+            with open(os.path.join(self.role_path, "files", source), "rb") as stream:
                 return {"content": base64.b64encode(stream.read()).decode()}
         except FileNotFoundError as error:
             if self.check_mode:
@@ -193,7 +193,7 @@ class Renderer:
         """A path of its own, or a file of the role."""
         path = os.path.join(self.role_path, kind, name)
         if not os.path.exists(path):
-            raise FileNotFoundError(path)
+            raise RenderError(f"{path} is not there. Fix: correct its name in the declaration")
         return path
 
     def _artifact(self, name: str) -> dict[str, t.Any]:

@@ -1,8 +1,9 @@
 # Copyright: (c) 2026, the hardway.kubernetes authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What the API tells of the cluster, asked from the controller: at its endpoint, and of each API server by itself.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The state of the API, asked from the controller: at its endpoint, and each API server by itself.
 
-Nothing here fails: who does not answer is told beside those who do.
+Nothing here fails: an error is part of the answer.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client imp
 )
 
 AGENT = "hardway-status"
-#: Of each of these one leads; its lease tells which.
+#: Each of these has one leader, the holder of its lease.
 LEASES = ("kube-controller-manager", "kube-scheduler")
 LEASE_PATH = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"
 REQUEST_PATH = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
@@ -28,14 +29,12 @@ ROLE_LABEL = "node-role.kubernetes.io/"
 SILENT = (ApiError, ApiUnreachable)
 
 
-def look(kubeconfig: str, servers: t.Mapping[str, str], timeout: float = 5.0) -> dict[str, t.Any]:
-    """How the API does.
+def observe(kubeconfig: str, servers: t.Mapping[str, str], timeout: float = 5.0) -> dict[str, t.Any]:
+    """The state of the API.
 
-    :arg kubeconfig: the administrator's, whose server is the endpoint
-    :arg servers: name of each API server -> its own URL
-    :arg timeout: seconds for each request
-    :returns: ``endpoint`` and ``servers`` (``version``, ``ready``, ``error``), ``nodes`` (None where they could not be read),
-        ``leaders``, ``waiting`` (requests for certificates that nobody has decided), ``error``
+    *kubeconfig* is the administrator's, whose server is the endpoint; *servers* has the URL of each API server by name; *timeout* is in
+    seconds, for each request. The result has `endpoint` and `servers` (`version`, `ready`, `error`), `nodes` (None where they could not
+    be read), `leaders`, `waiting` (pending requests for certificates), `error`.
     """
     nothing: dict[str, t.Any] = {
         "endpoint": answer(),
@@ -54,19 +53,19 @@ def look(kubeconfig: str, servers: t.Mapping[str, str], timeout: float = 5.0) ->
     except KubeconfigError as error:
         return nothing | {"error": str(error), "endpoint": answer(error=str(error))}
     with concurrent.futures.ThreadPoolExecutor(max_workers=len(each) + 1) as pool:
-        told = pool.submit(ask, endpoint)
+        whole = pool.submit(ask, endpoint)
         answers = dict(zip(each, pool.map(ask, each.values())))
         # Without its endpoint the API may still answer on a master.
         chosen = next(
             (
                 api
-                for api, seen in [(endpoint, told.result()), *((each[name], seen) for name, seen in answers.items())]
+                for api, seen in [(endpoint, whole.result()), *((each[name], seen) for name, seen in answers.items())]
                 if seen["version"]
             ),
             None,
         )
         seen = pool.submit(read, chosen).result() if chosen else {}
-    return nothing | {"endpoint": told.result(), "servers": answers} | seen
+    return nothing | {"endpoint": whole.result(), "servers": answers} | seen
 
 
 def answer(version: str = "", ready: bool = False, error: str = "") -> dict[str, t.Any]:
@@ -89,7 +88,7 @@ def ask(api: Api) -> dict[str, t.Any]:
 
 
 def read(api: Api) -> dict[str, t.Any]:
-    """Nodes, leaders and waiting requests, as far as they can be read."""
+    """Nodes, leaders and pending requests, as far as they can be read."""
     seen: dict[str, t.Any] = {}
     try:
         seen["nodes"] = [node(item) for item in api.items("/api/v1/nodes")]
@@ -106,11 +105,12 @@ def read(api: Api) -> dict[str, t.Any]:
 
 
 def holder(lease: t.Mapping[str, t.Any]) -> str:
-    """The host that leads: identities are HOST_UNIQUE."""
+    """The host of the leader: identities are HOST_UNIQUE."""
     return str((lease.get("spec") or {}).get("holderIdentity") or "").rpartition("_")[0]
 
 
 def node(item: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """What the page needs of a Node."""
     status = item.get("status") or {}
     about = status.get("nodeInfo") or {}
     conditions = {condition["type"]: condition for condition in status.get("conditions") or []}
@@ -125,7 +125,7 @@ def node(item: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         "ready": ready.get("status") == "True",
         "reason": ""
         if ready.get("status") == "True"
-        else str(ready.get("message") or ready.get("reason") or "it never told"),
+        else str(ready.get("message") or ready.get("reason") or "it has never reported"),
         "cordoned": bool((item.get("spec") or {}).get("unschedulable")),
         "pressures": sorted(name for name, condition in conditions.items() if condition.get("status") == "True"),
         "kubelet": str(about.get("kubeletVersion", "")).removeprefix("v"),

@@ -13,7 +13,6 @@ import json
 import pathlib
 import subprocess
 import sys
-import zlib
 from unittest import mock
 
 import yaml
@@ -72,7 +71,7 @@ def _loaded():
 
 def _variables(host: str, state: pathlib.Path, settings: dict) -> dict:
     hostvars = {
-        name: {"ansible_host": address, "inventory_hostname": name, "hardway_host": HOST}
+        name: {"ansible_host": address, "inventory_hostname": name, "ansible_facts": {"hardway_host": HOST}}
         for name, address in ADDRESSES.items()
     }
     return {
@@ -95,15 +94,12 @@ def _objects(state: pathlib.Path, settings: dict) -> str:
     from ansible.parsing.dataloader import DataLoader
     from ansible.template import Templar, trust_as_template
 
-    from ansible_collections.hardway.kubernetes.plugins.plugin_utils.rollout import site_tasks as steps
+    from ansible_collections.hardway.kubernetes.plugins.plugin_utils.component import declarations
 
     loader = DataLoader()
     role = ROOT / "roles" / "kube_master"
-    defaults, variables = ({}, {})
     load = functools.partial(loader.load_from_file, trusted_as_template=True)
-    for found, files in zip((defaults, variables), steps.role_files(load, str(ROOT), "kube_master")):
-        for path in files:
-            found.update(load(path) or {})
+    defaults, variables = declarations.role_variables(load, str(ROOT), "kube_master")
     templar = Templar(
         loader=loader,
         variables={**defaults, **_variables("master1", state, settings), **variables, "role_path": str(role)},
@@ -122,40 +118,28 @@ def _objects(state: pathlib.Path, settings: dict) -> str:
 
 def _components(host: str, state: pathlib.Path, settings: dict) -> dict[str, dict]:
     from ansible.parsing.dataloader import DataLoader
-    from ansible.playbook.task import Task
     from ansible.template import Templar
 
-    from ansible_collections.hardway.kubernetes.plugins.action import component_plan
+    from ansible_collections.hardway.kubernetes.plugins.plugin_utils.component import declarations, render
 
     loader = DataLoader()
-    variables = _variables(host, state, settings)
-    templar = Templar(loader=loader, variables=variables)
-    task = Task()
-    task.action, task.args, task.check_mode = (
-        "hardway.kubernetes.component_plan",
-        {"part": "host", "variables": {}},
-        False,
-    )
-    sent: dict[str, list[str]] = {"payloads": []}
-    action = component_plan.ActionModule(task, mock.MagicMock(), mock.MagicMock(), loader, templar, mock.MagicMock())
-
-    def execute(module_args, **unused):
-        sent.update(module_args)
-        return {"planned": [{} for payload in module_args["payloads"]]}
-
-    with (
-        mock.patch.object(action, "_execute_module", execute),
-        mock.patch.object(Task, "get_search_path", lambda self: [str(ROOT)]),
-        mock.patch.object(component_plan.Renderer, "_artifact", lambda self, name: {"name": name, **Artifacts()[name]}),
-    ):
-        result = action.run(task_vars=variables)
-    broken = {entry["component"]: entry["error"] for entry in result["components"] if entry["error"]}
-    assert not broken and not result["error"], broken or result["error"]
-    return {described["name"]: described for described in map(_described, sent["payloads"])}
+    load = functools.partial(loader.load_from_file, trusted_as_template=True)
+    known = _variables(host, state, settings)
+    found = []
+    with mock.patch.object(render.Renderer, "_artifact", lambda self, name: {"name": name, **Artifacts()[name]}):
+        for item in declarations.declarations(load):
+            role_path = str(ROOT / "roles" / item.role)
+            defaults, variables = declarations.role_variables(load, str(ROOT), item.role)
+            merged = {**defaults, **known, **variables, "role_path": role_path}
+            templar = Templar(loader=loader, variables=merged)
+            renderer = render.Renderer(templar, loader, merged, role_path, check_mode=True)
+            if renderer.is_wanted(item):
+                phase = declarations.PHASES.index(renderer.phase(item))
+                found.append((phase, _described(json.loads(json.dumps(renderer.describe(item))))))
+    return {described["name"]: described for _phase, described in sorted(found, key=lambda pair: pair[0])}
 
 
-def _described(payload: str) -> dict:
-    described = json.loads(zlib.decompress(base64.b64decode(payload)))
+def _described(described: dict) -> dict:
     files = described.get("files", [])
     texts = {
         item["path"]: base64.b64decode(item["content"]).decode() for item in files if item.get("content") is not None

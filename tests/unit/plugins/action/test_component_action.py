@@ -10,6 +10,7 @@ import zlib
 from unittest import mock
 
 import pytest
+import yaml
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.parsing.dataloader import DataLoader
 from ansible.playbook.task import Task
@@ -25,7 +26,7 @@ DEFERRED = {**CHANGED, "deferred": True}
 @pytest.fixture(name="role")
 def make_role(tmp_path):
     """A directory with the templates and files of a role, and the controller's state beside it."""
-    for directory in ("templates", "files", "cluster/pki"):
+    for directory in ("templates", "files", "components", "cluster/pki"):
         (tmp_path / directory).mkdir(parents=True)
     (tmp_path / "templates/unit.j2").write_text(
         "[Service]\nExecStart=/bin/x {{ component_arguments | default([]) | join(' ') }}\n"
@@ -43,9 +44,10 @@ def make_role(tmp_path):
 def make_call(role, monkeypatch):
     """Run the action with these arguments; the hosts' answers come from `call.answers`, what they got is in `call.sent`."""
 
-    def call(check_mode=False, variables=None, host="master1", **arguments):
+    def call(check_mode=False, variables=None, host="master1", declare=True, **arguments):
         task_vars = {
             "inventory_hostname": host,
+            "group_names": ["all_of_us"],
             "port": 6443,
             "cluster_dir": str(role / "cluster"),
             "cluster_pki": str(role / "cluster/pki"),
@@ -62,8 +64,11 @@ def make_call(role, monkeypatch):
         }
         loader = DataLoader()
         task = Task()
-        task.action, task.args, task.check_mode = "hardway.kubernetes.component", {"name": "x", **arguments}, check_mode
-        monkeypatch.setattr(task, "get_search_path", lambda: [str(role)])
+        declared = {"name": "x", "phase": "nodes", "groups": ["all_of_us"], **arguments}
+        if declare:
+            (role / "components/x.yml").write_text(yaml.safe_dump(declared, sort_keys=False))
+        task.action, task.args, task.check_mode = "hardway.kubernetes.component", {"name": "x"}, check_mode
+        task._role = mock.Mock(_role_path=str(role))
         action = subject.ActionModule(
             task,
             mock.MagicMock(),
@@ -185,7 +190,7 @@ def test_in_check_mode_certificates_need_not_be_there(call, role):
         "would change: expires in 3 days",
         "would be created",
     ]
-    with pytest.raises(AnsibleActionFail, match="new.pem: not on the controller"):
+    with pytest.raises(AnsibleError, match="new.pem is not on the controller"):
         call(pki={"path": "/p", "files": files})
 
 
@@ -227,8 +232,43 @@ def test_a_mistake_ends_before_any_host_is_asked(call, role, arguments, message)
 
 
 def test_a_role_that_does_not_depend_on_cluster(call):
-    with pytest.raises(AnsibleActionFail, match="cluster_bin_dir is not set"):
+    with pytest.raises(AnsibleError, match="cluster_bin_dir is not set"):
         call(variables={"cluster_bin_dir": None})
+
+
+# --- declarations
+
+
+def test_a_host_without_the_component_is_not_asked(call):
+    assert call(groups=["others"])["skipped"]
+    assert call(when=["port == 6444"])["skipped"]
+    assert call.sent == []
+    assert not call(when=["port == 6443"]).get("skipped")
+
+
+def test_a_component_that_nobody_declared(call, role):
+    call()
+    (role / "components/x.yml").unlink()
+    with pytest.raises(AnsibleActionFail, match=r"components/x.yml is not there. Fix: declare the component x"):
+        call(declare=False)
+
+
+@pytest.mark.parametrize(
+    ("declared", "message"),
+    [
+        ({"phase": ""}, "does not say phase. Fix: add it"),
+        ({"groups": "etcd"}, "groups is not a list"),
+        ({"footprint": []}, "footprint is not a dict"),
+    ],
+)
+def test_a_declaration_that_is_none_is_named(call, declared, message):
+    with pytest.raises(AnsibleActionFail, match=f"components/x.yml.*{message}"):
+        call(**declared)
+
+
+def test_of_what_a_host_returns_only_what_is_known_is_kept(call):
+    call.answers = [{**CHANGED, "ansible_facts": {"cluster_dir": "/evil"}, "add_host": {"host_name": "evil"}}]
+    assert not {"ansible_facts", "add_host"} & set(call())
 
 
 # --- turns

@@ -10,7 +10,7 @@ import stat
 import pytest
 
 from ansible_collections.hardway.kubernetes.plugins.action import status as subject
-from ansible_collections.hardway.kubernetes.plugins.plugin_utils.status.evaluate import Cell, Finding, Page, Section
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.status.page import Cell, Finding, Page, Section
 
 HOSTILE = [
     "<script>alert(1)</script>",

@@ -76,8 +76,8 @@ def test_a_cluster_of_which_nothing_answers(inventory, arguments):
     code, text = play(inventory, *arguments, "-e", "status_drift=false")
     assert code == 2, text
     assert "critical: m1, l1, n1: was not reached:" in text
-    assert "critical: etcd: no member tells of the others: none of their hosts could be read" in text
-    assert "critical: API: does not answer well at https://127.0.0.1:9:" in text
+    assert "critical: etcd: no member answers: none of their hosts could be read" in text
+    assert "critical: API: no good answer at https://127.0.0.1:9:" in text
     assert "unreachable=0" in text and not re.search(r"changed=[1-9]", text), text
     written = [path.name for path in (inventory.parent / "state").iterdir()]
     assert written == ([] if arguments else ["status.html"])

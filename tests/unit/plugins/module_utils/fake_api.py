@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-Answer = t.Tuple[int, t.Any, t.Dict[str, str]]
-Handler = t.Callable[[str, str, t.Dict[str, str], t.Any], Answer]
+Answer = tuple[int, t.Any, dict[str, str]]
+Handler = t.Callable[[str, str, dict[str, str], t.Any], Answer]
 
 
 def name(**parts: str) -> x509.Name:
@@ -112,7 +112,7 @@ class FakeApi:
 
             def _answer(self) -> None:
                 address = urlsplit(self.path)
-                query = {key: values[0] for key, values in parse_qs(address.query).items()}
+                query = {key: values[0] for key, values in parse_qs(address.query, keep_blank_values=True).items()}
                 length = int(self.headers.get("Content-Length", 0))
                 body = json.loads(self.rfile.read(length)) if length else None
                 fake.requests.append(f"{self.command} {self.path}")

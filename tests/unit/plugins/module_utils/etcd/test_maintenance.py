@@ -1,4 +1,5 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """When etcd's database is due for care, and what stands against it; what a snapshot's file tells. tests/etcd tries it on real members."""
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ import pytest
 from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd import client as etcd
 from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd import maintenance as etcd_maintenance
 from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd import snapshot as etcd_snapshot
-from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd.client import (
+from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd.cluster import (
     Cluster,
     EtcdError,
     Member,
     Refused,
     Status,
 )
-from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd.maintenance import Wanted, plan
+from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd.maintenance import MaintenanceSpec, plan
 
 MIB = 1024**2
 GIB = 1024**3
@@ -47,11 +48,11 @@ def cluster(*members: Member) -> Cluster:
 
 
 THREE = cluster(member(1), member(2), member(3))
-DEFRAGMENT = Wanted(defragment=True)
+DEFRAGMENT = MaintenanceSpec(defragment=True)
 
 
-def kinds(now: Cluster, wanted: Wanted, compacted: bool = False) -> list[str]:
-    return [step.kind for step in plan(now, now.members[0], wanted, compacted)]
+def kinds(now: Cluster, spec: MaintenanceSpec, compacted: bool = False) -> list[str]:
+    return [step.kind for step in plan(now, now.members[0], spec, compacted)]
 
 
 @pytest.mark.parametrize(
@@ -92,10 +93,10 @@ def test_what_quorum_bears(now, borne):
     if borne:
         assert kinds(now, DEFRAGMENT) == ["defragment"]
     else:
-        with pytest.raises(Refused, match="etcd1 is not defragmented.*etcd3: it is dead.*Start etcd3 first"):
+        with pytest.raises(Refused, match=r"etcd1 is not defragmented.*etcd3: it is dead.*Fix: start etcd3 first"):
             plan(now, now.members[0], DEFRAGMENT, False)
     if all(each.healthy for each in now.members):
-        assert kinds(now, Wanted()) == []
+        assert kinds(now, MaintenanceSpec()) == []
 
 
 def test_a_dead_member_is_not_defragmented():
@@ -105,36 +106,36 @@ def test_a_dead_member_is_not_defragmented():
 
 def test_disarming():
     alarmed = cluster(member(1, alarms=("NOSPACE", "CORRUPT")), member(2, alarms=("NOSPACE",)), member(3))
-    assert kinds(alarmed, Wanted()) == []
-    assert kinds(alarmed, Wanted(disarm=("NOSPACE",))) == ["disarm", "disarm"]
-    assert kinds(alarmed, Wanted(disarm=("CORRUPT",))) == ["disarm"]
-    assert kinds(THREE, Wanted(disarm=("NOSPACE", "CORRUPT"))) == []
+    assert kinds(alarmed, MaintenanceSpec()) == []
+    assert kinds(alarmed, MaintenanceSpec(disarm=("NOSPACE",))) == ["disarm", "disarm"]
+    assert kinds(alarmed, MaintenanceSpec(disarm=("CORRUPT",))) == ["disarm"]
+    assert kinds(THREE, MaintenanceSpec(disarm=("NOSPACE", "CORRUPT"))) == []
     full = cluster(member(1, GIB, alarms=("NOSPACE",)), member(2, GIB - MIB), member(3, GIB - 2 * MIB))
     with pytest.raises(Refused) as refused:
-        plan(full, full.members[0], Wanted(disarm=("NOSPACE",)), False)
+        plan(full, full.members[0], MaintenanceSpec(disarm=("NOSPACE",)), False)
     assert len(refused.value.problems) == 2
-    assert kinds(cluster(full.members[0], THREE.members[1]), Wanted(disarm=("NOSPACE",), defragment=True)) == [
+    assert kinds(cluster(full.members[0], THREE.members[1]), MaintenanceSpec(disarm=("NOSPACE",), defragment=True)) == [
         "defragment",
         "disarm",
     ]
 
 
 def test_compaction():
-    assert kinds(THREE, Wanted(compact_revision=1000)) == ["compact"]
-    assert kinds(THREE, Wanted(compact_revision=1000), compacted=True) == []
-    with pytest.raises(Refused, match="1001 is not there yet, the cluster is at 1000"):
-        kinds(THREE, Wanted(compact_revision=1001))
+    assert kinds(THREE, MaintenanceSpec(compact_revision=1000)) == ["compact"]
+    assert kinds(THREE, MaintenanceSpec(compact_revision=1000), compacted=True) == []
+    with pytest.raises(Refused, match="1001 is in the future, the cluster is at 1000"):
+        kinds(THREE, MaintenanceSpec(compact_revision=1001))
     # What it gives back is not known before.
     small = cluster(member(1, MIB, MIB))
-    assert kinds(small, Wanted(compact_revision=1000, defragment=True)) == ["compact", "defragment"]
-    assert kinds(small, Wanted(compact_revision=1000, defragment=True), compacted=True) == []
+    assert kinds(small, MaintenanceSpec(compact_revision=1000, defragment=True)) == ["compact", "defragment"]
+    assert kinds(small, MaintenanceSpec(compact_revision=1000, defragment=True), compacted=True) == []
 
 
 def test_no_quorum():
     with pytest.raises(Refused, match="the cluster has no quorum"):
         kinds(
             cluster(member(1, alarms=("CORRUPT",)), member(2, dead=True), member(3, dead=True)),
-            Wanted(disarm=("CORRUPT",)),
+            MaintenanceSpec(disarm=("CORRUPT",)),
         )
 
 
@@ -206,13 +207,13 @@ def test_the_hash_that_a_member_appends(tmp_path):
         ('{"level":"info","msg":"a"}\nError: snapshot missing hash\n', "snapshot missing hash"),
         ('{"level":"fatal","msg":"failed","error":"open x: no such file"}\n', "open x: no such file"),
         ("usage\nunknown flag: --bump-revision\n", "unknown flag: --bump-revision"),
-        ("", "it said nothing"),
+        ("", "no output"),
     ],
 )
 def test_the_cause_that_a_command_names(tmp_path, text, cause):
     (tmp_path / "etcdutl").touch(mode=0o755)
     commands = etcd_snapshot.Commands(lambda argv: (1, "", text), str(tmp_path))
-    with pytest.raises(EtcdError, match="^etcdutl snapshot restore failed: ") as error:
+    with pytest.raises(EtcdError, match=r"^etcdutl snapshot restore failed: ") as error:
         commands.etcdutl(["snapshot", "restore", "x"])
     assert str(error.value).endswith(cause)
     with pytest.raises(EtcdError, match="etcdctl is not there"):

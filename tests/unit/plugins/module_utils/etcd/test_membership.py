@@ -1,4 +1,5 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What is judged of a cluster, and in which steps a member comes and goes. tests/etcd tries the same on real members."""
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import pytest
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd import client as etcd
 from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd import membership as etcd_member
-from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd.client import (
+from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd.cluster import (
     Cluster,
     EtcdError,
     Member,
@@ -17,7 +18,7 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd.client imp
     Refused,
     Status,
 )
-from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd.membership import Wanted, plan
+from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd.membership import MemberSpec, plan
 
 
 def url(number: int) -> str:
@@ -50,16 +51,16 @@ def cluster(*states: str, leader: int = 1, learner: str = "") -> Cluster:
     return Cluster(1, tuple(members), leader)
 
 
-def kinds(now: Cluster, wanted: Wanted) -> list[tuple[str, int]]:
-    return [(step.kind, step.member) for step in plan(now, wanted)]
+def kinds(now: Cluster, spec: MemberSpec) -> list[tuple[str, int]]:
+    return [(step.kind, step.member) for step in plan(now, spec)]
 
 
-def gone(number: int, **more) -> Wanted:
-    return Wanted(f"etcd{number}", present=False, **more)
+def gone(number: int, **more) -> MemberSpec:
+    return MemberSpec(f"etcd{number}", present=False, **more)
 
 
-def there(number: int, **more) -> Wanted:
-    return Wanted(f"etcd{number}", **{"peer_urls": (url(number),), **more})
+def there(number: int, **more) -> MemberSpec:
+    return MemberSpec(f"etcd{number}", **{"peer_urls": (url(number),), **more})
 
 
 THREE = cluster("healthy", "healthy", "healthy")
@@ -90,7 +91,7 @@ def test_removal(now, number, steps):
     ("now", "number", "words"),
     [
         (cluster("healthy"), 1, "last voting member"),
-        (cluster("healthy", "healthy", "dead"), 2, "quorum would be lost.*etcd3: it is dead.*Start etcd3"),
+        (cluster("healthy", "healthy", "dead"), 2, "quorum would be lost.*etcd3: it is dead.*Fix: start etcd3"),
         (cluster("healthy", "healthy", "sick"), 1, "quorum would be lost"),
         (
             cluster("healthy", "healthy", "healthy", "dead", "dead"),
@@ -183,22 +184,22 @@ def test_all_reasons_at_once():
 
 
 @pytest.mark.parametrize(
-    "wanted", [there(3), Wanted("etcd3", (url(9),)), Wanted("etcd9", (url(3),))], ids=["same", "moved", "renamed"]
+    "spec", [there(3), MemberSpec("etcd3", (url(9),)), MemberSpec("etcd9", (url(3),))], ids=["same", "moved", "renamed"]
 )
-def test_replacement(wanted):
+def test_replacement(spec):
     dead = cluster("healthy", "healthy", "dead")
-    replacing = dataclasses.replace(wanted, replace=True)
+    replacing = dataclasses.replace(spec, replace=True)
     assert kinds(dead, replacing) == [("remove", 3), ("add", 0), ("start", 0), ("promote", 0)]
     for state in ("healthy", "sick"):
         now = cluster("healthy", "healthy", state)
-        if wanted == there(3):
+        if spec == there(3):
             assert plan(now, replacing) == [], "it answers"
         else:
             with pytest.raises(Refused, match="and alive"):
                 plan(now, replacing)
-    if wanted != there(3):
+    if spec != there(3):
         with pytest.raises(Refused, match="replace: true"):
-            plan(dead, wanted)
+            plan(dead, spec)
 
 
 def test_replacement_that_quorum_does_not_bear():
@@ -239,10 +240,10 @@ def test_initial_cluster_has_every_member():
     assert nameless.initial_cluster("etcd9", [url(9)]) == f"2={url(2)},etcd1={url(1)},etcd9={url(9)}"
 
 
-def test_the_plan_is_foretold():
-    wanted = there(3, replace=True)
+def test_the_plan_is_predicted():
+    spec = there(3, replace=True)
     now = cluster("healthy", "healthy", "dead")
-    after = etcd_member.foretell(now, wanted, plan(now, wanted))
+    after = etcd_member.predict(now, spec, plan(now, spec))
     assert [(each.name, each.learner) for each in after.members] == [
         ("etcd1", False),
         ("etcd2", False),
@@ -252,18 +253,18 @@ def test_the_plan_is_foretold():
 
 
 @pytest.mark.parametrize(
-    ("wanted", "count"),
+    ("spec", "count"),
     [
-        (Wanted("etcd1", (url(1),)), 0),
-        (Wanted("etcd1", present=False), 0),
-        (Wanted("etcd1"), 1),
-        (Wanted("a=b", ("192.0.2.1:2380", "https://192.0.2.1:2380/path")), 3),
-        (Wanted("", present=False, leader=True), 2),
+        (MemberSpec("etcd1", (url(1),)), 0),
+        (MemberSpec("etcd1", present=False), 0),
+        (MemberSpec("etcd1"), 1),
+        (MemberSpec("a=b", ("192.0.2.1:2380", "https://192.0.2.1:2380/path")), 3),
+        (MemberSpec("", present=False, leader=True), 2),
     ],
 )
-def test_what_no_member_can_be(wanted, count):
+def test_what_no_member_can_be(spec, count):
     try:
-        etcd_member.check(wanted)
+        etcd_member.check(spec)
     except Refused as refused:
         assert len(refused.problems) == count
     else:
@@ -281,7 +282,7 @@ class FakeEtcd:
         self.errors = list(errors)
         self.asked: list[str] = []
 
-    def look(self) -> Cluster:
+    def observe(self) -> Cluster:
         return self.now
 
     def _ask(self, text: str) -> None:
@@ -354,11 +355,13 @@ def test_what_is_never_granted():
     fake = FakeEtcd(THREE, [NotYet("unhealthy cluster")] * 1000)
     with pytest.raises(
         EtcdError,
-        match="could not hand leadership over from etcd1 to etcd3: unhealthy cluster .after 0 s..*the same call again",
+        match=r"could not hand leadership over from etcd1 to etcd3: unhealthy cluster .after 0 s..*the same call continues",
     ):
         etcd_member.reconcile(fake, gone(1), 0)
     fake = FakeEtcd(THREE, [None, EtcdError("permission denied")])
-    with pytest.raises(EtcdError, match="could not remove etcd1: permission denied. Done before: hand leadership over"):
+    with pytest.raises(
+        EtcdError, match=r"could not remove etcd1: permission denied. Done before: hand leadership over"
+    ):
         etcd_member.reconcile(fake, gone(1), 60)
     assert fake.asked == ["lead 3", "remove 1"]
 
@@ -396,7 +399,7 @@ def test_fault_tolerance(voters, dead, tolerance):
 
 
 def test_the_leader_is_last():
-    assert [each.name for each in cluster("healthy", "healthy", "healthy", leader=2).in_order_of_care()] == [
+    assert [each.name for each in cluster("healthy", "healthy", "healthy", leader=2).defragmentation_order()] == [
         "etcd1",
         "etcd3",
         "etcd2",
@@ -405,12 +408,12 @@ def test_the_leader_is_last():
 
 @pytest.mark.parametrize("endpoint", ["192.0.2.1:2379", "ftp://192.0.2.1", "https://", "https://192.0.2.1:2379/v3"])
 def test_no_endpoint(endpoint):
-    with pytest.raises(EtcdError, match="is not https://ADDRESS:PORT"):
+    with pytest.raises(EtcdError, match=r"is not a URL of a client port. Fix: give https://ADDRESS:PORT"):
         etcd.connect(endpoint, etcd.Tls())
 
 
 def test_files_that_are_missing_are_named(tmp_path):
-    with pytest.raises(EtcdError, match="ca .*missing cannot be read: No such file"):
+    with pytest.raises(EtcdError, match=r"ca .*missing cannot be read: No such file"):
         etcd.read_tls(str(tmp_path / "missing"), None, None)
     with pytest.raises(EtcdError, match="belong together"):
         etcd.read_tls(None, "certificate", None)

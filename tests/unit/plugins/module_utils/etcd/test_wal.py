@@ -1,4 +1,5 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The format of a write-ahead log; what etcd makes of it is tried in tests/etcd."""
 
 from __future__ import annotations
@@ -6,7 +7,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd import wal as etcd_wal
-from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd.client import EtcdError
+from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd.cluster import EtcdError
 from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd.wal import (
     ENTRY,
     STATE,

@@ -131,10 +131,10 @@ def test_haproxy_does_not_run():
 
 def test_etcd_that_does_not_answer_is_told(monkeypatch):
     def refuse(params):
-        raise etcd.EtcdError("no endpoint tells of the cluster")
+        raise etcd.EtcdError("no endpoint lists the members")
 
     monkeypatch.setattr(subject.etcd, "of_module", refuse)
-    assert subject.look_at_etcd({}) == {"error": "no endpoint tells of the cluster"}
+    assert subject.look_at_etcd({}) == {"error": "no endpoint lists the members"}
 
 
 def test_a_host_tells_of_itself_whatever_it_was_not_asked():

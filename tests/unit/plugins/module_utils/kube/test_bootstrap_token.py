@@ -49,7 +49,7 @@ def test_durations(text: str, seconds: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "1", "h", "-1h", "1h 30m", "1w", "30m1h"])
 def test_bad_durations_are_named(text: str) -> None:
-    with pytest.raises(tokens.TokenError, match="^ttl: "):
+    with pytest.raises(tokens.TokenError, match=r"^ttl: "):
         tokens.read_duration("ttl", text)
 
 

@@ -17,8 +17,8 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client imp
     ApiError,
     ApiUnreachable,
     KubeconfigError,
-    insist,
     load_kubeconfig,
+    retry,
 )
 from ansible_collections.hardway.kubernetes.tests.unit.plugins.module_utils.fake_api import Authority, FakeApi, pem
 
@@ -31,7 +31,7 @@ def answers(*these: tuple[int, t.Any, dict[str, str]]) -> t.Callable[..., tuple[
 def test_one_connection_serves_many_requests(tmp_path: Path) -> None:
     with FakeApi(tmp_path, answers()) as fake:
         api = Api.from_kubeconfig(str(fake.kubeconfig))
-        for unused in range(5):
+        for _unused in range(5):
             assert api.get("/x")["kind"] == "OK"
         assert fake.connections == 1
 
@@ -48,7 +48,7 @@ def test_an_idempotent_request_on_a_closed_kept_connection_is_sent_again(tmp_pat
 def test_no_other_request_is_sent_again(tmp_path: Path, before: int) -> None:
     with FakeApi(tmp_path, answers(*[(200, {}, {})] * before, (0, "", {}))) as fake:
         api = Api.from_kubeconfig(str(fake.kubeconfig))
-        for unused in range(before):
+        for _unused in range(before):
             api.get("/x")
         with pytest.raises(
             ApiUnreachable, match=f"/y got no answer from {fake.url}: the connection was closed before an answer"
@@ -111,7 +111,7 @@ def test_timeout_is_named(tmp_path: Path) -> None:
         time.sleep(1)
         return 200, {}, {}
 
-    with FakeApi(tmp_path, slow) as fake, pytest.raises(ApiUnreachable, match="no answer within 0.2 s"):
+    with FakeApi(tmp_path, slow) as fake, pytest.raises(ApiUnreachable, match=r"no answer within 0.2 s"):
         Api.from_kubeconfig(str(fake.kubeconfig), timeout=0.2).get("/x")
 
 
@@ -184,7 +184,7 @@ def test_what_passes_is_asked_for_again(tmp_path: Path, status: int, monkeypatch
     monkeypatch.setattr(api_module, "PAUSE", 0.01)
     with FakeApi(tmp_path, answers((status, {}, {}), (status, {}, {}))) as fake:
         api = Api.from_kubeconfig(str(fake.kubeconfig))
-        assert insist(lambda: api.get("/x"), 5)["kind"] == "OK"
+        assert retry(lambda: api.get("/x"), 5)["kind"] == "OK"
 
 
 def test_what_does_not_pass_is_told_at_once_and_what_lasts_in_time(tmp_path: Path, monkeypatch: t.Any) -> None:
@@ -193,7 +193,7 @@ def test_what_does_not_pass_is_told_at_once_and_what_lasts_in_time(tmp_path: Pat
         api = Api.from_kubeconfig(str(fake.kubeconfig))
         for timeout, status in ((60, 403), (0.1, 503), (0, 503)):
             with pytest.raises(ApiError) as error:
-                insist(lambda: api.get("/x"), timeout)
+                retry(lambda: api.get("/x"), timeout)
             assert error.value.status == status
 
 

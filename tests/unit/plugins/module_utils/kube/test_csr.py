@@ -386,9 +386,9 @@ def test_approver_approves_denies_and_reports(tmp_path: t.Any) -> None:
     cluster.conflicts = 1
     with FakeApi(tmp_path, cluster) as fake:
         approver = rules.Approver(Api.from_kubeconfig(str(fake.kubeconfig)), NODES)
-        approver.act(approver.look())
+        approver.act(approver.observe())
         assert len(approver.approved) + len(approver.denied) == 1  # a conflict is left to the next look
-        approver.act(approver.look())
+        approver.act(approver.observe())
         approver.probe()
         assert [verdict.request.name for verdict in approver.approved] == ["good"]
         assert list(approver.denied) == ["bad"]
@@ -398,7 +398,7 @@ def test_approver_approves_denies_and_reports(tmp_path: t.Any) -> None:
         assert cluster.requests["other"]["status"] == {}
         assert [state.name for state in approver.missing] == ["node2"]
         assert "node2 did not ask for a client certificate" in approver.explain(approver.missing[0])
-        approver.act(approver.look())
+        approver.act(approver.observe())
         assert len(approver.approved) == 1
 
 
@@ -407,15 +407,15 @@ def test_explanations_name_the_missing_step(tmp_path: t.Any) -> None:
     with FakeApi(tmp_path, cluster) as fake:
         approver = rules.Approver(Api.from_kubeconfig(str(fake.kubeconfig)), NODES)
         cluster.add("c", make_object(rules.CLIENT, BOOTSTRAP, CLIENT_USAGES, make_pem(), ["Approved"]))
-        approver.look()
+        approver.observe()
         state = approver.states["node1"]
         assert "approved and not signed" in approver.explain(state)
         cluster.requests["c"]["status"]["certificate"] = "x"
-        approver.look()
+        approver.observe()
         assert "has not registered as a Node" in approver.explain(state)
         state.registered, state.cause = True, "503: no route to host"
         assert "did not ask for a serving certificate" in approver.explain(state)
         cluster.add("s", make_object(rules.SERVING, ITSELF, SERVING_USAGES, make_pem(dns=["node1"]), ["Approved"]))
         cluster.requests["s"]["status"]["certificate"] = "x"
-        approver.look()
+        approver.observe()
         assert "503: no route to host" in approver.explain(state)

@@ -166,7 +166,7 @@ def test_secrets_are_hidden_and_their_change_is_told(arguments):
             "certificate_authority: the PEM given holds a certificate that cannot be read",
         ),
         ({"client_certificate": OTHER_CERTIFICATE}, "client_key: "),
-        ({"client_certificate": None, "client_key": None}, "the user has nothing to show"),
+        ({"client_certificate": None, "client_key": None}, "the user has no credentials"),
         ({"client_certificate": None, "client_key": None, "token": "a secret"}, "token: a token is one word"),
         ({"client_certificate": None, "client_key": None, "exec": {"command": " "}}, "exec.command: is empty"),
         (
@@ -233,7 +233,7 @@ def test_names_that_stand_twice_in_a_file(tmp_path):
 
 
 def test_a_key_in_the_certificates_place(arguments, tmp_path):
-    with pytest.raises(kubeconfig.InvalidKubeconfig, match="admin-key.pem holds no certificate"):
+    with pytest.raises(kubeconfig.InvalidKubeconfig, match=r"admin-key.pem holds no certificate"):
         kubeconfig.resolve({**arguments, "client_certificate": str(tmp_path / "admin-key.pem")})
 
 
@@ -263,8 +263,14 @@ def test_a_file_that_is_no_kubeconfig(tmp_path, text):
         ("on", True),
         ("null", True),
         (".5", True),
-    ]
-    + [("", True), ("~", True), ("12", True), ("node", False), ("x y", False), ("/path", False), ("名字", True)],
+        ("", True),
+        ("~", True),
+        ("12", True),
+        ("node", False),
+        ("x y", False),
+        ("/path", False),
+        ("名字", True),
+    ],
 )
 def test_texts_stay_texts_for_every_parser(tmp_path, text, quoted):
     (tmp_path / "config").write_bytes(kubeconfig.render({"a": {"value": text, "n": 1, "yes": True, "none": None}}))

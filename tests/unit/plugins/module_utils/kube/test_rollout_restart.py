@@ -94,7 +94,7 @@ def test_times(text: str, found: datetime.datetime) -> None:
     ["", "now", "2026-01-02", "2026-01-02 03:04:05Z", "2026-01-02T03:04:05", "1767323045", "2026-01-02T03:04:06Z"],
 )
 def test_bad_times_are_named(text: str) -> None:
-    with pytest.raises(restart.RestartError, match="^started_before: "):
+    with pytest.raises(restart.RestartError, match=r"^started_before: "):
         restart.read_started_before(text, NOW)
 
 

@@ -109,12 +109,15 @@ def test_a_token_that_two_would_share_is_refused_without_it(tmp_path: Path) -> N
         ([dataclasses.replace(WISH, user="")], "tokens[0].user: ''"),
         ([WISH, dataclasses.replace(OTHER, uid="a b")], "tokens[1].uid: 'a b'"),
         ([dataclasses.replace(WISH, groups=('a"',))], "tokens[0].groups: "),
-        ([dataclasses.replace(WISH, token="short-secret")], "tokens[0].token: it must have at least 16"),
+        (
+            [dataclasses.replace(WISH, token="short-secret")],
+            "tokens[0].token: it is too short, or has a blank, comma or quotation mark. Fix: give at least 16",
+        ),
         ([dataclasses.replace(WISH, token="long enough, but not one word")], "tokens[0].token: "),
         ([WISH, WISH], "tokens: kubelet-bootstrap is given twice"),
         (
             [dataclasses.replace(WISH, token=TOKEN), dataclasses.replace(OTHER, token=TOKEN)],
-            "two users are given the same token",
+            "two users have the same token",
         ),
     ],
 )

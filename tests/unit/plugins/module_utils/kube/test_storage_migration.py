@@ -211,13 +211,13 @@ def test_names_and_wildcards(tmp_path: Path, names: list[str], paths: list[str])
         ("secrets/status", "is not a resource"),
         ("*", "is not a resource"),
         ("", "is not a resource"),
-        ("secret", "serves no secret;"),
+        ("secret", "serves no secret. Fix: "),
         ("bindings", "bindings can be read but not written"),
         ("widgets.example.com", "serves no widgets.example.com"),
         ("*.metrics.example.org", "nothing of the group 'metrics.example.org'"),
     ],
 )
 def test_bad_resources_are_named(tmp_path: Path, name: str, words: str) -> None:
-    with FakeApi(tmp_path, Store(0)) as fake, pytest.raises(rewrite.ResourceError, match="^resources: ") as error:
+    with FakeApi(tmp_path, Store(0)) as fake, pytest.raises(rewrite.ResourceError, match=r"^resources: ") as error:
         rewrite.Catalogue(Api.from_kubeconfig(str(fake.kubeconfig)), 5).resolve([name])
     assert words in str(error.value)

@@ -10,11 +10,15 @@ import pathlib
 
 import pytest
 
-from ansible_collections.hardway.kubernetes.plugins.module_utils.kubeadm import reconcile as kubeadm
+from ansible_collections.hardway.kubernetes.plugins.module_utils.kubeadm import apply, model
+from ansible_collections.hardway.kubernetes.plugins.module_utils.kubeadm.diff import difference
+from ansible_collections.hardway.kubernetes.plugins.module_utils.kubeadm.host import Host
+from ansible_collections.hardway.kubernetes.plugins.module_utils.kubeadm.plan import plan
+from ansible_collections.hardway.kubernetes.plugins.module_utils.kubeadm.run import run
 
 MANIFESTS = {
     f"/etc/kubernetes/manifests/{name}.yaml": f"image: registry.k8s.io/{name}:v1.36.3\n- --one=1\n"
-    for name in kubeadm.STATIC_PODS
+    for name in model.STATIC_PODS
 }
 CONFIGURED = {"/var/lib/kubelet/config.yaml": "a: 1\n", "/var/lib/kubelet/kubeadm-flags.env": ""}
 TOOLS = {
@@ -26,9 +30,9 @@ MASTER = {
     **CONFIGURED,
     **TOOLS,
     "/etc/kubernetes/kubelet.conf": "client-certificate: x",
-    kubeadm.CLIENT_CERTIFICATE: "x",
+    model.CLIENT_CERTIFICATE: "x",
 }
-NODE = {**CONFIGURED, "/etc/kubernetes/kubelet.conf": "client-certificate: x", kubeadm.CLIENT_CERTIFICATE: "x"}
+NODE = {**CONFIGURED, "/etc/kubernetes/kubelet.conf": "client-certificate: x", model.CLIENT_CERTIFICATE: "x"}
 
 
 class FakeSystem:
@@ -52,7 +56,7 @@ class FakeSystem:
         if argv[:2] == ("crictl", "pods"):
             items = [
                 {"labels": {"component": name}, "annotations": {"kubernetes.io/config.hash": self.files[path]}}
-                for name in kubeadm.STATIC_PODS
+                for name in model.STATIC_PODS
                 if (path := f"/etc/kubernetes/manifests/{name}.yaml") in self.files
             ]
             return 0, json.dumps({"items": items}), ""
@@ -64,7 +68,7 @@ class FakeSystem:
             found = self.objects.get(argv[argv.index("get") + 2])
             return (0, json.dumps(found), "") if found else (1, "", "not found")
         if argv[:4] == ("kubeadm", "init", "phase", "control-plane"):
-            names = [name for name, phase in kubeadm.PHASES.items() if argv[4] in ("all", phase)]
+            names = [name for name, phase in model.SUBPHASES.items() if argv[4] in ("all", phase)]
             directory = (environment or {}).get("KUBEADM_INIT_DRYRUN_DIR", "/etc/kubernetes/manifests")
             self.files.update({f"{directory}/{name}.yaml": self.manifest(name) for name in names})
         elif argv[:2] in (("kubeadm", "init"), ("kubeadm", "join")) and "control-plane" not in argv[-1]:
@@ -112,16 +116,16 @@ class FakeSystem:
         ]
 
 
-def wanted(**values):
-    return kubeadm.Wanted(**{"version": "1.36.3", "control_plane": True, "timeout": 1, **values})
+def spec(**values):
+    return model.Spec(**{"version": "1.36.3", "control_plane": True, "timeout": 1, **values})
 
 
 def test_a_fresh_master_is_initialised_without_what_needs_rights_there():
     system = FakeSystem(TOOLS)
-    planned = kubeadm.reconcile(wanted(), "initialised", check_mode=True, system=system)
-    assert planned["changes"] == ["control plane: initialised, for there is none"]
+    planned = run(spec(), "init", check_mode=True, system=system)
+    assert planned["changes"] == ["control plane: initialised, because there is none"]
     assert system.told == []
-    (action,) = kubeadm.Kubeadm(wanted(), system).plan("initialised")
+    (action,) = plan(Host(spec(), system), "init")
     assert "upload-config" in action.argv[-1] and "control-plane" not in action.argv[-1].replace(
         "wait-control-plane", ""
     ).replace("mark-control-plane", "")
@@ -129,39 +133,39 @@ def test_a_fresh_master_is_initialised_without_what_needs_rights_there():
 
 def test_what_a_killed_init_left_is_finished_by_the_same_command():
     left = {**TOOLS, **MANIFESTS}
-    (action,) = kubeadm.Kubeadm(wanted(), FakeSystem(left)).plan("initialised")
+    (action,) = plan(Host(spec(), FakeSystem(left)), "init")
     assert action.argv[0] == "init" and "FileAvailable--etc-kubernetes-manifests-kube-apiserver.yaml" in action.argv[2]
 
 
 def test_a_master_that_is_as_configured_is_left_alone():
     system = FakeSystem(MASTER)
-    assert kubeadm.reconcile(wanted(), "initialised", system=system)["changed"] is False
+    assert run(spec(), "init", system=system)["changed"] is False
     assert system.told == []
 
 
 def test_a_changed_argument_starts_its_pod_anew_and_says_why():
     system = FakeSystem(MASTER, wanted="- --one=2\n")
-    result = kubeadm.reconcile(wanted(), "initialised", check_mode=True, system=system)
+    result = run(spec(), "init", check_mode=True, system=system)
     assert "kube-apiserver: restarted, because --one changed" in result["changes"]
 
 
 def test_a_running_control_plane_waits_for_its_turn():
     system = FakeSystem(MASTER, wanted="- --one=2\n")
-    assert kubeadm.reconcile(wanted(), "initialised", defer_restart=True, system=system)["deferred"] is True
+    assert run(spec(), "init", defer_restart=True, system=system)["deferred"] is True
     assert system.told == []
-    done = kubeadm.reconcile(wanted(), "initialised", system=system)
+    done = run(spec(), "init", system=system)
     assert [command.split()[4] for command in system.told] == ["apiserver", "controller-manager", "scheduler"] and done[
         "changed"
     ]
-    assert kubeadm.reconcile(wanted(), "initialised", system=system)["changed"] is False
+    assert run(spec(), "init", system=system)["changed"] is False
 
 
 def test_a_changed_input_of_a_process_is_in_its_manifest():
     system = FakeSystem({**MASTER, "/etc/kubernetes/pki/sa.key": "old"})
     inputs = {"kube-apiserver": ["/etc/kubernetes/pki/sa.key"]}
-    before = kubeadm.Kubeadm(wanted(inputs=inputs), system).patches()
+    before = Host(spec(inputs=inputs), system).patches()
     system.files["/etc/kubernetes/pki/sa.key"] = "new"
-    after = kubeadm.Kubeadm(wanted(inputs=inputs), system).patches()
+    after = Host(spec(inputs=inputs), system).patches()
     assert before["kube-apiserver0+merge.yaml"] != after["kube-apiserver0+merge.yaml"]
     assert before["kube-scheduler0+merge.yaml"] == after["kube-scheduler0+merge.yaml"]
 
@@ -169,7 +173,7 @@ def test_a_changed_input_of_a_process_is_in_its_manifest():
 def test_a_reason_names_files_arguments_and_versions():
     before = "hardway/inputs: /a=1 /b=1\n- --kept=1\n- --gone=1\nimage: x:v1\n"
     after = "hardway/inputs: /a=1 /b=2\n- --kept=1\n- --new=1\nimage: x:v2\n"
-    assert kubeadm.difference(before, after) == "/b changed, --new changed, image: x:v2 is new, --gone changed"
+    assert difference(before, after) == "/b changed, --new changed, image: x:v2 is new, --gone changed"
 
 
 @pytest.mark.parametrize(
@@ -178,7 +182,7 @@ def test_a_reason_names_files_arguments_and_versions():
 def test_one_master_tells_the_cluster_of_an_upgrade_and_the_others_follow(told, command):
     files = {**MASTER, **{path: text.replace("1.36.3", "1.35.4") for path, text in MANIFESTS.items()}}
     objects = {"kubeadm-config": {"data": {"ClusterConfiguration": f"kubernetesVersion: {told}\n"}}}
-    (action,) = kubeadm.Kubeadm(wanted(), FakeSystem(files, objects=objects)).plan("initialised")
+    (action,) = plan(Host(spec(), FakeSystem(files, objects=objects)), "init")
     assert action.argv[: len(command)] == command
     assert str(action).startswith("control plane: 1.35.4 -> 1.36.3 by kubeadm upgrade")
     assert "--skip-phases=kubeconfig,addon" in action.argv and "--certificate-renewal=false" in action.argv
@@ -186,85 +190,98 @@ def test_one_master_tells_the_cluster_of_an_upgrade_and_the_others_follow(told, 
 
 def test_the_token_is_on_the_host_only_while_it_joins():
     system = FakeSystem({})
-    result = kubeadm.reconcile(wanted(control_plane=False, join="token: secret\n"), "joined", system=system)
+    result = run(spec(control_plane=False, join="token: secret\n"), "join", system=system)
     assert result["changes"] == ["node: joined"] and "secret" not in json.dumps(result)
     assert "/etc/kubernetes/kubeadm-join.yaml" not in system.files
     assert "kubelet-wait-bootstrap" in system.told[0]
 
 
+def test_a_plan_that_is_printed_does_not_show_the_token():
+    (action,) = plan(Host(spec(control_plane=False, join="token: secret\n"), FakeSystem({})), "join")
+    assert isinstance(action, apply.Join) and "secret" not in f"{action!r} {action} {action.diff()}"
+
+
+def test_an_action_that_restarts_static_pods_writes_their_patches_and_waits_for_them():
+    system = FakeSystem(MASTER, wanted="- --one=2\n")
+    (action, *_others) = plan(Host(spec(), system), "init")
+    action.apply(Host(spec(), system))
+    assert "/etc/kubernetes/patches/kube-apiserver0+merge.yaml" in system.files
+    assert action.restarts == ("kube-apiserver",)
+    with pytest.raises(model.KubeadmError, match=r"its pod has not restarted.*Fix: "):
+        action.apply(Host(spec(timeout=0), system))
+
+
 def test_nobody_joins_without_a_token():
-    with pytest.raises(kubeadm.KubeadmError, match="no token"):
-        kubeadm.reconcile(wanted(control_plane=False), "joined", system=FakeSystem({}))
+    with pytest.raises(model.KubeadmError, match="no token"):
+        run(spec(control_plane=False), "join", system=FakeSystem({}))
 
 
 def test_a_node_that_joined_is_left_alone():
     system = FakeSystem(NODE)
-    assert kubeadm.reconcile(wanted(control_plane=False), "joined", system=system)["changed"] is False
-    assert kubeadm.reconcile(wanted(control_plane=False), "configured", system=system)["changed"] is False
+    assert run(spec(control_plane=False), "join", system=system)["changed"] is False
+    assert run(spec(control_plane=False), "kubelet-config", system=system)["changed"] is False
 
 
 def test_a_node_whose_join_was_killed_before_it_had_a_certificate_joins_again():
-    files = {name: text for name, text in NODE.items() if name != kubeadm.CLIENT_CERTIFICATE}
-    assert kubeadm.reconcile(
-        wanted(control_plane=False, join="x"), "joined", check_mode=True, system=FakeSystem(files)
-    )["changes"] == ["node: joined"]
+    files = {name: text for name, text in NODE.items() if name != model.CLIENT_CERTIFICATE}
+    assert run(spec(control_plane=False, join="x"), "join", check_mode=True, system=FakeSystem(files))["changes"] == [
+        "node: joined"
+    ]
 
 
 def test_what_a_host_joined_with_goes_and_kubelet_gets_what_the_cluster_has():
-    system = FakeSystem({**NODE, kubeadm.BOOTSTRAP: "token"})
+    system = FakeSystem({**NODE, model.BOOTSTRAP_CONF: "token"})
     system.kubelet_config = "a: 2\n"
-    result = kubeadm.reconcile(wanted(control_plane=False), "configured", system=system)
+    result = run(spec(control_plane=False), "kubelet-config", system=system)
     assert [change.split(":")[0] for change in result["changes"]] == [
-        kubeadm.BOOTSTRAP,
+        model.BOOTSTRAP_CONF,
         "/var/lib/kubelet/config.yaml",
         "kubelet.service",
     ]
-    assert kubeadm.BOOTSTRAP not in system.files and ("systemctl", "restart", "kubelet") in system.commands
+    assert model.BOOTSTRAP_CONF not in system.files and ("systemctl", "restart", "kubelet") in system.commands
 
 
 def test_a_restart_that_a_dead_run_owed_is_done(monkeypatch):
     system = FakeSystem(NODE)
     system.times["/var/lib/kubelet/config.yaml"] = 1000.0
-    monkeypatch.setattr(kubeadm.Kubeadm, "kubelet_started", lambda self: 900.0)
-    assert kubeadm.reconcile(wanted(control_plane=False), "configured", check_mode=True, system=system)["changes"] == [
+    monkeypatch.setattr(Host, "kubelet_started", lambda self: 900.0)
+    assert run(spec(control_plane=False), "kubelet-config", check_mode=True, system=system)["changes"] == [
         "kubelet.service: restarted, because /var/lib/kubelet/config.yaml changed"
     ]
 
 
 def test_a_master_s_first_identity_gives_way_to_its_own():
     system = FakeSystem({**MASTER, "/etc/kubernetes/kubelet.conf": "client-certificate-data: x"})
-    result = kubeadm.reconcile(wanted(), "configured", system=system)
+    result = run(spec(), "kubelet-config", system=system)
     assert result["changes"] == ["/etc/kubernetes/kubelet.conf: names the certificate that kubelet renews itself"]
 
 
 def test_the_cluster_is_settled_until_it_keeps_this_configuration():
-    there = {"metadata": {"annotations": {kubeadm.INPUTS: "d1"}}}
+    there = {"metadata": {"annotations": {model.INPUTS: "d1"}}}
     kept = {"kubeadm-config": there, "kubelet-config": {"kind": "ConfigMap"}, "cluster-info": {"kind": "ConfigMap"}}
-    assert (
-        kubeadm.reconcile(wanted(digest="d1"), "settled", system=FakeSystem(MASTER, objects=kept))["changed"] is False
-    )
-    assert kubeadm.reconcile(wanted(digest="d2"), "settled", check_mode=True, system=FakeSystem(MASTER, objects=kept))[
+    assert run(spec(digest="d1"), "upload-config", system=FakeSystem(MASTER, objects=kept))["changed"] is False
+    assert run(spec(digest="d2"), "upload-config", check_mode=True, system=FakeSystem(MASTER, objects=kept))[
         "changes"
-    ] == ["cluster: settled, for its configuration changed"]
+    ] == ["cluster: configuration uploaded, because its configuration changed"]
     del kept["cluster-info"]
     system = FakeSystem(MASTER, objects=kept)
-    assert kubeadm.reconcile(wanted(digest="d1"), "settled", system=system)["changes"] == [
-        "cluster: settled, for ConfigMap cluster-info is missing"
+    assert run(spec(digest="d1"), "upload-config", system=system)["changes"] == [
+        "cluster: configuration uploaded, because ConfigMap cluster-info is missing"
     ]
     assert "annotate" in system.told[-1]
 
 
 def test_kube_proxy_is_rolled_out_until_its_pods_have_this_configuration():
-    proxy = {"spec": {"template": {"metadata": {"annotations": {kubeadm.INPUTS: "d1"}}}}}
+    proxy = {"spec": {"template": {"metadata": {"annotations": {model.INPUTS: "d1"}}}}}
     system = FakeSystem(MASTER, objects={"kube-proxy": proxy})
-    assert kubeadm.reconcile(wanted(digest="d1"), "proxied", system=system)["changed"] is False
-    assert kubeadm.reconcile(wanted(digest="d2"), "proxied", system=system)["changes"] == [
+    assert run(spec(digest="d1"), "kube-proxy", system=system)["changed"] is False
+    assert run(spec(digest="d2"), "kube-proxy", system=system)["changes"] == [
         "kube-proxy: rolled out, because its version or configuration changed"
     ]
     assert [
         next(word for word in ("addon", "patch", "rollout") if word in command) for command in system.told[-3:]
     ] == ["addon", "patch", "rollout"]
-    assert kubeadm.reconcile(wanted(digest="d1"), "proxied", check_mode=True, system=FakeSystem(MASTER))["changes"] == [
+    assert run(spec(digest="d1"), "kube-proxy", check_mode=True, system=FakeSystem(MASTER))["changes"] == [
         "kube-proxy: rolled out, because it was not there"
     ]
 
@@ -272,12 +289,12 @@ def test_kube_proxy_is_rolled_out_until_its_pods_have_this_configuration():
 def test_an_api_server_leaves_before_another_kubelet_and_after_the_old_one():
     system = FakeSystem(MASTER)
     system.containers = ["id1"]
-    assert kubeadm.reconcile(wanted(), "left", check_mode=True, system=system)["changed"] and system.told == []
-    kubeadm.reconcile(wanted(), "left", system=system)
+    assert run(spec(), "stop-gracefully", check_mode=True, system=system)["changed"] and system.told == []
+    run(spec(), "stop-gracefully", system=system)
     done = [argv for argv in system.commands if "stop" in argv]
     assert done == [("systemctl", "stop", "kubelet"), ("crictl", "--timeout=90s", "stop", "--timeout=60", "id1")]
-    assert kubeadm.reconcile(wanted(), "left", system=system)["changed"] is False
+    assert run(spec(), "stop-gracefully", system=system)["changed"] is False
 
 
 def test_what_is_wanted_is_never_changed_by_looking():
-    assert dataclasses.is_dataclass(kubeadm.Wanted) and wanted() == wanted()
+    assert dataclasses.is_dataclass(model.Spec) and spec() == spec()

@@ -15,13 +15,23 @@ READY = {"master1": True, "node1": True}
 def entry(
     component: str, *parts: tuple[str, str, str], tools: tuple[str, ...] = (), error: str = "", settings: bool = False
 ) -> dict:
-    changes = [f"artifact {name}: {before} -> {after}" for name, before, after in parts] + (
-        ["/etc/x.yaml: changed"] if settings else []
-    )
-    restart = ", ".join(f"artifact {name} changed" for name, _before, _after in parts if name not in tools) or (
-        "/etc/x.yaml changed" if settings else None
-    )
-    return {"component": component, "changes": changes, "restart": restart, "error": error}
+    changes = [
+        {"kind": "artifact", "name": name, "action": "installed", "before": before, "after": after}
+        for name, before, after in parts
+    ]
+    causes = [{"kind": "artifact", "name": name} for name, _before, _after in parts if name not in tools]
+    if settings:
+        changes.append({"kind": "file", "name": "/etc/x.yaml", "action": "changed", "before": "a", "after": "b"})
+        causes.append({"kind": "file", "name": "/etc/x.yaml"})
+    restart = "in any words" if causes else None
+    return {
+        "component": component,
+        "role": "any",
+        "changes": changes,
+        "restart": restart,
+        "causes": causes,
+        "error": error,
+    }
 
 
 def plans() -> dict:
@@ -49,12 +59,12 @@ INSTALLED = {
 }
 
 
-def judged(installed=None, nodes=None, target=None, **more) -> upgrade.Plan:
+def planned(installed=None, nodes=None, target=None, **more) -> upgrade.Plan:
     return upgrade.plan(target or TARGET, installed or INSTALLED, more.pop("plans", plans()), nodes or READY, **more)
 
 
 def test_rows_are_in_the_order_of_the_run():
-    plan = judged()
+    plan = planned()
     assert plan.problems == []
     assert [(row.component, row.host, row.restart, row.drain) for row in plan.rows] == [
         ("etcd", "master1", True, False),
@@ -72,24 +82,36 @@ def test_rows_are_in_the_order_of_the_run():
 
 
 def test_nothing_to_do_is_said():
-    plan = judged(plans={"master1": [entry("etcd")]}, installed={"master1": {"etcd": "3.6.16"}})
-    assert plan.rows == [] and len(plan.lines()) == 1 and plan.lines()[0].startswith("Nothing is to be upgraded")
+    plan = planned(plans={"master1": [entry("etcd")]}, installed={"master1": {"etcd": "3.6.16"}})
+    assert plan.rows == [] and len(plan.lines()) == 1 and plan.lines()[0].startswith("Nothing to upgrade")
+
+
+def test_versions_come_from_artifacts_alone_and_causes_from_what_restarts():
+    new = entry("kubelet", ("kubelet", "", "1.36.3"))
+    image = entry("kubelet")
+    image["changes"] = [{"kind": "image", "name": "pause", "action": "loaded", "before": "3.9", "after": "3.10"}]
+    file = entry("kubelet", ("kubelet", "1.35.4", "1.36.3"), tools=("kubelet",), settings=True)
+    file["causes"].append({"kind": "file", "name": "kubelet"})
+    for given, row in ((new, (True, False)), (image, (False, False)), (file, (False, True))):
+        (found,) = planned(plans={"node1": [given]}, installed={"node1": {}}).rows
+        assert (found.restart, found.drain) == row
+        assert (found.before, found.after) == (("1.35.4", "1.36.3") if given is file else ("", ""))
 
 
 def test_nodes_stay_as_they_are_where_asked_and_where_there_are_none():
-    assert judged(drain=False).drained == []
-    assert judged(nodes={"node1": True}).drained == ["node1"]
+    assert planned(drain=False).drained == []
+    assert planned(nodes={"node1": True}).drained == ["node1"]
 
 
 @pytest.mark.parametrize(
     ("words", "change"),
     [
-        ("does not go back", {"target": {**TARGET, "kubernetes": "1.34.9"}}),
-        ("does not go back", {"target": {**TARGET, "kubernetes": "1.35.3"}}),
-        ("does not go back", {"target": {**TARGET, "etcd": "3.5.34"}}),
-        ("Set cluster_kubernetes_version to 1.36 first", {"target": {**TARGET, "kubernetes": "1.37.0"}}),
-        ("Set cluster_etcd_version to 3.6 first", {"target": {**TARGET, "etcd": "3.7.0"}}),
-        ("may follow 3.5.26 and later alone", {"installed": {"master1": {"etcd": "3.5.9"}}}),
+        ("a downgrade is not supported", {"target": {**TARGET, "kubernetes": "1.34.9"}}),
+        ("a downgrade is not supported", {"target": {**TARGET, "kubernetes": "1.35.3"}}),
+        ("a downgrade is not supported", {"target": {**TARGET, "etcd": "3.5.34"}}),
+        ("set cluster_kubernetes_version to 1.36 first", {"target": {**TARGET, "kubernetes": "1.37.0"}}),
+        ("set cluster_etcd_version to 3.6 first", {"target": {**TARGET, "etcd": "3.7.0"}}),
+        ("3.6.16 needs 3.5.26 or later before it", {"installed": {"master1": {"etcd": "3.5.9"}}}),
         ("more than 3 minor versions older", {"installed": {"node1": {"kubelet": "1.32.1"}}}),
         ("node1 is not Ready", {"nodes": {"master1": True, "node1": False}}),
         ("etcd: the cluster has no quorum", {"etcd_problems": ["the cluster has no quorum"]}),
@@ -97,19 +119,20 @@ def test_nodes_stay_as_they_are_where_asked_and_where_there_are_none():
     ],
 )
 def test_each_reason_against_it(words, change):
-    problems = judged(**change).problems
+    problems = planned(**change).problems
     assert len(problems) == 1 and words in problems[0], problems
+    assert "Fix: " in problems[0] or not {"target", "installed", "nodes"} & set(change)
 
 
 def test_a_patch_and_the_same_version_are_fine_and_foreign_nodes_are_nobodys_business():
-    assert judged(target={"kubernetes": "1.35.9", "etcd": "3.5.36"}).problems == []
-    assert judged(target={"kubernetes": "1.35.4", "etcd": "3.5.35"}).problems == []
-    assert judged(nodes={**READY, "somebody-elses": False}).problems == []
+    assert planned(target={"kubernetes": "1.35.9", "etcd": "3.5.36"}).problems == []
+    assert planned(target={"kubernetes": "1.35.4", "etcd": "3.5.35"}).problems == []
+    assert planned(nodes={**READY, "somebody-elses": False}).problems == []
 
 
 def test_static_pods_are_told_although_no_component_has_them():
     installed = {"master1": {"kube-apiserver": "1.35.4", "kubelet": "1.35.4"}, "master2": {"kube-apiserver": "1.36.3"}}
-    plan = judged(
+    plan = planned(
         plans={"master1": [entry("kubelet", ("kubelet", "1.35.4", "1.36.3"))], "master2": []}, installed=installed
     )
     assert [(row.component, row.host, row.before, row.after, row.restart, row.drain) for row in plan.rows] == [

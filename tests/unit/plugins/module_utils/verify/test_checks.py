@@ -9,11 +9,21 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import Api
-from ansible_collections.hardway.kubernetes.plugins.module_utils.verify import checks as verify
+from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import Api, Credentials
+from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.conditions import pod_cause
+from ansible_collections.hardway.kubernetes.plugins.module_utils.verify import cluster, port_forward
+from ansible_collections.hardway.kubernetes.plugins.module_utils.verify.checks import Verifier
+from ansible_collections.hardway.kubernetes.plugins.module_utils.verify.model import (
+    Check,
+    Pod,
+    Settings,
+    VerifyError,
+    sample,
+)
+from ansible_collections.hardway.kubernetes.plugins.module_utils.verify.objects import deployment_problems, web_objects
 from ansible_collections.hardway.kubernetes.tests.unit.plugins.module_utils.fake_api import FakeApi
 
-POD = verify.Pod("web-1", "node1", "10.244.0.5")
+POD = Pod("web-1", "node1", "10.244.0.5")
 
 
 def node(name: str, ready: str = "True", version: str = "v1.36.3") -> dict[str, t.Any]:
@@ -34,7 +44,7 @@ class Frames:
 
     def recv(self) -> bytes:
         if not self.frames:
-            raise verify.websocket.WebSocketConnectionClosedException("closed")
+            raise port_forward.websocket.WebSocketConnectionClosedException("closed")
         return self.frames.pop(0)
 
     def close(self, timeout: float = 0) -> None:
@@ -45,7 +55,7 @@ class Frames:
 def frames(monkeypatch: pytest.MonkeyPatch) -> t.Callable[..., Frames]:
     def use(*these: bytes) -> Frames:
         socket = Frames(*these)
-        monkeypatch.setattr(verify, "open_websocket", lambda *unused: socket)
+        monkeypatch.setattr(port_forward, "open_websocket", lambda *unused: socket)
         return socket
 
     return use
@@ -61,7 +71,7 @@ GREETING = (b"\x00\x90\x1f", b"\x01\x90\x1f")
 def test_tunnel_reads_answers_in_pieces(frames: t.Callable[..., Frames]) -> None:
     whole = answer("web-1") + answer("again", 400)
     socket = frames(*GREETING, *(b"\x00" + whole[at : at + 7] for at in range(0, len(whole), 7)))
-    tunnel = verify.Tunnel(t.cast(Api, None), POD, 1)
+    tunnel = port_forward.Tunnel(t.cast(Api, None), POD, 1)
     assert tunnel.get("/hostname") == (200, "web-1")
     assert tunnel.get("/x") == (400, "again")
     assert socket.sent[0].startswith(b"\x00GET /hostname HTTP/1.1\r\n")
@@ -73,8 +83,8 @@ def test_tunnel_reads_answers_in_pieces(frames: t.Callable[..., Frames]) -> None
 )
 def test_tunnel_failures(frames: t.Callable[..., Frames], more: tuple[bytes, ...], words: str) -> None:
     frames(*GREETING, *more)
-    with pytest.raises(verify.VerifyError, match=words):
-        verify.Tunnel(t.cast(Api, None), POD, 1).get("/")
+    with pytest.raises(VerifyError, match=words):
+        port_forward.Tunnel(t.cast(Api, None), POD, 1).get("/")
 
 
 @pytest.mark.parametrize(
@@ -92,22 +102,22 @@ def test_tunnel_failures(frames: t.Callable[..., Frames], more: tuple[bytes, ...
 )
 def test_dial(frames: t.Callable[..., Frames], body: str, problem: str) -> None:
     frames(*GREETING, b"\x00" + answer(body))
-    assert verify.dial(verify.Tunnel(t.cast(Api, None), POD, 1), "10.0.0.1", 8080, {"web-2"}) == problem
+    assert port_forward.dial(port_forward.Tunnel(t.cast(Api, None), POD, 1), "10.0.0.1", 8080, {"web-2"}) == problem
 
 
 def test_exec(frames: t.Callable[..., Frames]) -> None:
     socket = frames(b"\x01", b"\x01out", b"\x02err", b'\x03{"status":"Success"}')
-    assert verify.execute(t.cast(Api, None), POD, ["x"], 1) == "outerr"
+    assert port_forward.execute(t.cast(Api, None), POD, ["x"], 1) == "outerr"
     assert socket.closed
 
 
 def test_exec_that_fails_tells_what_it_wrote(frames: t.Callable[..., Frames]) -> None:
     frames(b"\x02TIMEOUT", b'\x03{"status":"Failure","message":"exit code 1"}')
-    with pytest.raises(verify.VerifyError, match="exit code 1: TIMEOUT"):
-        verify.execute(t.cast(Api, None), POD, ["x"], 1)
+    with pytest.raises(VerifyError, match="exit code 1: TIMEOUT"):
+        port_forward.execute(t.cast(Api, None), POD, ["x"], 1)
     frames(b"\x02x")
-    with pytest.raises(verify.VerifyError, match="without a status"):
-        verify.execute(t.cast(Api, None), POD, ["x"], 1)
+    with pytest.raises(VerifyError, match="without a status"):
+        port_forward.execute(t.cast(Api, None), POD, ["x"], 1)
 
 
 @pytest.mark.parametrize(
@@ -130,11 +140,11 @@ def test_exec_that_fails_tells_what_it_wrote(frames: t.Callable[..., Frames]) ->
     ],
 )
 def test_causes_of_pods(item: t.Any, words: str) -> None:
-    assert words in verify.pod_cause(item)
+    assert words in pod_cause(item)
 
 
 def test_pods_keep_to_the_restricted_level_and_run_everywhere() -> None:
-    (unused, daemonset), (unused, service) = verify.web_objects("r", "image:1", ["node1", "node2"])
+    (_path, daemonset), (_path, service) = web_objects("r", "image:1", ["node1", "node2"])
     pod = daemonset["spec"]["template"]["spec"]
     assert pod["securityContext"]["runAsNonRoot"] and pod["containers"][0]["securityContext"]["capabilities"] == {
         "drop": ["ALL"]
@@ -154,32 +164,31 @@ class Cluster:
         if path == "/version" and not self.asked_version:
             self.asked_version = True
             return 200, {"gitVersion": "v1.36.3"}, {}
-        if (path == "/readyz" and "verbose" in query) or (path == "/readyz" and not self.asked_ready):
-            self.asked_ready = True
+        if path == "/readyz" and "verbose" in query:
             return (200, "ok", {}) if self.ready else (500, "[+]ping ok\n[-]etcd failed: reason withheld\n", {})
         if path == "/api/v1/nodes":
             return 200, {"items": self.nodes, "metadata": {}}, {}
         return self.anonymous(path), {}, {}
 
-    asked_version = asked_ready = False
+    asked_version = False
 
 
 def closed(path: str) -> int:
-    return 200 if path in verify.HEALTH_PATHS else 401
+    return 200 if path in cluster.HEALTH_PATHS else 401
 
 
-def light(tmp_path: Path, cluster: Cluster, **settings: t.Any) -> verify.Verifier:
-    with FakeApi(tmp_path, cluster, client_certificates=False) as fake:
-        verifier = verify.Verifier(
+def checked(tmp_path: Path, answers: Cluster, **settings: t.Any) -> Verifier:
+    with FakeApi(tmp_path, answers, client_certificates=False) as fake:
+        verifier = Verifier(
             Api.from_kubeconfig(str(fake.kubeconfig)),
-            verify.Settings({"node1": "a", "node2": "b"}, timeout=0.1, **settings),
+            Settings({"node1": "a", "node2": "b"}, timeout=0.1, **settings),
         )
-        verifier.light()
+        verifier.cluster()
     return verifier
 
 
-def test_light_on_a_good_cluster(tmp_path: Path) -> None:
-    verifier = light(tmp_path, Cluster([node("node1"), node("node2"), node("other")], closed), version="1.36.3")
+def test_a_good_cluster(tmp_path: Path) -> None:
+    verifier = checked(tmp_path, Cluster([node("node1"), node("node2"), node("other")], closed), version="1.36.3")
     assert verifier.failed == []
     assert [check.line for check in verifier.checks][1:] == [
         "nodes: 2 Ready",
@@ -187,9 +196,9 @@ def test_light_on_a_good_cluster(tmp_path: Path) -> None:
     ]
 
 
-def test_light_tells_all_that_fails(tmp_path: Path) -> None:
-    cluster = Cluster([node("node1", ready="False")], lambda path: 200 if path == "/api" else closed(path), ready=False)
-    verifier = light(tmp_path, cluster)
+def test_all_that_fails_is_reported(tmp_path: Path) -> None:
+    answers = Cluster([node("node1", ready="False")], lambda path: 200 if path == "/api" else closed(path), ready=False)
+    verifier = checked(tmp_path, answers)
     text = "\n".join(check.line for check in verifier.failed)
     assert len(verifier.failed) == 3
     for words in (
@@ -197,16 +206,16 @@ def test_light_tells_all_that_fails(tmp_path: Path) -> None:
         "node1 is not Ready (container runtime network not ready)",
         "node2 is not registered",
         "/api answers 200",
-        "Look at: ",
+        "Fix: ",
     ):
         assert words in text
     verifier.pods()
     assert "skipped" in verifier.checks[-1].line
 
 
-def test_light_names_other_versions(tmp_path: Path) -> None:
-    verifier = light(tmp_path, Cluster([node("node1"), node("node2", version="v1.35.4")], closed), version="v1.36.3")
-    assert [check.line for check in verifier.failed][0].startswith(
+def test_other_versions_are_named(tmp_path: Path) -> None:
+    verifier = checked(tmp_path, Cluster([node("node1"), node("node2", version="v1.35.4")], closed), version="v1.36.3")
+    assert next(check.line for check in verifier.failed).startswith(
         "nodes: FAILED: node2 runs kubelet v1.35.4 instead of v1.36.3."
     )
 
@@ -214,10 +223,97 @@ def test_light_names_other_versions(tmp_path: Path) -> None:
 def test_a_dead_api_is_one_failure(tmp_path: Path) -> None:
     with FakeApi(tmp_path, Cluster([], closed)) as fake:
         kubeconfig = str(fake.kubeconfig)
-    verifier = verify.Verifier(Api.from_kubeconfig(kubeconfig), verify.Settings({"node1": "a"}))
-    verifier.light()
+    verifier = Verifier(Api.from_kubeconfig(kubeconfig), Settings({"node1": "a"}, timeout=0.1))
+    verifier.cluster()
     assert len(verifier.checks) == 1
     assert "Connection refused" in verifier.checks[0].line
+
+
+def deployment(name: str, available: str = "True", generation: int = 2, observed: int = 2) -> dict[str, t.Any]:
+    conditions = [{"type": "Available", "status": available, "message": "no minimum availability"}]
+    status = {"observedGeneration": observed, "conditions": conditions}
+    return {"metadata": {"name": name, "generation": generation}, "status": status}
+
+
+class Light:
+    """What the light level asks for; each of *faults* is answered once before."""
+
+    def __init__(self, *deployments: dict[str, t.Any], faults: t.Sequence[tuple[int, dict[str, str]]] = ()) -> None:
+        self.deployments = list(deployments)
+        self.faults = list(faults)
+        self.paths: list[str] = []
+
+    def __call__(self, method: str, path: str, query: dict[str, str], body: t.Any) -> tuple[int, t.Any, dict[str, str]]:
+        self.paths.append(path)
+        if self.faults:
+            status, headers = self.faults.pop(0)
+            return status, {"message": "busy"}, headers
+        if path == "/version":
+            return 200, {"gitVersion": "v1.36.3"}, {}
+        return 200, {"items": self.deployments if path.endswith("/deployments") else [node("node1")]}, {}
+
+    def verified(self, tmp_path: Path, timeout: float = 0.1) -> Verifier:
+        with FakeApi(tmp_path, self) as fake:
+            verifier = Verifier(Api.from_kubeconfig(str(fake.kubeconfig)), Settings({"node1": "a"}, timeout=timeout))
+            verifier.light()
+        return verifier
+
+
+def test_light_takes_three_requests(tmp_path: Path) -> None:
+    answers = Light(deployment("coredns"), deployment("metrics-server"))
+    verifier = answers.verified(tmp_path)
+    assert [check.line for check in verifier.checks][1:] == [
+        "nodes: 1 Ready",
+        "deployments: 2 of kube-system available",
+    ]
+    assert answers.paths == ["/version", "/api/v1/nodes", "/apis/apps/v1/namespaces/kube-system/deployments"]
+
+
+def test_light_names_deployments_that_are_not_available(tmp_path: Path) -> None:
+    verifier = Light(deployment("coredns", available="False"), deployment("metrics-server")).verified(tmp_path)
+    (check,) = verifier.failed
+    assert check.problems == ["coredns is not available (no minimum availability)"] and "Fix: " in check.line
+
+
+def test_a_deployment_that_nobody_has_seen_since_it_changed_is_not_available() -> None:
+    (problem,) = deployment_problems([deployment("coredns", observed=1), deployment("x")])
+    assert problem.startswith("coredns changed and no kube-controller-manager has seen it")
+    (problem,) = deployment_problems([{"metadata": {"name": "new"}}])
+    assert problem == "new is not available (it has no condition Available yet)"
+
+
+def test_an_api_that_is_busy_is_asked_again(tmp_path: Path) -> None:
+    answers = Light(deployment("coredns"), faults=[(503, {}), (429, {}), (0, {}), (500, {})])
+    verifier = answers.verified(tmp_path, timeout=10)
+    assert verifier.failed == [] and answers.paths.count("/version") == 5
+
+
+def test_an_api_that_stays_busy_is_one_failure(tmp_path: Path) -> None:
+    verifier = Light(faults=[(503, {})] * 9).verified(tmp_path, timeout=0.1)
+    assert [check.name for check in verifier.checks] == ["API"] and "answered 503: busy" in verifier.checks[0].line
+
+
+@pytest.mark.parametrize(
+    ("count", "most", "expected"),
+    [
+        (3, 20, ["node1", "node2", "node3"]),
+        (12, 4, ["node1", "node4", "node8", "node12"]),
+        (12, 1, ["node1"]),
+        (12, 0, [f"node{number}" for number in range(1, 13)]),
+    ],
+)
+def test_a_sample_is_spread_over_the_names(count: int, most: int, expected: list[str]) -> None:
+    names = [f"node{number}" for number in range(1, count + 1)]
+    assert sample(names, most) == expected
+    assert sorted(sample(names[::-1], most)) == sorted(expected)
+    assert sample(["master", "10.0.0.1", "a1b", "ab"], 3) == sample(["master", "10.0.0.1", "a1b", "ab"], 3)
+
+
+def test_pods_run_on_the_sample_alone_and_the_report_says_so() -> None:
+    settings = Settings({f"node{number}": "a" for number in range(1, 38)})
+    assert len(settings.sampled) == 20 and settings.sampled_words == "20 of 37 nodes"
+    assert {"node1", "node37"} <= set(settings.sampled)
+    assert Settings({"node1": "a"}).sampled_words == "1 nodes"
 
 
 class Deaf:
@@ -241,18 +337,16 @@ class Deaf:
 
 
 def test_nothing_is_left_when_no_pod_comes(tmp_path: Path) -> None:
-    cluster = Deaf()
-    with FakeApi(tmp_path, cluster) as fake:
-        verifier = verify.Verifier(
-            Api.from_kubeconfig(str(fake.kubeconfig)), verify.Settings({"node1": "a"}, image="i", timeout=0.1)
-        )
+    answers = Deaf()
+    with FakeApi(tmp_path, answers) as fake:
+        verifier = Verifier(Api.from_kubeconfig(str(fake.kubeconfig)), Settings({"node1": "a"}, image="i", timeout=0.1))
         verifier.pods()
     assert [check.name for check in verifier.checks] == ["web pods"]
     assert "no kube-controller-manager has seen the DaemonSet" in verifier.checks[0].line
-    assert cluster.objects == set()
+    assert answers.objects == set()
 
 
-def metrics_of(tmp_path: Path, *answers: tuple[int, t.Any]) -> verify.Check:
+def metrics_of(tmp_path: Path, *answers: tuple[int, t.Any]) -> Check:
     """The check of metrics with what the API answers for nodes, in turn; the last one stays."""
     left = list(answers)
 
@@ -263,9 +357,9 @@ def metrics_of(tmp_path: Path, *answers: tuple[int, t.Any]) -> verify.Check:
         return status, answer, {}
 
     with FakeApi(tmp_path, handler) as api:
-        verifier = verify.Verifier(
+        verifier = Verifier(
             Api.from_kubeconfig(str(api.kubeconfig)),
-            verify.Settings(nodes={"node1": "x", "node2": "y"}, metrics=True, timeout=1),
+            Settings(nodes={"node1": "x", "node2": "y"}, metrics=True, timeout=1),
         )
         verifier.metrics()
     (check,) = verifier.checks
@@ -293,12 +387,12 @@ def test_metrics_that_nobody_serves(tmp_path: Path) -> None:
 
 
 def network_pod(node: str, generation: str, ready: str = "True", app: str = "calico-node") -> dict[str, t.Any]:
-    labels = {"k8s-app": app, verify.GENERATION_LABEL: generation}
+    labels = {"k8s-app": app, cluster.GENERATION_LABEL: generation}
     status = {"phase": "Running", "conditions": [{"type": "Ready", "status": ready, "message": "BIRD is not ready"}]}
     return {"metadata": {"name": f"{app}-{node}", "labels": labels}, "spec": {"nodeName": node}, "status": status}
 
 
-def network_check(tmp_path: Path, *pods: list[dict[str, t.Any]]) -> verify.Check:
+def network_check(tmp_path: Path, *pods: list[dict[str, t.Any]]) -> Check:
     """The check of the network with the pods that the API has, in turn; the last answer stays."""
     left = list(pods)
 
@@ -309,15 +403,15 @@ def network_check(tmp_path: Path, *pods: list[dict[str, t.Any]]) -> verify.Check
         return (
             200,
             {
-                "metadata": {"annotations": {verify.GENERATION: "2"}},
+                "metadata": {"annotations": {cluster.GENERATION: "2"}},
                 "spec": {"selector": {"matchLabels": {"k8s-app": "calico-node"}}},
             },
             {},
         )
 
-    settings = verify.Settings(nodes={"node1": "x", "node2": "y"}, network="kube-system/calico-node", timeout=1)
+    settings = Settings(nodes={"node1": "x", "node2": "y"}, network="kube-system/calico-node", timeout=1)
     with FakeApi(tmp_path, handler) as api:
-        verifier = verify.Verifier(Api.from_kubeconfig(str(api.kubeconfig)), settings)
+        verifier = Verifier(Api.from_kubeconfig(str(api.kubeconfig)), settings)
         verifier.network()
     (check,) = verifier.checks
     return check
@@ -352,12 +446,12 @@ def test_an_image_that_cannot_be_had_is_the_cause(tmp_path: Path) -> None:
 
 
 def test_a_network_that_is_not_made_of_pods_is_not_asked_for() -> None:
-    verifier = verify.Verifier(t.cast(Api, None), verify.Settings(nodes={"node1": "x"}))
+    verifier = Verifier(Api(Credentials("https://192.0.2.1:6443")), Settings(nodes={"node1": "x"}))
     verifier.network()
     assert verifier.checks == []
 
 
 def test_metrics_that_are_off_are_not_asked_for(tmp_path: Path) -> None:
-    verifier = verify.Verifier(t.cast(Api, None), verify.Settings(nodes={"node1": "x"}))
+    verifier = Verifier(Api(Credentials("https://192.0.2.1:6443")), Settings(nodes={"node1": "x"}))
     verifier.metrics()
     assert verifier.checks == []

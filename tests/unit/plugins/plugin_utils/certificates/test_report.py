@@ -13,29 +13,31 @@ import pytest
 pytest.importorskip("cryptography")
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.host import certificates as certificate_info
-from ansible_collections.hardway.kubernetes.plugins.module_utils.pki import plan as pki
-from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.spec import parse_request
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.parse import parse_request
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.reconcile import reconcile as reconcile_directory
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.result import as_result
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.certificates.report import (
     COLUMNS,
     NO_BREAK_SPACE,
+    UP,
     described,
     report,
 )
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=timezone.utc)
 REQUEST = {
-    "authorities": [{"name": "ca", "subject": {"CN": "ca"}, "validity": "3650d"}],
+    "cas": [{"name": "ca", "subject": {"CN": "ca"}, "validity": "3650d"}],
     "certificates": [
         {
             "name": "server",
-            "authority": "ca",
+            "ca": "ca",
             "profile": "server",
             "subject": {"C": "CN", "ST": "BeiJing", "L": "BeiJing", "OU": "System", "CN": "the server"},
             "hosts": ["10.33.0.11", "kubernetes", "kubernetes.default", "kubernetes.default.svc"],
             "validity": "400d",
         },
-        {"name": "client", "authority": "ca", "profile": "client", "subject": {"CN": "client"}, "validity": "500d"},
-        {"name": "long", "authority": "ca", "profile": "client", "subject": {"CN": "long"}, "validity": "20000d"},
+        {"name": "client", "ca": "ca", "profile": "client", "subject": {"CN": "client"}, "validity": "500d"},
+        {"name": "long", "ca": "ca", "profile": "client", "subject": {"CN": "long"}, "validity": "20000d"},
     ],
 }
 
@@ -48,7 +50,7 @@ def make_pki_of(tmp_path_factory):
     def result(age: int = 0) -> dict:
         if age not in made:
             path = tmp_path_factory.mktemp("made") / "pki"
-            pki.reconcile(str(path), parse_request(REQUEST), now=NOW - timedelta(days=age))
+            reconcile_directory(str(path), parse_request(REQUEST), now=NOW - timedelta(days=age))
             found = certificate_info.gather([str(path)])
             for entry in found["certificates"]:
                 entry["where"] = entry["path"] = f"/pki/{entry['path'].rpartition('/')[2]}"
@@ -95,8 +97,8 @@ def table(lines: list[str]) -> list[dict]:
 
 def test_the_fields_are_those_of_the_module_certificates(tmp_path):
     path = tmp_path / "pki"
-    plan = pki.reconcile(str(path), parse_request(REQUEST), now=NOW)
-    expected = {entry["name"]: entry for entry in pki.result(str(path), plan, NOW)["certificates"]}
+    plan = reconcile_directory(str(path), parse_request(REQUEST), now=NOW)
+    expected = {entry["name"]: entry for entry in as_result(str(path), plan, NOW)["certificates"]}
     shared = (
         "type",
         "subject",
@@ -241,32 +243,32 @@ def test_thresholds_are_settings(pki_of):
     assert (told["warnings"], len(told["failures"])) == ([], 1)
 
 
-def test_a_sentence_names_hosts_file_end_and_mend(pki_of):
+def test_a_sentence_names_hosts_file_end_and_fix(pki_of):
     hosts = {"m1": pki_of(371), "m2": pki_of(371)}
     assert made(hosts)["warnings"] == [
-        "m1, m2: /pki/server.pem (C=CN, ST=BeiJing, L=BeiJing, OU=System, CN=the server) ends on 2026-12-20T12:00:00Z, in 29 days: "
+        "m1, m2: /pki/server.pem (C=CN, ST=BeiJing, L=BeiJing, OU=System, CN=the server) ends on 2026-12-20T12:00:00Z, in 29 days. Fix: "
         "run site.yml, which renews what has less than ca_renew_before left"
     ]
     assert made({"m1": pki_of(401)})["failures"] == [
-        "m1: /pki/server.pem (C=CN, ST=BeiJing, L=BeiJing, OU=System, CN=the server) expired on 2026-11-20T12:00:00Z: "
+        "m1: /pki/server.pem (C=CN, ST=BeiJing, L=BeiJing, OU=System, CN=the server) expired on 2026-11-20T12:00:00Z. Fix: "
         "run site.yml, which renews what has less than ca_renew_before left"
     ]
 
 
-def test_the_mend_fits_the_certificate(pki_of):
+def test_the_fix_fits_the_certificate(pki_of):
     result = pki_of(3640)
     of(result, "client").update(path="/var/lib/kubelet/pki/kubelet-client-current.pem")
     result = served(result, "server", 10259, None, "kube-scheduler")
-    mends = {
-        sentence.split(" ")[1]: sentence.rpartition(": ")[2]
+    fixes = {
+        sentence.split(" ")[1]: sentence.rpartition("Fix: ")[2]
         for sentence in [*made({"m1": result})["warnings"], *made({"m1": result})["failures"]]
     }
-    assert mends == {
-        "/pki/ca.pem": "run rotate-ca.yml, which replaces authorities in stages",
-        "/pki/long.pem": "it ends with its authority, so run rotate-ca.yml",
-        "/pki/client.pem": "kubelet renews it by itself, so look at its journal, and at the requests that wait (kubectl get csr); or run renew.yml",
+    assert fixes == {
+        "/pki/ca.pem": "run ansible-playbook hardway.kubernetes.rotate_ca, which replaces CAs in stages",
+        "/pki/long.pem": "it ends with its CA: run ansible-playbook hardway.kubernetes.rotate_ca",
+        "/pki/client.pem": "kubelet renews it by itself: check journalctl -u kubelet and pending requests (kubectl get csr); or run ansible-playbook hardway.kubernetes.renew",
         "/pki/server.pem": "run site.yml, which renews what has less than ca_renew_before left",
-        "127.0.0.1:10259": "it is made at each start, so restart the process",
+        "127.0.0.1:10259": "restart the process, which creates it at each start",
     }
 
 
@@ -274,7 +276,7 @@ def test_one_of_the_future_does_not_serve_either(pki_of):
     (failure, *_others) = made({"m1": pki_of(-2)})["failures"]
     assert failure.startswith("m1: /pki/server.pem (")
     assert failure.endswith(
-        "is not valid before 2026-11-23T11:55:00Z: compare the clocks of the hosts and of this computer"
+        "is not valid before 2026-11-23T11:55:00Z. Fix: synchronize the clocks of the hosts and of this computer"
     )
 
 
@@ -288,18 +290,18 @@ def test_a_server_with_another_certificate_than_its_file(pki_of):
         "other",
     )
     assert made({"m1": result})["warnings"] == [
-        "m1: web at 127.0.0.1:2379 serves an older certificate than /pki/client.pem: if it still does so in two minutes, restart it",
-        "m1: api at 127.0.0.1:6443 serves another certificate than the first of /pki/client.pem: if it still does so in two minutes, restart it",
+        "m1: web at 127.0.0.1:2379 serves an older certificate than /pki/client.pem. Fix: restart it if it still does so in two minutes",
+        "m1: api at 127.0.0.1:6443 serves another certificate than the first of /pki/client.pem. Fix: restart it if it still does so in two minutes",
     ]
 
 
 def test_hosts_that_do_not_have_what_the_controller_has(pki_of):
     warnings = made({"m1": pki_of(0), "m2": pki_of(10), "m3": pki_of(10)}, pki_of(0))["warnings"]
-    assert warnings[:1] == ["m2, m3: /pki/ca.pem (CN=ca) is older than the controller's: run site.yml"]
+    assert warnings[:1] == ["m2, m3: /pki/ca.pem (CN=ca) is older than the controller's. Fix: run site.yml"]
     assert len(warnings) == 4
     assert (
         made({"m1": pki_of(0)}, pki_of(10))["warnings"][0]
-        == "m1: /pki/ca.pem (CN=ca) is another one than the controller's: run site.yml"
+        == "m1: /pki/ca.pem (CN=ca) is another one than the controller's. Fix: run site.yml"
     )
     assert made({"m1": pki_of(10)})["warnings"] == []
 
@@ -316,11 +318,11 @@ def test_processes_problems_and_hosts_that_were_not_read(pki_of):
     }
     told = made(hosts)
     assert told["warnings"] == [
-        "m1: proxy has to start anew, because /x.pem changed: run site.yml",
-        "m1: proxy.service does not run",
+        "m1: a restart of proxy is pending: /x.pem changed. Fix: run site.yml",
+        "m1: proxy.service does not run. Fix: on the host: systemctl status proxy.service; or run site.yml",
         "m2, m3: /y.pem: does not exist",
-        "m4: was not reached: no route",
-        "m5: was not read: no route",
+        f"m4: was not reached: no route. Fix: {UP}",
+        f"m5: was not read: no route. Fix: {UP}",
     ]
     assert told["failures"] == []
     assert told["lines"][0].startswith("4 certificates on 3 hosts;")

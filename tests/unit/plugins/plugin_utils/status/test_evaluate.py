@@ -9,15 +9,17 @@ from datetime import datetime, timezone
 
 import pytest
 
-from ansible_collections.hardway.kubernetes.plugins.plugin_utils.status import evaluate as status
-from ansible_collections.hardway.kubernetes.plugins.plugin_utils.status.evaluate import (
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.status.evaluate import evaluate
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.status.page import (
     CRITICAL,
     NOTE,
     OK,
     WARNING,
+    Page,
     Settings,
-    judge,
 )
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.status.terminal import as_lines
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.status.versions import possible
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=timezone.utc)
 MASTERS = ["m1", "m2", "m3"]
@@ -146,8 +148,9 @@ def node(name: str, **other) -> dict:
     return {**known, "runtime": "containerd://2.4.2", "kernel": "6.1", "os": "Debian 12", **other}
 
 
-def component(name: str = "kubelet", changes=(), restart=None, error: str = "") -> dict:
-    return {"component": name, "role": "x", "changes": list(changes), "restart": restart, "error": error}
+def component(host: str, name: str = "kubelet", changed: str = "", restart=None, error: str = "") -> dict:
+    changes = [{"kind": "file", "name": changed, "action": "changed"}] if changed else []
+    return {"host": host, "component": name, "role": "x", "changes": changes, "restart": restart, "error": error}
 
 
 @pytest.fixture(name="facts")
@@ -160,10 +163,12 @@ def make_facts() -> dict:
             "virtual_address": ADDRESS,
             "version": VERSION,
             "minors": ["1.35", "1.36", "1.37"],
+            "balancer": "haproxy",
+            "address_program": "keepalived",
         },
         "groups": GROUPS,
         "hosts": {name: host(name) for name in HOSTS},
-        "plans": {name: {"components": [component()], "error": ""} for name in HOSTS},
+        "plan": [component(name) for name in HOSTS],
         "controller": {
             "reachable": True,
             "readable": True,
@@ -184,23 +189,23 @@ def make_facts() -> dict:
     return copy.deepcopy(made)
 
 
-def told(facts: dict, **settings) -> list[tuple[str, str, str]]:
+def found(facts: dict, **settings) -> list[tuple[str, str, str]]:
     return [
-        (finding.level, finding.place, finding.cause) for finding in judge(facts, Settings(**settings), NOW).findings
+        (finding.level, finding.place, finding.cause) for finding in evaluate(facts, Settings(**settings), NOW).findings
     ]
 
 
 def only(facts: dict, level: str, place: str, cause: str, **settings) -> None:
     """There is this finding, and no other."""
-    found = told(facts, **settings)
-    assert [(known[0], known[1]) for known in found] == [(level, place)] and cause in found[0][2], found
+    seen = found(facts, **settings)
+    assert [(known[0], known[1]) for known in seen] == [(level, place)] and cause in seen[0][2], seen
 
 
-def rows(page: status.Page, title: str) -> list[list[str]]:
+def rows(page: Page, title: str) -> list[list[str]]:
     return [[cell.text for cell in row] for section in page.sections if section.title == title for row in section.rows]
 
 
-def summary(page: status.Page) -> dict[str, tuple[str, str]]:
+def summary(page: Page) -> dict[str, tuple[str, str]]:
     return {label: (cell.text, cell.level) for label, cell in page.summary}
 
 
@@ -208,7 +213,7 @@ def summary(page: status.Page) -> dict[str, tuple[str, str]]:
 
 
 def test_all_is_well(facts):
-    page = judge(facts, now=NOW)
+    page = evaluate(facts, now=NOW)
     assert (page.findings, page.exit, page.verdict.text, page.verdict.level) == ([], 0, "all is well", OK)
     assert summary(page) == {
         "endpoint": ("https://192.0.2.100:6443", ""),
@@ -222,8 +227,8 @@ def test_all_is_well(facts):
         "certificates": ("the first ends in 300 days", OK),
     }
     assert rows(page, "Control plane")[1:] == [
-        ["m2", VERSION, "ready", "1.36.3 (leads)", VERSION],
-        ["m3", VERSION, "ready", VERSION, "1.36.3 (leads)"],
+        ["m2", VERSION, "ready", "1.36.3 (leader)", VERSION],
+        ["m3", VERSION, "ready", VERSION, "1.36.3 (leader)"],
     ]
     assert rows(page, "etcd")[0] == [
         "m1",
@@ -266,7 +271,7 @@ def test_a_host_that_is_dead_is_a_finding(facts):
         "problems": [],
     }
     only(facts, CRITICAL, "n1", "was not reached: timed out")
-    assert judge(facts, now=NOW).exit == 2
+    assert evaluate(facts, now=NOW).exit == 2
 
 
 def test_without_the_api(facts):
@@ -279,11 +284,11 @@ def test_without_the_api(facts):
         "waiting": [],
         "error": "",
     }
-    assert told(facts) == [
-        (CRITICAL, "API", "does not answer well at https://192.0.2.100:6443: no answer within 5 s"),
+    assert found(facts) == [
+        (CRITICAL, "API", "no good answer at https://192.0.2.100:6443: no answer within 5 s"),
         (CRITICAL, "m1, m2, m3", "its API server: no answer within 5 s"),
     ]
-    assert rows(judge(facts, now=NOW), "Control plane")[0][:3] == ["m1", VERSION, "no answer"]
+    assert rows(evaluate(facts, now=NOW), "Control plane")[0][:3] == ["m1", VERSION, "no answer"]
 
 
 def test_without_quorum(facts):
@@ -291,17 +296,17 @@ def test_without_quorum(facts):
     view = etcd(member("m1", healthy=False, problem="no leader"), *ill, has_quorum=False, leader="", fault_tolerance=0)
     for name in MASTERS:
         facts["hosts"][name]["etcd"] = view if name == "m1" else {"error": "refused"}
-    found = told(facts)
-    assert (CRITICAL, "etcd", "no quorum: 0 of 3 members are healthy, 2 are needed") in found
-    assert (CRITICAL, "m2, m3", "this member of etcd is not healthy: refused") in found
-    assert not any("does not answer" in cause for level, place, cause in found), "told twice"
-    assert summary(judge(facts, now=NOW))["etcd"] == ("no quorum, 0 of 3 members", CRITICAL)
+    seen = found(facts)
+    assert (CRITICAL, "etcd", "no quorum: 0 of 3 members are healthy, 2 are needed") in seen
+    assert (CRITICAL, "m2, m3", "this member of etcd is not healthy: refused") in seen
+    assert not any("does not answer" in cause for level, place, cause in seen), "reported twice"
+    assert summary(evaluate(facts, now=NOW))["etcd"] == ("no quorum, 0 of 3 members", CRITICAL)
 
 
 def test_without_any_member(facts):
     for name in MASTERS:
         facts["hosts"][name]["etcd"] = {"error": f"{name} refused"}
-    only(facts, CRITICAL, "etcd", "no member tells of the others: m1: m1 refused; m2: m2 refused")
+    only(facts, CRITICAL, "etcd", "no member answers: m1: m1 refused; m2: m2 refused")
 
 
 def test_a_member_that_is_well_and_does_not_answer_on_its_host(facts):
@@ -313,7 +318,7 @@ def test_the_view_with_quorum_is_believed(facts):
     facts["hosts"]["m1"]["etcd"] = etcd(
         *(member(name, healthy=False) for name in MASTERS), has_quorum=False, revision=900
     )
-    assert told(facts) == []
+    assert found(facts) == []
 
 
 @pytest.mark.parametrize(
@@ -337,7 +342,7 @@ def test_a_member(facts, change, level, cause):
 def test_members_and_inventory_differ(facts):
     for name in MASTERS:
         facts["hosts"][name]["etcd"] = etcd(member("m1"), member("m2"), member("old", version="3.5.1"))
-    assert told(facts) == [
+    assert found(facts) == [
         (WARNING, "etcd", "members run different versions: 3.5.1, 3.6.16"),
         (WARNING, "m3", "is in the group etcd, and no member of etcd has its name"),
         (WARNING, "old", "is a member of etcd, and not in the inventory's group etcd"),
@@ -350,12 +355,12 @@ def interfaces(facts: dict, name: str) -> dict:
 
 def test_nobody_holds_the_virtual_address(facts):
     del interfaces(facts, "lb1")[ADDRESS]
-    only(facts, CRITICAL, "virtual address", "nobody holds 192.0.2.100")
+    only(facts, CRITICAL, "virtual address", "no host holds 192.0.2.100")
 
 
 def test_two_hold_the_virtual_address(facts):
     interfaces(facts, "lb2")[ADDRESS] = "eth0"
-    only(facts, CRITICAL, "lb1, lb2", "both hold the virtual address")
+    only(facts, CRITICAL, "lb1, lb2", "more than one host holds the virtual address")
 
 
 def test_who_was_not_read_may_hold_it(facts):
@@ -368,20 +373,21 @@ def test_nginx_without_keepalived(facts):
         programs = [program for program in facts["hosts"][name]["programs"] if program["component"] == "haproxy"]
         programs[0]["component"] = "nginx"
         facts["hosts"][name] |= {"programs": programs, "backends": {}}
-    page = judge(facts, now=NOW)
+    facts["cluster"]["balancer"] = "nginx"
+    page = evaluate(facts, now=NOW)
     assert page.findings == []
-    assert rows(page, "Load balancers")[0] == ["lb1", "holds it", "nginx 2.6", "none", "nginx does not tell"]
+    assert rows(page, "Load balancers")[0] == ["lb1", "holds it", "nginx 2.6", "none", "nginx does not report them"]
 
 
 def test_haproxy_sees_a_server_down(facts):
     facts["hosts"]["lb1"]["backends"]["servers"][1] |= {"state": "DOWN", "check": "refused"}
-    only(facts, WARNING, "lb1", "haproxy sends nothing to m2: DOWN, refused")
+    only(facts, WARNING, "lb1", "haproxy sends no connections to m2: DOWN, refused")
 
 
 def test_haproxy_sees_all_servers_down(facts):
     for server in facts["hosts"]["lb1"]["backends"]["servers"]:
         server["state"] = "DOWN"
-    assert (CRITICAL, "lb1", "haproxy has no API server to send to") in told(facts)
+    assert (CRITICAL, "lb1", "haproxy has no API server to send connections to") in found(facts)
 
 
 @pytest.mark.parametrize(
@@ -399,7 +405,7 @@ def test_a_node(facts, change, level, cause):
 
 def test_nodes_and_inventory_differ(facts):
     facts["api"]["nodes"] = [node("gone")]
-    assert told(facts) == [
+    assert found(facts) == [
         (CRITICAL, "n1", "is in the group kube_node, and not registered as a node"),
         (WARNING, "gone", "is a node of the cluster, and not in the inventory's group kube_node"),
     ]
@@ -412,7 +418,7 @@ def test_clocks(facts):
 
 def test_requests_that_wait(facts):
     facts["api"]["waiting"] = ["csr-1"]
-    only(facts, WARNING, "API", "1 request for certificates that nobody decided")
+    only(facts, WARNING, "API", "1 request for certificates is pending")
 
 
 # --- programs, restarts, drift
@@ -430,51 +436,45 @@ def test_a_program_that_does_not_run(facts, state, level):
 @pytest.mark.parametrize(
     ("change", "cause"),
     [
-        ({"linked": "1.36.4"}, "kubelet has to start anew: it runs 1.36.3, and 1.36.4 is installed"),
+        ({"linked": "1.36.4"}, "a restart of kubelet is pending: it runs 1.36.3, and 1.36.4 is installed"),
         (
             {"replaced": True},
-            "kubelet has to start anew: /opt/hardway/kubelet/1.36.3/kubelet was replaced since it started",
+            "a restart of kubelet is pending: /opt/hardway/kubelet/1.36.3/kubelet was replaced since it started",
         ),
     ],
 )
-def test_a_restart_is_owed_to_a_binary(facts, change, cause):
+def test_a_restart_is_pending_for_a_binary(facts, change, cause):
     facts["hosts"]["n1"]["programs"][1] |= change
     only(facts, WARNING, "n1", cause)
 
 
-def test_a_restart_that_is_owed_is_told_once(facts):
+def test_a_pending_restart_is_one_finding_for_all_hosts(facts):
     for name in MASTERS:
         facts["hosts"][name]["processes"][0]["restart"] = "/etc/etcd/etcd.yaml changed"
-    only(facts, WARNING, "m1, m2, m3", "etcd has to start anew: /etc/etcd/etcd.yaml changed")
-    assert rows(judge(facts, now=NOW), "Pending restarts") == [["etcd", "m1, m2, m3", "/etc/etcd/etcd.yaml changed"]]
+    only(facts, WARNING, "m1, m2, m3", "a restart of etcd is pending: /etc/etcd/etcd.yaml changed")
+    assert rows(evaluate(facts, now=NOW), "Pending restarts") == [["etcd", "m1, m2, m3", "/etc/etcd/etcd.yaml changed"]]
 
 
-def test_drift_is_told_once_for_all_hosts(facts):
-    for name in MASTERS:
-        facts["plans"][name]["components"] = [
-            component("etcd", ["/etc/etcd/etcd.yaml: changed"], "it changed"),
-            component(),
-        ]
+def test_drift_is_one_finding_for_all_hosts(facts):
+    facts["plan"] += [component(name, "etcd", "/etc/etcd/etcd.yaml", "it changed") for name in MASTERS]
     only(facts, WARNING, "m1, m2, m3", "etcd differs from the settings: /etc/etcd/etcd.yaml: changed")
-    page = judge(facts, now=NOW)
+    page = evaluate(facts, now=NOW)
     assert rows(page, "Drift between settings and hosts") == [
         ["m1, m2, m3", "etcd", "/etc/etcd/etcd.yaml: changed", "yes"]
     ]
     assert summary(page)["drift"] == ("3 components", WARNING)
 
 
-def test_what_cannot_be_compared_is_told(facts):
-    facts["plans"]["n1"] = {"components": [component(error="port is undefined")], "error": ""}
-    facts["plans"]["m1"] = {"components": [], "error": "no Python"}
-    assert told(facts) == [
-        (WARNING, "m1", "settings and host could not be compared: no Python"),
+def test_what_cannot_be_compared_is_a_finding(facts):
+    facts["plan"].append(component("n1", error="port is undefined"))
+    assert found(facts) == [
         (WARNING, "n1", "kubelet could not be compared with its settings: port is undefined"),
     ]
 
 
-def test_without_plans_nothing_is_said_of_drift(facts):
-    facts["plans"] = {}
-    page = judge(facts, now=NOW)
+def test_without_a_plan_nothing_is_said_of_drift(facts):
+    facts["plan"] = []
+    page = evaluate(facts, now=NOW)
     assert "drift" not in summary(page) and not page.findings
 
 
@@ -493,33 +493,33 @@ def run_everywhere(facts: dict, version: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("running", "cause", "mend"),
+    ("running", "cause", "fix"),
     [
         ("1.36.2", "1.36.2 runs, and the settings say 1.36.3", "upgrade the cluster"),
         ("1.35.9", "1.35.9 runs, and the settings say 1.36.3", "upgrade the cluster"),
         ("1.34.1", "API servers may not skip a minor version", "set cluster_kubernetes_version to 1.35 first"),
-        ("1.36.10", "Kubernetes does not go back", "correct cluster_kubernetes_version"),
+        ("1.36.10", "Kubernetes cannot be downgraded", "correct cluster_kubernetes_version"),
     ],
 )
-def test_settings_want_another_version(facts, running, cause, mend):
+def test_settings_want_another_version(facts, running, cause, fix):
     run_everywhere(facts, running)
     only(facts, WARNING, "Kubernetes", cause)
-    assert mend in judge(facts, now=NOW).findings[0].mend
+    assert fix in evaluate(facts, now=NOW).findings[0].fix
 
 
 def test_half_an_upgrade(facts):
     facts["api"]["servers"]["m1"] = {"version": "1.35.4", "ready": True, "error": ""}
-    found = told(facts)
-    assert (WARNING, "Kubernetes", "API servers run different versions: 1.35.4, 1.36.3") in found
-    assert (CRITICAL, "n1", "kubelet 1.36.3 is newer than an API server, 1.35.4") in found
+    seen = found(facts)
+    assert (WARNING, "Kubernetes", "API servers run different versions: 1.35.4, 1.36.3") in seen
+    assert (CRITICAL, "n1", "kubelet 1.36.3 is newer than an API server, 1.35.4") in seen
 
 
-@pytest.mark.parametrize(("version", "told_of"), [("1.33.0", False), ("1.32.9", True)])
-def test_a_kubelet_may_be_three_minor_versions_older(facts, version, told_of):
+@pytest.mark.parametrize(("version", "reported"), [("1.33.0", False), ("1.32.9", True)])
+def test_a_kubelet_may_be_three_minor_versions_older(facts, version, reported):
     facts["hosts"]["n1"]["programs"][1] |= {"version": version, "linked": version}
     facts["api"]["nodes"][0]["kubelet"] = version
     cause = f"kubelet {version} is more than 3 minor versions older than an API server, 1.36.3"
-    assert told(facts) == ([(CRITICAL, "n1", cause)] if told_of else [])
+    assert found(facts) == ([(CRITICAL, "n1", cause)] if reported else [])
 
 
 @pytest.mark.parametrize(
@@ -537,12 +537,12 @@ def test_a_kubelet_may_be_three_minor_versions_older(facts, version, told_of):
             "1.36.3",
             ["1.36.3"],
             ["1.36"],
-            "1.37 comes next, and this version of the collection does not know it (it knows 1.36).",
+            "1.37 comes next, and this version of the collection does not support it (it supports 1.36).",
         ),
     ],
 )
 def test_what_may_come_next(running, kubelets, minors, line):
-    assert status.possible(running, kubelets, minors) == ["A later patch of 1.36 is always possible.", line]
+    assert possible(running, kubelets, minors) == ["A later patch of 1.36 is always possible.", line]
 
 
 # --- certificates
@@ -552,7 +552,7 @@ def test_what_may_come_next(running, kubelets, minors, line):
 def test_a_certificate_near_its_end(facts, days, level, cause):
     facts["hosts"]["n1"]["certificates"] = [certificate(days, "/etc/y.pem")]
     only(facts, level, "n1", cause)
-    assert rows(judge(facts, now=NOW), "Certificates")[0][0] == str(days)
+    assert rows(evaluate(facts, now=NOW), "Certificates")[0][0] == str(days)
 
 
 def test_a_certificate_is_one_line_wherever_it_lies(facts):
@@ -560,7 +560,7 @@ def test_a_certificate_is_one_line_wherever_it_lies(facts):
     facts["hosts"] = {
         name: facts["hosts"][name] | {"certificates": [certificate(fingerprint="same")]} for name in HOSTS
     }
-    assert rows(judge(facts, now=NOW), "Certificates") == [
+    assert rows(evaluate(facts, now=NOW), "Certificates") == [
         ["300", "2026-12-01", "CN=x", "m1, m2, m3, lb1, lb2, n1", "/etc/x.pem", ""]
     ]
 
@@ -568,7 +568,7 @@ def test_a_certificate_is_one_line_wherever_it_lies(facts):
 def test_a_rotation_that_has_not_ended(facts):
     facts["cluster"]["rotation"] = "reissue"
     only(facts, NOTE, "rotation", "are being replaced, stage reissue")
-    assert judge(facts, Settings(strict=True), NOW).exit == 0
+    assert evaluate(facts, Settings(strict=True), NOW).exit == 0
 
 
 # --- the exit code, limits, text
@@ -576,12 +576,12 @@ def test_a_rotation_that_has_not_ended(facts):
 
 def test_warnings_end_a_run_only_where_asked(facts):
     facts["api"]["nodes"] = [node("n1", cordoned=True)]
-    assert (judge(facts, now=NOW).exit, judge(facts, Settings(strict=True), NOW).exit) == (0, 2)
+    assert (evaluate(facts, now=NOW).exit, evaluate(facts, Settings(strict=True), NOW).exit) == (0, 2)
 
 
-def test_with_limit_the_others_are_not_judged(facts):
+def test_with_limit_the_others_are_not_evaluated(facts):
     facts["hosts"] = {"n1": facts["hosts"]["n1"]}
-    page = judge(facts, now=NOW)
+    page = evaluate(facts, now=NOW)
     assert page.findings == []
     assert summary(page)["hosts"] == ("1 of 1 read, 5 not in this run", OK)
     assert [section.lines for section in page.sections if section.title == "Hosts"] == [
@@ -592,22 +592,22 @@ def test_with_limit_the_others_are_not_judged(facts):
 def test_many_places_are_counted(facts):
     facts["groups"]["kube_node"] = [f"n{number}" for number in range(100)]
     facts["api"]["nodes"] = [node(name, cordoned=True) for name in facts["groups"]["kube_node"]]
-    assert {place for level, place, cause in told(facts) if "cordoned" in cause} == {
+    assert {place for level, place, cause in found(facts) if "cordoned" in cause} == {
         "n1, n0, n2, n3, n4, n5, n6, n7 and 92 more"
     }
 
 
 def test_the_page_as_text(facts):
     facts["api"]["nodes"] = [node("n1", cordoned=True)]
-    lines = [line.replace("\u00a0", " ") for line in status.as_lines(judge(facts, now=NOW))]
+    lines = [line.replace("\u00a0", " ") for line in as_lines(evaluate(facts, now=NOW))]
     assert lines[0] == "Status of lab, 2026-11-21 12:00:00 UTC: 1 warning"
     assert (
-        "warning: n1: the node is cordoned: it takes no new pods: kubectl uncordon, once its maintenance has ended"
+        "warning: n1: the node is cordoned: it takes no new pods. Fix: kubectl uncordon NODE, after its maintenance"
         in lines
     )
     assert "Ready, cordoned !" in next(line for line in lines if line.startswith("n1 "))
 
 
-def test_a_terminal_is_not_driven_by_what_hosts_tell(facts):
+def test_a_terminal_is_not_driven_by_what_hosts_return(facts):
     facts["hosts"]["n1"]["ansible_facts"]["hardway_host"]["kernel"] = "6.1\x1b[2J\u202e"
-    assert not any("\x1b" in line or "\u202e" in line for line in status.as_lines(judge(facts, now=NOW)))
+    assert not any("\x1b" in line or "\u202e" in line for line in as_lines(evaluate(facts, now=NOW)))

@@ -44,13 +44,13 @@ def answers(**other):
     return lambda method, path, query, body: (*known.get(path, (404, {})), {})
 
 
-def look(tmp_path, handler, servers=()):
+def observe(tmp_path, handler, servers=()):
     with FakeApi(tmp_path, handler) as fake:
-        return status_api.look(str(fake.kubeconfig), {"m1": fake.url, **dict(servers)}, timeout=2), fake
+        return status_api.observe(str(fake.kubeconfig), {"m1": fake.url, **dict(servers)}, timeout=2), fake
 
 
-def test_all_that_is_told(tmp_path):
-    seen, fake = look(tmp_path, answers())
+def test_all_that_is_observed(tmp_path):
+    seen, fake = observe(tmp_path, answers())
     well = {"version": "1.36.3", "ready": True, "error": ""}
     assert (seen["endpoint"], seen["servers"], seen["error"], seen["waiting"]) == (well, {"m1": well}, "", ["csr-1"])
     assert seen["leaders"] == {"kube-scheduler": "master_1"}
@@ -72,14 +72,14 @@ def test_all_that_is_told(tmp_path):
 
 
 def test_one_that_is_not_ready_names_what_fails(tmp_path):
-    seen, _unused = look(
+    seen, _unused = observe(
         tmp_path, answers(**{"/readyz": (500, "[+]ping ok\n[-]etcd failed: reason withheld\n[-]shutdown failed")})
     )
     assert seen["servers"]["m1"] == {"version": "1.36.3", "ready": False, "error": "is not ready: etcd, shutdown"}
 
 
 def test_one_that_does_not_answer(tmp_path):
-    seen, _unused = look(tmp_path, answers(), {"m2": DEAD})
+    seen, _unused = observe(tmp_path, answers(), {"m2": DEAD})
     assert seen["servers"]["m2"]["version"] == "" and "Connection refused" in seen["servers"]["m2"]["error"]
     assert len(seen["nodes"]) == 1
 
@@ -87,16 +87,16 @@ def test_one_that_does_not_answer(tmp_path):
 def test_without_its_endpoint_the_api_is_asked_on_a_master(tmp_path):
     with FakeApi(tmp_path, answers()) as fake:
         fake.kubeconfig.write_text(fake.kubeconfig.read_text().replace(fake.url, DEAD))
-        seen = status_api.look(str(fake.kubeconfig), {"m1": fake.url}, timeout=2)
+        seen = status_api.observe(str(fake.kubeconfig), {"m1": fake.url}, timeout=2)
     assert not seen["endpoint"]["ready"] and len(seen["nodes"]) == 1
 
 
-def test_what_cannot_be_read_is_told(tmp_path):
-    seen, _unused = look(tmp_path, answers(**{"/api/v1/nodes": (403, {"message": "forbidden"})}))
+def test_what_cannot_be_read_is_an_error(tmp_path):
+    seen, _unused = observe(tmp_path, answers(**{"/api/v1/nodes": (403, {"message": "forbidden"})}))
     assert seen["nodes"] is None and "forbidden" in seen["error"]
 
 
 @pytest.mark.parametrize("servers", [{}, {"m1": DEAD}])
 def test_without_a_kubeconfig(tmp_path, servers):
-    seen = status_api.look(str(tmp_path / "none"), servers)
+    seen = status_api.observe(str(tmp_path / "none"), servers)
     assert "No such file" in seen["error"] and seen["endpoint"]["error"] == seen["error"] and seen["nodes"] is None
