@@ -54,6 +54,7 @@ class ActionModule(ActionBase):
             "work": work,
             "hosts": plan.groups_of_hosts(work),
             "run_hosts": list(self._call_vars["ansible_play_hosts"]),
+            "has_work": any(entry.has_work for entry in entries),
             "lines": plan.lines(entries),
         }
 

@@ -66,7 +66,7 @@ entries:
       elements: dict
       sample: [{kind: file, name: /etc/kubernetes/kubelet.yaml, verb: write, action: changed, before: 4f0a, after: 91b3}]
     restart: {description: Why a running process would restart; null where none would., type: str, sample: /etc/kubernetes/kubelet.yaml changed}
-    restart_causes: {description: "The same as data, each with C(kind), C(name) and C(how).", type: list, elements: dict}
+    causes: {description: "The same as data, each with C(kind), C(name) and C(how).", type: list, elements: dict}
     trouble: {description: "Why it does not serve, though nothing differs; null where it does.", type: str, sample: null}
     error: {description: Why it could not be compared; empty if it was., type: str, sample: ""}
     visit: {description: Whether the host is visited whatever the rest says., type: bool, sample: false}
@@ -86,6 +86,10 @@ run_hosts:
   returned: success
   type: list
   elements: str
+has_work:
+  description: Whether there is anything to do, on the controller or on a host.
+  returned: success
+  type: bool
 lines:
   description: The plan for people.
   returned: success

@@ -112,7 +112,7 @@ class Plan:
         return {
             "changes": [change.as_data() for change in self.changes],
             "restart": self.restart,
-            "restart_causes": [dataclasses.asdict(cause) for cause in self.causes],
+            "causes": [dataclasses.asdict(cause) for cause in self.causes],
         }
 
 

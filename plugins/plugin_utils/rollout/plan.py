@@ -26,7 +26,7 @@ class Entry:
     changes: Sequence[Mapping[str, str]] = ()
     #: why a running process restarts; None where none does
     restart: str | None = None
-    restart_causes: Sequence[Mapping[str, str]] = ()
+    causes: Sequence[Mapping[str, str]] = ()
     #: why it does not serve, though nothing differs
     trouble: str | None = None
     #: why it could not be compared

@@ -138,7 +138,7 @@ def test_the_second_run_changes_nothing(systemd, server, tmp_path):
     systemd.changing_calls()
     before = tree(tmp_path)
     result = subject.reconcile(server)
-    nothing = {"changes": [], "restart": None, "restart_causes": []}
+    nothing = {"changes": [], "restart": None, "causes": []}
     assert result == {"changed": False, "changes": [], "plan": nothing, "restart": None, "deferred": False, "diff": []}
     assert tree(tmp_path) == before
     assert systemd.changing_calls() == []

@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.hardway.kubernetes.plugins.action import status_host
-from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd.client import Cluster, Member, Status
+from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd.cluster import Cluster, Member, Status
 from ansible_collections.hardway.kubernetes.plugins.module_utils.host.status import gather
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.status.answers import checked_answer
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.status.evaluate import evaluate
