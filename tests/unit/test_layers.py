@@ -46,7 +46,6 @@ RUNNERS = {
     "module_utils/common/commands.py": "it is the one place",
     "module_utils/component/host.py": "a component's command keeps the environment of the run, and its failure is an error of the component",
     "module_utils/host/facts.py": "facts discard standard error, and never fail",
-    "module_utils/kubeadm/host.py": "kubeadm and kubectl get an environment of their own",
     "module_utils/etcd/salvage.py": "an etcd runs meanwhile, and is asked",
     "action/mirror_build.py": "its output is shown line by line",
 }
@@ -226,3 +225,17 @@ def test_names_of_temporary_files_are_spelt_in_one_place(directory: str) -> None
 )
 def test_a_file_that_leaves_its_layer_is_found(path: str, text: str, match: str) -> None:
     assert any(match in fault for fault in faults(Source(path, text)))
+
+
+def test_all_errors_have_one_base() -> None:
+    """So that one handler shows what is wrong, where, and how to fix it."""
+    wrong = [
+        f"{source.path}: {node.name}"
+        for source in SOURCES
+        for node in ast.walk(source.tree)
+        if isinstance(node, ast.ClassDef)
+        and node.name != "HardwayError"
+        and {ast.unparse(base) for base in node.bases} & {"Exception", "ValueError", "RuntimeError", "OSError"}
+        and "HardwayError" not in {ast.unparse(base) for base in node.bases}
+    ]
+    assert wrong == []

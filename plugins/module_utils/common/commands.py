@@ -65,7 +65,7 @@ def run(
     except OSError as error:
         return Result(NOT_FOUND, "", str(error))
     except subprocess.TimeoutExpired:
-        return Result(TIMED_OUT, "", f"no end after {timeout:g} s")
+        return Result(TIMED_OUT, "", f"still running after {timeout:g} s")
     return Result(done.returncode, done.stdout, done.stderr)
 
 

@@ -11,12 +11,13 @@ import hashlib
 import json
 import typing as t
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component import paths
 
 INPUTS_VARIABLE = "HARDWAY_INPUTS"
 
 
-class ComponentError(Exception):
+class ComponentError(HardwayError):
     """What is wrong, where, and how to fix it; the text is shown to the operator as it is."""
 
 

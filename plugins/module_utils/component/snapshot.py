@@ -16,6 +16,7 @@ import re
 import typing as t
 from collections.abc import Callable, Mapping
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component import artifacts, health
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component.host import Host
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component.model import (
@@ -40,7 +41,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _HEALTH = {item.name for item in dataclasses.fields(Health)}
 
 
-class SnapshotError(Exception):
+class SnapshotError(HardwayError):
     """An answer of a host that is not what its code returns; names the field."""
 
 

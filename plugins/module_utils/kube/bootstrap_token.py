@@ -17,6 +17,7 @@ import secrets
 import string
 import typing as t
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
 from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import Api, retry
 
 SECRETS = "/api/v1/namespaces/kube-system/secrets"
@@ -31,7 +32,7 @@ DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
 
-class TokenError(ValueError):
+class TokenError(HardwayError, ValueError):
     """A value that a bootstrap token cannot have: names it and what to do."""
 
 

@@ -18,6 +18,7 @@ import traceback
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
 from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import Api, ApiError, ApiUnreachable
 
 CRYPTOGRAPHY_IMPORT_ERROR: str | None = None
@@ -64,7 +65,7 @@ EXTENSION_REQUEST = "1.2.840.113549.1.9.14"
 NODE_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 
 
-class InventoryError(ValueError):
+class InventoryError(HardwayError, ValueError):
     """A list of nodes that cannot be right: names the entry."""
 
 

@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 from ansible.module_utils.common.yaml import HAS_YAML, SafeDumper, SafeLoader
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common import files
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
 from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import as_file
 
 __all__ = [
@@ -82,7 +83,7 @@ def _dump(document: dict) -> str:
     return yaml.dump(document, Dumper=_Dumper, default_flow_style=False, sort_keys=False, allow_unicode=True)
 
 
-class InvalidKubeconfig(Exception):
+class InvalidKubeconfig(HardwayError):
     """Arguments or a file that make no kubeconfig; ``problems`` holds one sentence for each fault."""
 
     def __init__(self, problems: list[str]) -> None:

@@ -16,13 +16,14 @@ import secrets
 import typing as t
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common import files as private_files
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
 
 # The API server reads any text, but what has none of these stands in the file as it is.
 FIELD = re.compile(r"[^\s,\"]+")
 SHORTEST = 16
 
 
-class TokenFileError(ValueError):
+class TokenFileError(HardwayError, ValueError):
     """An argument that cannot stand in a token file, or a file that is none: names it and what to do. Never repeats a token."""
 
 

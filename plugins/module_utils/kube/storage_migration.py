@@ -17,6 +17,7 @@ import time
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
 from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import (
     Api,
     ApiError,
@@ -30,7 +31,7 @@ API_SERVICES = "/apis/apiregistration.k8s.io/v1/apiservices"
 NEEDED_VERBS = frozenset(("list", "get", "update"))
 
 
-class ResourceError(ValueError):
+class ResourceError(HardwayError, ValueError):
     """A resource that the API does not serve or does not let be written: names it and how to fix it."""
 
 

@@ -15,13 +15,12 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
 import tempfile
 import time
 import typing as t
 from collections.abc import Callable, Mapping
 
-from ansible_collections.hardway.kubernetes.plugins.module_utils.common import files
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common import commands, files
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component.health import probe
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component.host import Host as ComponentHost
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component.model import Health
@@ -41,7 +40,6 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.kubeadm.model i
     manifest_path,
 )
 
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 POLL = 0.5
 # Lines of a failed command's output that are shown.
 LAST_LINES = 25
@@ -58,22 +56,8 @@ class System:
     ) -> tuple[int, str, str]:
         """Exit status, standard output, standard error."""
         # kubectl has a cache, for which there is no place that a reset would know.
-        variables = {
-            **os.environ,
-            "LC_ALL": "C",
-            "PATH": f"{self.bin_dir}:{PATH}",
-            "KUBECACHEDIR": "/dev/null",
-            **(environment or {}),
-        }
-        try:
-            done = subprocess.run(
-                argv, capture_output=True, text=True, errors="replace", timeout=timeout, env=variables, check=False
-            )
-        except FileNotFoundError as error:
-            return 127, "", str(error)
-        except subprocess.TimeoutExpired:
-            return 124, "", f"still running after {timeout:g} s"
-        return done.returncode, done.stdout, done.stderr
+        variables = {"PATH": f"{self.bin_dir}:{commands.PATH}", "KUBECACHEDIR": "/dev/null", **(environment or {})}
+        return commands.run(*argv, timeout=timeout, environment=variables)
 
     def read(self, path: str) -> str:
         try:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
 from ansible_collections.hardway.kubernetes.plugins.module_utils.pki import x509 as certs
 from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.spec import (
     BundleSpec,
@@ -28,7 +29,7 @@ KEEP = (
 )
 
 
-class Refused(Exception):
+class Refused(HardwayError):
     """The directory stands against what is asked for; ``problems`` holds one sentence for each, the text also what to do."""
 
     def __init__(self, problems: list[str], fixes: list[str]) -> None:

@@ -15,6 +15,7 @@ import re
 import typing as t
 from datetime import timedelta
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
 from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.spec import (
     DEFAULT_PROFILES,
     DEFAULT_VALIDITY,
@@ -62,7 +63,7 @@ IMPORT_OPTIONS = frozenset({"certificate", "key", "passphrase"})
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 
 
-class InvalidRequest(Exception):
+class InvalidRequest(HardwayError):
     """The arguments contradict themselves or the standard; ``problems`` holds one sentence for each fault."""
 
     def __init__(self, problems: list[str]) -> None:

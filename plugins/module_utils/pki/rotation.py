@@ -21,6 +21,8 @@ from __future__ import annotations
 import json
 import typing as t
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
+
 STAGES = ("trust", "reissue", "drop")
 NAMES = ("ca", "etcd-ca", "front-proxy-ca", "kubelet-ca", "service-account", "encryption")
 
@@ -28,7 +30,7 @@ State = dict[str, t.Any]
 FIRST: State = {"trusted": [1], "active": 1}
 
 
-class RotationError(ValueError):
+class RotationError(HardwayError, ValueError):
     """What cannot be done now, and what can."""
 
 

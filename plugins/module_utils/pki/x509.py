@@ -14,6 +14,7 @@ import typing as t
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
 from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.spec import (
     SUBJECT_FIELDS,
     CertificateSpec,
@@ -56,7 +57,7 @@ KEY_USAGE_FLAGS = (
 )
 
 
-class Unreadable(Exception):
+class Unreadable(HardwayError):
     """Bytes that are no certificate or no key; the message says why."""
 
 

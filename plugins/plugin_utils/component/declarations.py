@@ -15,6 +15,8 @@ import os
 import typing as t
 from collections.abc import Callable, Mapping, Sequence
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
+
 #: In the order in which site.yml applies them.
 PHASES = ("hosts", "etcd", "load_balancers", "masters", "nodes", "network")
 #: What a declaration says besides the arguments of the component itself.
@@ -35,7 +37,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.a
 Load = Callable[[str], t.Any]
 
 
-class DeclarationError(Exception):
+class DeclarationError(HardwayError):
     """A declaration, or a role's file, that is not what it has to be; names the file."""
 
 

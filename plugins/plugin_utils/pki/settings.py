@@ -10,6 +10,7 @@ import functools
 import typing as t
 from collections.abc import Mapping
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.pki.lineage import CAS, Lineage, lineages
 
 Host = Mapping[str, str]
@@ -17,7 +18,7 @@ Json = Mapping[str, t.Any]
 REQUIRED = ("endpoint_address", "service_network", "dns_domain")
 
 
-class PkiError(Exception):
+class PkiError(HardwayError):
     """Settings from which no certificates can be made; the message says what to fix."""
 
 

@@ -13,8 +13,10 @@ import fcntl
 import json
 import os
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
 
-class TurnRefused(Exception):
+
+class TurnRefused(HardwayError):
     """Another host failed in this run: this one stays as it is."""
 
 

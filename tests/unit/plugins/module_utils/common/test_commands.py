@@ -37,7 +37,7 @@ def test_bytes_that_are_no_text_do_no_harm() -> None:
 
 def test_a_command_that_is_missing_or_does_not_end_is_a_result() -> None:
     assert commands.run("no-such-command").status == commands.NOT_FOUND
-    assert commands.run("sleep", "9", timeout=0.05) == (commands.TIMED_OUT, "", "no end after 0.05 s")
+    assert commands.run("sleep", "9", timeout=0.05) == (commands.TIMED_OUT, "", "still running after 0.05 s")
 
 
 def test_output_is_that_of_a_command_which_succeeds() -> None:

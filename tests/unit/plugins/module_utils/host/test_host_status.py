@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import http.server
+import json
 import os
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ import threading
 
 import pytest
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.component import paths as component_paths
 from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd import client as etcd
 from ansible_collections.hardway.kubernetes.plugins.module_utils.host import status as subject
 
@@ -144,3 +146,13 @@ def test_a_packaged_component_has_its_package_s_version():
     assert subject.packaged("docker", {"docker.io": "20.10.24"}) == "20.10.24"
     assert subject.packaged("haproxy", {"haproxy": "2.6.12"}) == "2.6.12"
     assert subject.packaged("etcd", {"haproxy": "2.6.12"}) == ""
+
+
+def test_programs_are_those_of_the_records(tmp_path, monkeypatch):
+    for name, service in (("etcd", "etcd.service"), ("calicoctl", None)):
+        (tmp_path / f"{name}.json").write_text(json.dumps({"owns": {"paths": [], "service": service}}))
+    monkeypatch.setattr(component_paths, "STATE_DIR", str(tmp_path))
+    monkeypatch.setattr(subject.host_facts, "read", lambda arguments: {"packages": {}})
+    monkeypatch.setattr(subject.certificate_info, "gather", lambda **arguments: {})
+    monkeypatch.setattr(subject, "programs", lambda services, install_dir, packages: services)
+    assert subject.gather({}, {})["programs"] == {"etcd": "etcd.service"}

@@ -78,7 +78,10 @@ def test_a_later_failure_takes_the_place_of_an_earlier_one(tmp_path):
 
 def test_a_run_that_is_killed_frees_its_turn(tmp_path):
     with subprocess.Popen(
-        [sys.executable, "-c", HOLD, rolling.__file__, str(tmp_path)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", HOLD, rolling.__file__, str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        stdout=subprocess.PIPE,
+        text=True,
     ) as holder:
         assert holder.stdout.readline() == "mine\n"
         holder.kill()
