@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# ansible-lint, yamllint and ansible-test sanity, the slow two at once. Exit code 0: nothing found.
+# All that needs no run: the formatters and linters (seconds), and the two slow ones at once. Exit code 0: nothing found.
+# Checks can be named: tests/run-static.sh ruff mypy. `make lint` runs all but sanity.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
@@ -21,13 +22,28 @@ check() { # NAME COMMAND...: run it with its output kept, and say how it ended a
   fi
 }
 
-# pslint: there is no PowerShell.
-echo "ansible-lint (profile production) and ansible-test sanity (Python 3.11)"
-check ansible-lint ansible-lint --nocolor &
-lint=$!
-check sanity tests/ansible_test.sh sanity --local --python 3.11 --color no --skip-test pslint &
-sanity=$!
-check yamllint yamllint --strict . || failed=1
-wait "$lint" || failed=1
-wait "$sanity" || failed=1
+run() {
+  case $1 in
+    ruff) check ruff ruff check --output-format concise . ;;
+    format) check format ruff format --check . ;;
+    mypy) check mypy mypy -p ansible_collections.hardway.kubernetes.plugins ;;
+    yamllint) check yamllint yamllint --strict . ;;
+    changelog) check changelog tools/changelog.sh --check ;;
+    ansible-lint) check ansible-lint ansible-lint --nocolor ;;
+    # pslint: there is no PowerShell.
+    sanity) check sanity tools/ansible_test.sh sanity --local --python 3.11 --color no --skip-test pslint ;;
+    *) echo "no such check: $1; there are ruff format mypy yamllint changelog ansible-lint sanity" >&2; return 2 ;;
+  esac
+}
+
+declare -a slow=()
+for name in ${*:-ansible-lint sanity ruff format mypy yamllint changelog}; do
+  case $name in
+    ansible-lint | sanity) run "$name" & slow+=($!) ;;
+    *) run "$name" || failed=1 ;;
+  esac
+done
+for job in "${slow[@]}"; do
+  wait "$job" || failed=1
+done
 exit "$failed"

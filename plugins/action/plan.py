@@ -22,7 +22,7 @@ from ansible_collections.hardway.kubernetes.plugins.plugin_utils.rollout import 
 
 FACTS = "hardway_host"
 #: Kinds of what the module certificates returns.
-PKI_KINDS = ("authorities", "certificates", "keys", "bundles")
+PKI_KINDS = ("cas", "certificates", "keys", "bundles")
 
 
 class ActionModule(ActionBase):

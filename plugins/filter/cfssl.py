@@ -1,30 +1,30 @@
-# Copyright: (c) the hardway.kubernetes contributors
+# Copyright: (c) 2026, the hardway.kubernetes authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """From cfssl's JSON files to the arguments of the module ``certificates``: documented in cfssl.yml."""
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+import typing as t
+from collections.abc import Callable, Iterable, Mapping
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.spec import (
-    DEFAULT_PROFILES,
-    InvalidRequest,
-    parse_request,
-)
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.parse import InvalidRequest, parse_request
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.spec import DEFAULT_PROFILES
+
+Json = dict[str, t.Any]
 
 CONFIG = "ca-config.json"
 REQUEST_SUFFIX = "-csr.json"
-AUTHORITY_REQUEST = f"ca{REQUEST_SUFFIX}"
+CA_REQUEST = f"ca{REQUEST_SUFFIX}"
 # What cfssl takes where a file says nothing: initca.CAPolicy and csr.NewKeyRequest of github.com/cloudflare/cfssl.
-AUTHORITY_EXPIRY = "43800h"
+CA_EXPIRY = "43800h"
 KEY = {"algo": "ecdsa", "size": 256}
 DEFAULT_PROFILE = "default"
 
@@ -61,12 +61,12 @@ FIELDS = {
 }
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class _File:
     """A JSON file, or what stands for one; ``place`` is what messages call it."""
 
     place: str
-    data: dict
+    data: Json
 
     @property
     def name(self) -> str:
@@ -81,13 +81,13 @@ class _File:
         return self.name == CONFIG or _has(self.data, "signing")
 
     @property
-    def is_authority(self) -> bool:
-        return self.name == AUTHORITY_REQUEST or _has(self.data, "ca")
+    def is_ca(self) -> bool:
+        return self.name == CA_REQUEST or _has(self.data, "ca")
 
 
-@dataclass
+@dataclasses.dataclass
 class _Problems:
-    found: list[str] = field(default_factory=list)
+    found: list[str] = dataclasses.field(default_factory=list)
 
     def add(self, place: str, where: str, text: str) -> None:
         self.found.append(": ".join(part for part in (place, where, text) if part))
@@ -99,24 +99,24 @@ class _Problems:
 
 def cfssl(
     source: str | Iterable[str] | Mapping,
-    authority: str = "ca",
+    ca: str = "ca",
     profile: str = "",
     certificates: Mapping | None = None,
-    adopt: Mapping | None = None,
-) -> dict:
+    import_from: Mapping | None = None,
+) -> Json:
     """What the files ask for; see cfssl.yml for the arguments."""
     problems = _Problems()
     chosen = _chosen(certificates or {}, problems)
     files = _files(source, [entry["file"] for entry in chosen.values()], problems)
     problems.end()
-    request = _Request(files, authority, profile, chosen, adopt, problems)
+    request = _Request(files, ca, profile, chosen, import_from, problems)
     return request.arguments()
 
 
 # --- Reading -------------------------------------------------------------------------------------------------------------------------------
 
 
-def _chosen(certificates: Mapping, problems: _Problems) -> dict[str, dict]:
+def _chosen(certificates: Mapping, problems: _Problems) -> dict[str, Json]:
     """The argument `certificates`: a file's name, or a dictionary with `file` and `profile`, by the name of the certificate."""
     chosen = {}
     for name, entry in certificates.items():
@@ -133,7 +133,7 @@ def _chosen(certificates: Mapping, problems: _Problems) -> dict[str, dict]:
     return chosen
 
 
-def _files(source: object, named: list[str], problems: _Problems) -> list[_File]:
+def _files(source: t.Any, named: list[str], problems: _Problems) -> list[_File]:
     if isinstance(source, Mapping):
         texts = {str(name): text for name, text in source.items()}
     else:
@@ -146,7 +146,7 @@ def _files(source: object, named: list[str], problems: _Problems) -> list[_File]
     return files
 
 
-def _paths(source: object, named: list[str], problems: _Problems) -> list[str]:
+def _paths(source: t.Any, named: list[str], problems: _Problems) -> list[str]:
     paths: dict[str, None] = {}
     for path in [source] if isinstance(source, str) else list(source):
         absolute = os.path.abspath(os.path.expanduser(str(path)))
@@ -166,7 +166,7 @@ def _paths(source: object, named: list[str], problems: _Problems) -> list[str]:
         else:
             paths[absolute] = None
     if not paths:
-        problems.add("", "", f"is given no file; name {CONFIG}, {AUTHORITY_REQUEST} and the others, or their directory")
+        problems.add("", "", f"is given no file; name {CONFIG}, {CA_REQUEST} and the others, or their directory")
     return list(paths)
 
 
@@ -183,7 +183,7 @@ def _text(path: str, problems: _Problems) -> str | None:
     return None
 
 
-def _parsed(place: str, text: object, problems: _Problems) -> dict | None:
+def _parsed(place: str, text: t.Any, problems: _Problems) -> Json | None:
     if text is None:
         return None
     try:
@@ -208,11 +208,11 @@ def _has(data: Mapping, name: str) -> bool:
     return any(str(key).lower() == name for key in data)
 
 
-def _type_word(value: object) -> str:
+def _type_word(value: t.Any) -> str:
     return next((word for known, word in TYPE_WORDS.items() if isinstance(value, known)), "nothing")
 
 
-def _shaped(value: object, shape: object, place: str, where: str, problems: _Problems) -> object:
+def _shaped(value: t.Any, shape: t.Any, place: str, where: str, problems: _Problems) -> t.Any:
     """The value with its fields spelled as cfssl's documents do; all that does not fit becomes a problem. null is as if it were not there."""
     if isinstance(shape, dict):
         if not isinstance(value, Mapping):
@@ -225,18 +225,18 @@ def _shaped(value: object, shape: object, place: str, where: str, problems: _Pro
             return []
         return [_shaped(item, shape[0], place, f"{where}[{number}]", problems) for number, item in enumerate(value)]
     if not isinstance(value, shape) or isinstance(value, bool) != (shape is bool):
-        mend = (
+        fix = (
             "; write it without quotes"
             if shape in (int, bool) and isinstance(value, str)
             else "; write it in quotes"
             if shape is str
             else ""
         )
-        problems.add(place, where, f"is {_type_word(value)}, not {TYPE_WORDS[shape]}{mend}")
+        problems.add(place, where, f"is {_type_word(value)}, not {TYPE_WORDS[shape]}{fix}")
     return value
 
 
-def _shaped_object(value: Mapping, shape: dict, place: str, where: str, problems: _Problems) -> dict:
+def _shaped_object(value: Mapping, shape: Json, place: str, where: str, problems: _Problems) -> Json:
     # As Go's encoding/json, which cfssl reads with, the case of a field's letters does not matter.
     known = {name.lower(): name for name in shape}
     found = {}
@@ -246,9 +246,9 @@ def _shaped_object(value: Mapping, shape: dict, place: str, where: str, problems
         if name is None:
             # cfssl passes over what it does not know; a misspelt `hosts` then makes a certificate without names.
             near = difflib.get_close_matches(str(key).lower(), list(known), 1)
-            mend = f"'{known[near[0]]}' is near" if near else "remove it"
+            fix = f"'{known[near[0]]}' is near" if near else "remove it"
             problems.add(
-                place, inner, f"is not a field that the module certificates has; there are {', '.join(shape)}: {mend}"
+                place, inner, f"is not a field that the module certificates has; there are {', '.join(shape)}: {fix}"
             )
         elif item is not None:
             found[name] = _shaped(item, shape.get(ANY) or shape[name], place, inner, problems)
@@ -264,56 +264,56 @@ class _Request:
     def __init__(
         self,
         files: list[_File],
-        authority: str,
+        ca: str,
         profile: str,
-        chosen: dict[str, dict],
-        adopt: Mapping | None,
+        chosen: dict[str, Json],
+        import_from: Mapping | None,
         problems: _Problems,
     ) -> None:
-        self.authority = authority
+        self.ca = ca
         self.profile = profile
         self.chosen = chosen
-        self.adopt = adopt
+        self.import_from = import_from
         self.problems = problems
         self.config = self._one([file for file in files if file.is_config], "a configuration with profiles")
         self.requests = [file for file in files if not file.is_config]
         self.profiles = _profiles(self.config.data) if self.config else {}
         self.places: dict[str, str] = {}
 
-    def _one(self, files: list[_File], what: str, mend: str = "") -> _File | None:
+    def _one(self, files: list[_File], what: str, fix: str = "") -> _File | None:
         if len(files) > 1:
             places = _listed([file.place for file in files])
             self.problems.add(
-                places, "", f"each is {what}, and one is what counts; {mend}call the filter once for each authority"
+                places, "", f"each is {what}, and one is what counts; {fix}call the filter once for each CA"
             )
         return files[0] if files else None
 
-    def arguments(self) -> dict:
-        authorities = self._authorities()
+    def arguments(self) -> Json:
+        cas = self._cas()
         certificates = [self._certificate(name, file, profile) for name, file, profile in self._named_requests()]
         self.problems.end()
-        arguments = {"authorities": authorities, "profiles": self.profiles, "certificates": certificates}
-        self._judge(arguments)
+        arguments = {"cas": cas, "profiles": self.profiles, "certificates": certificates}
+        self._check(arguments)
         return arguments
 
-    def _authorities(self) -> list[dict]:
-        requests = [file for file in self.requests if file.is_authority]
+    def _cas(self) -> list[Json]:
+        requests = [file for file in self.requests if file.is_ca]
         file = self._one(
             requests,
-            f"an authority's (by a section 'ca', or by the name {AUTHORITY_REQUEST})",
+            f"a CA's (by a section 'ca', or by the name {CA_REQUEST})",
             "remove the section, or ",
         )
-        if self.adopt:
-            return [{"name": self.authority, "adopt": dict(self.adopt)}]
+        if self.import_from:
+            return [{"name": self.ca, "import_from": dict(self.import_from)}]
         if file is None:
             return []
-        self.places[f"authorities[{self.authority}]"] = file.place
+        self.places[f"cas[{self.ca}]"] = file.place
         section = file.data.get("ca") or {}
         entry = {
-            "name": self.authority,
+            "name": self.ca,
             "subject": _subject(file.data),
             "key": _key(file.data),
-            "validity": section.get("expiry") or AUTHORITY_EXPIRY,
+            "validity": section.get("expiry") or CA_EXPIRY,
         }
         path_length = _path_length(section)
         return [entry if path_length is None else {**entry, "path_length": path_length}]
@@ -322,7 +322,7 @@ class _Request:
         """The certificates, in the order of the files: those that the argument names, and each other file under its own name."""
         found = []
         used = set()
-        leaves = [file for file in self.requests if not file.is_authority]
+        leaves = [file for file in self.requests if not file.is_ca]
         for name, entry in self.chosen.items():
             matching = [file for file in leaves if entry["file"] in (file.name, file.place)]
             if len(matching) != 1:
@@ -340,11 +340,11 @@ class _Request:
         found += [(file.stem, file, "") for file in leaves if file.place not in used]
         return found
 
-    def _certificate(self, name: str, file: _File, profile: str) -> dict:
+    def _certificate(self, name: str, file: _File, profile: str) -> Json:
         self.places[f"certificates[{name}]"] = file.place
         return {
             "name": name,
-            "authority": self.authority,
+            "ca": self.ca,
             "profile": self._profile(name, file, profile or self.profile),
             "subject": _subject(file.data),
             "hosts": list(file.data.get("hosts") or []),
@@ -365,16 +365,16 @@ class _Request:
         if len(known) == 1:
             return next(iter(known))
         if name not in known:
-            mend = f"name one, such as profile='{next(iter(known), '')}' or certificates={{'{name}': {{'file': '{file.name}', 'profile': ...}}}}"
-            mend = mend if known else "add one"
-            self.problems.add(file.place, "profile", f"{place} has {_listed(known)}, and none is called {name}: {mend}")
+            fix = f"name one, such as profile='{next(iter(known), '')}' or certificates={{'{name}': {{'file': '{file.name}', 'profile': ...}}}}"
+            fix = fix if known else "add one"
+            self.problems.add(file.place, "profile", f"{place} has {_listed(known)}, and none is called {name}: {fix}")
         return name
 
-    def _judge(self, arguments: dict) -> None:
+    def _check(self, arguments: Json) -> None:
         """The module's own judgement, said in the files' words, so that there is one rule for each thing."""
-        authorities = arguments["authorities"] or [{"name": self.authority, "subject": {"CN": self.authority}}]
+        cas = arguments["cas"] or [{"name": self.ca, "subject": {"CN": self.ca}}]
         try:
-            parse_request({**arguments, "authorities": authorities})
+            parse_request({**arguments, "cas": cas})
         except InvalidRequest as error:
             for problem in error.problems:
                 self.problems.add("", "", self._in_the_files_words(problem))
@@ -398,7 +398,7 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(names) or "none"
 
 
-def _profiles(config: dict) -> dict[str, dict]:
+def _profiles(config: Json) -> dict[str, Json]:
     signing = config.get("signing") or {}
     default = signing.get("default") or {}
     profiles = signing.get("profiles") or {}
@@ -411,7 +411,7 @@ def _profiles(config: dict) -> dict[str, dict]:
     return found
 
 
-def _subject(request: dict) -> dict:
+def _subject(request: Json) -> Json:
     """`names` may be a list of several; each field takes what all of them say of it."""
     values: dict[str, list[str]] = {}
     for names in request.get("names") or []:
@@ -422,12 +422,12 @@ def _subject(request: dict) -> dict:
     return {**subject, "CN": request["CN"]} if request.get("CN") else subject
 
 
-def _key(request: dict) -> dict:
+def _key(request: Json) -> Json:
     key = {**KEY, **(request.get("key") or {})}
     return {"type": key["algo"], "size": key["size"]}
 
 
-def _path_length(section: dict) -> int | None:
+def _path_length(section: Json) -> int | None:
     """cfssl's zero means no limit, unless `pathlenzero` says that it is meant; -1 is how it writes no limit."""
     length = section.get("pathlen", 0)
     if length == 0:
@@ -436,5 +436,5 @@ def _path_length(section: dict) -> int | None:
 
 
 class FilterModule:
-    def filters(self) -> dict:
+    def filters(self) -> dict[str, Callable[..., t.Any]]:
         return {"cfssl": cfssl}

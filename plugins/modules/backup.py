@@ -202,15 +202,17 @@ from datetime import datetime, timezone
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.backup import archive as backup
+from ansible_collections.hardway.kubernetes.plugins.module_utils.backup import gather, store
+from ansible_collections.hardway.kubernetes.plugins.module_utils.backup import keys as backup_keys
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common import files as private_files
 
 
 def make(module: AnsibleModule) -> dict:
     params = module.params
-    order = backup.Order(
+    order = store.Order(
         directory=os.path.abspath(params["path"]),
         cluster=params["cluster"],
-        sources=tuple(backup.Source(**each) for each in params["files"]),
+        sources=tuple(gather.Source(**each) for each in params["files"]),
         settings=params["settings"],
         versions={name: str(version) for name, version in params["versions"].items()},
         revision=params["revision"],
@@ -218,8 +220,8 @@ def make(module: AnsibleModule) -> dict:
         keep=params["keep"],
         keep_days=params["keep_days"],
     )
-    before = [archive.name for archive in backup.archives(order.directory, order.cluster)]
-    made = backup.make(order, module.check_mode)
+    before = [archive.name for archive in store.archives(order.directory, order.cluster)]
+    made = store.make(order, module.check_mode)
     for archive in made.damaged:
         module.warn(
             f"{archive.path} is damaged or cannot be judged. It does not count as a backup; look at its disk, and remove it"
@@ -247,13 +249,13 @@ def verify(module: AnsibleModule) -> dict:
     params = module.params
     path = params["archive"]
     if not path:
-        found = backup.archives(params["path"], params["cluster"])
+        found = store.archives(params["path"], params["cluster"])
         if not found:
             raise backup.BackupError(
                 f"{params['path']} has no archive of {params['cluster']}. Make one with state: present, or name it (archive)"
             )
         path = found[0].path
-    manifest = backup.verify(path, backup.read_identities(params["identity"]) if params["identity"] else ())
+    manifest = backup.verify(path, backup_keys.read_identities(params["identity"]) if params["identity"] else ())
     return {
         "changed": False,
         "archive": path,
@@ -301,7 +303,7 @@ def main() -> None:
             now = datetime.now(timezone.utc)
             result = {
                 "changed": False,
-                "archives": [archive.report(now) for archive in backup.archives(params["path"], params["cluster"])],
+                "archives": [archive.report(now) for archive in store.archives(params["path"], params["cluster"])],
             }
         else:
             result = make(module) if params["state"] == "present" else verify(module)

@@ -77,6 +77,8 @@ manifest:
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.backup import archive as backup
+from ansible_collections.hardway.kubernetes.plugins.module_utils.backup import keys as backup_keys
+from ansible_collections.hardway.kubernetes.plugins.module_utils.backup import store
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common import files as private_files
 
 
@@ -95,8 +97,8 @@ def main() -> None:
             msg=missing_required_lib("pyrage", reason="for encrypted archives"), exception=backup.PYRAGE_IMPORT_ERROR
         )
     try:
-        identities = backup.read_identities(params["identity"]) if params["identity"] else ()
-        manifest, changed = backup.extract(params["archive"], params["path"], identities, module.check_mode)
+        identities = backup_keys.read_identities(params["identity"]) if params["identity"] else ()
+        manifest, changed = store.extract(params["archive"], params["path"], identities, module.check_mode)
     except (backup.BackupError, private_files.FileRefused) as error:
         module.fail_json(msg=str(error))
     except OSError as error:

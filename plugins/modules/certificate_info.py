@@ -123,7 +123,7 @@ certificates:
         - Empty where it is unknown, such as for files that a process rereads.
       type: dict
       sample: {kube-apiserver: current}
-    type: {description: V(authority) or V(certificate)., type: str, sample: authority}
+    type: {description: V(ca) or V(certificate)., type: str, sample: ca}
     subject: {description: Distinguished name., type: str, sample: CN=kubernetes-ca}
     names: {description: Subject alternative names., type: list, elements: str, sample: ["DNS:master1", "IP:10.33.0.11"]}
     usages: {description: Key usages and extended key usages., type: list, elements: str, sample: [cert sign, crl sign]}

@@ -1,22 +1,22 @@
 #!/usr/bin/python
-# Copyright: (c) the hardway.kubernetes contributors
+# Copyright: (c) 2026, the hardway.kubernetes authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: certificates
-short_description: Keep a directory of authorities, certificates and keys true
+short_description: Keep a directory of CAs, certificates and keys true
 version_added: 0.1.0
 author: hardway.kubernetes contributors (@hardway)
 description:
-  - One call describes everything that a directory is to hold - authorities, certificates that they sign, plain keys and
+  - One call describes everything that a directory is to hold - CAs, certificates that they sign, plain keys and
     bundles - and makes it so. It takes the place of C(cfssl) and C(cfssljson), with their words and file names
     (C(NAME.pem), C(NAME-key.pem)).
-  - A certificate is issued anew when anything in it differs from what is asked (subject, names, usages, key, issuer,
+  - A certificate is reissued when anything in it differs from what is asked (subject, names, usages, key, issuer,
     lifetime), when it is about to expire, or when it does not match its key; the result names the reason. Its key is
     kept where it can be.
-  - An authority is never replaced, nor is a key of O(keys); where one differs from what is asked the module fails and says how to rotate.
+  - A CA is never replaced, nor is a key of O(keys); where one differs from what is asked the module fails and says how to rotate.
   - All arguments, and all that stands against them in the directory, are judged before the first byte is written,
     and all problems are reported at once.
   - Keys have mode 0600 and the directory 0700 from their first moment. Symbolic links and files of other users are
@@ -28,8 +28,8 @@ options:
     description: The directory. It is made where it is missing.
     type: path
     required: true
-  authorities:
-    description: Certificate authorities.
+  cas:
+    description: Certificate authorities (CAs).
     type: list
     elements: dict
     default: []
@@ -60,7 +60,7 @@ options:
         type: str
         default: 87600h
       issuer:
-        description: Name of the authority that signs this one; without it, it is a root.
+        description: Name of the CA that signs this one; without it, it is a root.
         type: str
       path_length:
         description: How many intermediates may follow; unlimited without it.
@@ -68,16 +68,16 @@ options:
       passphrase:
         description:
           - Passphrase under which its key stands in the directory (PKCS#8, AES-256); without it the key stands in the clear.
-            A copy (O(authorities[].same_as)) has that of its original. What reads the key elsewhere must know it too,
+            A copy (O(cas[].copy_of)) has that of its original. What reads the key elsewhere must know it too,
             and kube-controller-manager knows none.
           - Another one, or none where there was one, is no new key, the same key is written again. The file's own passphrase
-            must be known to open it, as O(authorities[].old_passphrase).
+            must be known to open it, as O(cas[].old_passphrase).
         type: str
       old_passphrase:
         description: Passphrase that the key may have so far. It may stay here once the key has the other one.
         type: str
-      adopt:
-        description: Take over an authority that was made elsewhere, with cfssl for instance.
+      import_from:
+        description: Take over a CA that was made elsewhere, with cfssl for instance.
         type: dict
         suboptions:
           certificate:
@@ -89,15 +89,15 @@ options:
             type: path
             required: true
           passphrase:
-            description: Passphrase of that file; O(authorities[].passphrase) is tried where it is left out. It says nothing of the key in the directory.
+            description: Passphrase of that file; O(cas[].passphrase) is tried where it is left out. It says nothing of the key in the directory.
             type: str
-      same_as:
-        description: Name of another authority that this one is a copy of, under files of its own name.
+      copy_of:
+        description: Name of another CA that this one is a copy of, under files of its own name.
         type: str
       existing:
         description:
           - It stands already and stays what it is, whatever that is; it is never made. Its key may be absent when it signs nothing new.
-          - For an older authority that is still trusted while a newer one takes its place.
+          - For an older CA that is still trusted while a newer one takes its place.
         type: bool
         default: false
   profiles:
@@ -109,7 +109,7 @@ options:
     type: dict
     default: {}
   certificates:
-    description: Certificates that the authorities sign.
+    description: Certificates that the CAs sign.
     type: list
     elements: dict
     default: []
@@ -118,8 +118,8 @@ options:
         description: Name of the files.
         type: str
         required: true
-      authority:
-        description: Name of the authority that signs it.
+      ca:
+        description: Name of the CA that signs it.
         type: str
         required: true
       profile:
@@ -141,11 +141,11 @@ options:
         default: {}
         suboptions: *key
       validity:
-        description: Lifetime, instead of the profile's. It never goes beyond that of the authority; a warning says where that cuts it short.
+        description: Lifetime, instead of the profile's. It never goes beyond that of the CA; a warning says where that cuts it short.
         type: str
       chain:
         description:
-          - Whether C(NAME.pem) goes on with the intermediate authorities up to the root, without the root, for verifiers that know the root alone.
+          - Whether C(NAME.pem) goes on with the intermediate CAs up to the root, without the root, for verifiers that know the root alone.
             Below a root it makes no difference.
         type: bool
         default: false
@@ -173,7 +173,7 @@ options:
         default: false
   bundles:
     description:
-      - Files C(NAME.pem) with the certificates of several authorities, or with the public keys of several entries of O(keys).
+      - Files C(NAME.pem) with the certificates of several CAs, or with the public keys of several entries of O(keys).
         A bundle of one is byte for byte the file of that one.
     type: list
     elements: dict
@@ -183,29 +183,29 @@ options:
         description: Name of the file.
         type: str
         required: true
-      authorities:
-        description: Names of the authorities, in order.
+      cas:
+        description: Names of the CAs, in order.
         type: list
         elements: str
         default: []
       keys:
-        description: Names of the entries of O(keys), in order; V(ecdsa) and V(rsa) alone. Not beside O(bundles[].authorities).
+        description: Names of the entries of O(keys), in order; V(ecdsa) and V(rsa) alone. Not beside O(bundles[].cas).
         type: list
         elements: str
         default: []
   renew_before:
-    description: How long before its end a certificate is issued anew; never more than a third of its lifetime.
+    description: How long before its end a certificate is reissued; never more than a third of its lifetime.
     type: str
     default: 720h
   renew:
     description:
-      - Shell patterns of names of O(certificates) that are issued anew in any case, for instance V(["*"]).
-        Authorities are never renewed. A pattern that matches nothing is an error.
+      - Shell patterns of names of O(certificates) that are reissued in any case, for instance V(["*"]).
+        CAs are never renewed. A pattern that matches nothing is an error.
     type: list
     elements: str
     default: []
   renew_keys:
-    description: Whether a certificate that is issued anew gets a new key too.
+    description: Whether a certificate that is reissued gets a new key too.
     type: bool
     default: false
   purge:
@@ -235,22 +235,22 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: An authority, a server and a client
+- name: A CA, a server and a client
   hardway.kubernetes.certificates:
     path: "{{ cluster_dir }}/pki"
-    authorities:
+    cas:
       - name: ca
         subject: {C: CN, ST: BeiJing, L: BeiJing, O: k8s, OU: System, CN: kubernetes}
         key: {type: rsa, size: 2048}
         validity: 876000h
     certificates:
       - name: kube-apiserver
-        authority: ca
+        ca: ca
         profile: server
         subject: {CN: kube-apiserver}
         hosts: [10.33.0.100, 10.96.0.1, 127.0.0.1, kubernetes, kubernetes.default.svc, "*.example.org"]
       - name: admin
-        authority: ca
+        ca: ca
         profile: client
         subject: {CN: admin, O: system:masters}
         validity: 365d
@@ -261,12 +261,12 @@ EXAMPLES = r"""
   delegate_to: localhost
   run_once: true
 
-- name: Take over an authority that cfssl made
+- name: Take over a CA that cfssl made
   hardway.kubernetes.certificates:
     path: "{{ cluster_dir }}/pki"
-    authorities:
+    cas:
       - name: ca
-        adopt:
+        import_from:
           certificate: ~/TLS/k8s/ca.pem
           key: ~/TLS/k8s/ca-key.pem
   delegate_to: localhost
@@ -280,13 +280,13 @@ path:
   type: str
   sample: /home/me/clusters/kubernetes/pki
 certificates:
-  description: All authorities and certificates that were asked for, as they are now or, in check mode, as they would be.
+  description: All CAs and certificates that were asked for, as they are now or, in check mode, as they would be.
   returned: success
   type: list
   elements: dict
   contains:
     name: {description: Name of the files., type: str, sample: etcd-master1}
-    type: {description: V(authority) or V(certificate)., type: str, sample: certificate}
+    type: {description: V(ca) or V(certificate)., type: str, sample: certificate}
     subject: {description: Distinguished name., type: str, sample: "O=system:masters, CN=admin"}
     names: {description: Subject alternative names., type: list, elements: str, sample: ["DNS:master1", "IP:10.33.0.11"]}
     usages: {description: Key usages and extended key usages., type: list, elements: str, sample: [digital signature, client auth]}
@@ -298,8 +298,8 @@ certificates:
     days_left: {description: Whole days until then., type: int, sample: 3649}
     fingerprint: {description: SHA-256 of the certificate; null where it is still to be issued., type: str, sample: "9F:86:D0"}
     chain: {description: Distinguished names of the intermediates that follow in its file., type: list, elements: str, sample: [CN=intermediate]}
-    capped_by: {description: Name of the authority whose own end cut the lifetime short; null otherwise., type: str, sample: null}
-    changed: {description: Whether it was issued anew., type: bool, sample: true}
+    limited_by: {description: Name of the CA whose own end cut the lifetime short; null otherwise., type: str, sample: null}
+    changed: {description: Whether it was reissued., type: bool, sample: true}
     reason: {description: "Why, in words; empty where nothing changed.", type: str, sample: "names to add: IP:10.33.0.14"}
 keys:
   description: The keys that were asked for (name, changed, reason).
@@ -333,88 +333,74 @@ problems:
   sample: ["certificates[etcd].hosts: '10.0.0.300' is not an IP address"]
 """
 
-from typing import NoReturn
+import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, _load_params, missing_required_lib
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common.files import FileRefused
-from ansible_collections.hardway.kubernetes.plugins.module_utils.pki import plan as pki
-from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.spec import InvalidRequest, parse_request
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.model import Refused
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.parse import InvalidRequest, parse_request
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.reconcile import reconcile
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.result import as_diff, as_result
 from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.x509 import CRYPTOGRAPHY_IMPORT_ERROR
 
+Options = dict[str, t.Any]
+KEY: Options = {
+    "type": "dict",
+    "default": {},
+    "no_log": False,
+    "options": {"type": {"type": "str", "choices": ["ecdsa", "rsa"], "default": "ecdsa"}, "size": {"type": "int"}},
+}
+IMPORT_FROM: Options = {
+    "certificate": {"type": "path", "required": True},
+    "key": {"type": "path", "required": True, "no_log": False},
+    "passphrase": {"type": "str", "no_log": True},
+}
+CA: Options = {
+    "name": {"type": "str", "required": True},
+    "subject": {"type": "dict", "default": {}},
+    "key": KEY,
+    "validity": {"type": "str", "default": "87600h"},
+    "issuer": {"type": "str"},
+    "path_length": {"type": "int"},
+    "passphrase": {"type": "str", "no_log": True},
+    "old_passphrase": {"type": "str", "no_log": True},
+    "import_from": {"type": "dict", "options": IMPORT_FROM},
+    "copy_of": {"type": "str"},
+    "existing": {"type": "bool", "default": False},
+}
+CERTIFICATE: Options = {
+    "name": {"type": "str", "required": True},
+    "ca": {"type": "str", "required": True},
+    "profile": {"type": "str", "default": "kubernetes"},
+    "subject": {"type": "dict", "default": {}},
+    "hosts": {"type": "list", "elements": "str", "default": []},
+    "key": KEY,
+    "validity": {"type": "str"},
+    "chain": {"type": "bool", "default": False},
+}
+PLAIN_KEY: Options = {
+    "name": {"type": "str", "required": True},
+    "type": {"type": "str", "choices": ["ecdsa", "rsa", "random"], "default": "ecdsa"},
+    "size": {"type": "int"},
+    "existing": {"type": "bool", "default": False},
+}
+BUNDLE: Options = {
+    "name": {"type": "str", "required": True},
+    "cas": {"type": "list", "elements": "str", "default": []},
+    "keys": {"type": "list", "elements": "str", "default": [], "no_log": False},
+}
 
-def argument_spec() -> dict:
-    key = {
-        "type": "dict",
-        "default": {},
-        "no_log": False,
-        "options": {"type": {"type": "str", "choices": ["ecdsa", "rsa"], "default": "ecdsa"}, "size": {"type": "int"}},
-    }
+
+def argument_spec() -> Options:
+    several = {"type": "list", "elements": "dict", "default": []}
     return {
         "path": {"type": "path", "required": True},
-        "authorities": {
-            "type": "list",
-            "elements": "dict",
-            "default": [],
-            "options": {
-                "name": {"type": "str", "required": True},
-                "subject": {"type": "dict", "default": {}},
-                "key": key,
-                "validity": {"type": "str", "default": "87600h"},
-                "issuer": {"type": "str"},
-                "path_length": {"type": "int"},
-                "passphrase": {"type": "str", "no_log": True},
-                "old_passphrase": {"type": "str", "no_log": True},
-                "adopt": {
-                    "type": "dict",
-                    "options": {
-                        "certificate": {"type": "path", "required": True},
-                        "key": {"type": "path", "required": True, "no_log": False},
-                        "passphrase": {"type": "str", "no_log": True},
-                    },
-                },
-                "same_as": {"type": "str"},
-                "existing": {"type": "bool", "default": False},
-            },
-        },
+        "cas": {**several, "options": CA},
         "profiles": {"type": "dict", "default": {}},
-        "certificates": {
-            "type": "list",
-            "elements": "dict",
-            "default": [],
-            "options": {
-                "name": {"type": "str", "required": True},
-                "authority": {"type": "str", "required": True},
-                "profile": {"type": "str", "default": "kubernetes"},
-                "subject": {"type": "dict", "default": {}},
-                "hosts": {"type": "list", "elements": "str", "default": []},
-                "key": key,
-                "validity": {"type": "str"},
-                "chain": {"type": "bool", "default": False},
-            },
-        },
-        "keys": {
-            "type": "list",
-            "elements": "dict",
-            "default": [],
-            "no_log": False,
-            "options": {
-                "name": {"type": "str", "required": True},
-                "type": {"type": "str", "choices": ["ecdsa", "rsa", "random"], "default": "ecdsa"},
-                "size": {"type": "int"},
-                "existing": {"type": "bool", "default": False},
-            },
-        },
-        "bundles": {
-            "type": "list",
-            "elements": "dict",
-            "default": [],
-            "options": {
-                "name": {"type": "str", "required": True},
-                "authorities": {"type": "list", "elements": "str", "default": []},
-                "keys": {"type": "list", "elements": "str", "default": [], "no_log": False},
-            },
-        },
+        "certificates": {**several, "options": CERTIFICATE},
+        "keys": {**several, "options": PLAIN_KEY, "no_log": False},
+        "bundles": {**several, "options": BUNDLE},
         "renew_before": {"type": "str", "default": "720h"},
         "renew": {"type": "list", "elements": "str", "default": []},
         "renew_keys": {"type": "bool", "default": False, "no_log": False},
@@ -424,7 +410,7 @@ def argument_spec() -> dict:
 
 
 class CertificatesModule(AnsibleModule):
-    def fail_json(self, msg, **kwargs) -> NoReturn:
+    def fail_json(self, msg: str, **kwargs: t.Any) -> t.NoReturn:
         """Where Ansible itself refuses an argument, it names the option but not the certificate; the request's own judgement does."""
         if "problems" not in kwargs:
             # Of a list Ansible keeps only what has the right type, so that what has not is seen in the arguments as they came.
@@ -432,9 +418,10 @@ class CertificatesModule(AnsibleModule):
             msg = _invalid(found) if found else msg
             kwargs["problems"] = found or [msg]
         super().fail_json(msg, **kwargs)
+        raise AssertionError("fail_json ends the module")
 
 
-def _problems(arguments: dict) -> list[str]:
+def _problems(arguments: dict[str, t.Any]) -> list[str]:
     try:
         parse_request(arguments)
     except InvalidRequest as error:
@@ -453,10 +440,10 @@ def main() -> None:
     path = module.params["path"].rstrip("/") or "/"
     try:
         request = parse_request(module.params)
-        plan = pki.reconcile(path, request, module.check_mode)
+        plan = reconcile(path, request, module.check_mode)
     except InvalidRequest as error:
         module.fail_json(msg=_invalid(error.problems), problems=error.problems, path=path)
-    except pki.Refused as error:
+    except Refused as error:
         module.fail_json(
             msg=f"{path} stands against the request, nothing was written:\n{error}", problems=error.problems, path=path
         )
@@ -466,9 +453,9 @@ def main() -> None:
         module.fail_json(msg=f"{error.filename or path}: {error.strerror}", problems=[str(error)], path=path)
     for warning in plan.warnings:
         module.warn(warning)
-    result = pki.result(path, plan)
+    result = as_result(path, plan)
     if module._diff:
-        result["diff"] = pki.diff(path, plan)
+        result["diff"] = as_diff(path, plan)
     module.exit_json(**result)
 
 

@@ -1,6 +1,7 @@
 #!/usr/bin/python
-# Copyright: (c) the hardway.kubernetes contributors
+# Copyright: (c) 2026, the hardway.kubernetes authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ description:
   - Firewall rules, links, users and files of others stay, and so do the distribution's packages (haproxy, nginx, keepalived), with their services stopped
     and disabled. A configuration file that replaced a package's is removed; RV(kept) names it, for the package's own text is not on the host any more.
   - Kernel parameters that were set, and modules that were loaded, stay in force until the host boots.
-  - Looks again at the end. If something is left, the module fails and names it, and keeps the records, so that it can be run again.
+  - Searches again at the end. If something is left, the module fails and names it, and keeps the records, so that it can be run again.
 attributes:
   check_mode:
     support: full
@@ -44,6 +45,15 @@ options:
     description: The virtual address. It is taken from the host where keepalived left it.
     type: str
     default: ''
+  footprints:
+    description:
+      - What the processes of components leave besides the files in their records, and after which others they stop; an entry for each component.
+      - An entry has C(component), C(stops_after) and C(footprint), whose fields are C(directories), C(files), C(mounts), C(cgroups), C(interfaces),
+        C(chains), C(sets), C(tables) and others.
+      - Without it, those that this collection knows.
+    type: list
+    elements: dict
+    default: []
 seealso:
   - module: hardway.kubernetes.reset_nodes
 """
@@ -81,7 +91,10 @@ import ipaddress
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.hardway.kubernetes.plugins.module_utils.reset.run import Request, ResetError, reset
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
+from ansible_collections.hardway.kubernetes.plugins.module_utils.reset.footprint import FOOTPRINT
+from ansible_collections.hardway.kubernetes.plugins.module_utils.reset.run import reset
+from ansible_collections.hardway.kubernetes.plugins.module_utils.reset.scope import Request
 
 
 def main() -> None:
@@ -91,15 +104,17 @@ def main() -> None:
             "bin_dir": {"type": "path", "default": Request.bin_dir},
             "pod_networks": {"type": "list", "elements": "str", "default": []},
             "endpoint_address": {"type": "str", "default": ""},
+            "footprints": {"type": "list", "elements": "dict", "default": []},
         },
         supports_check_mode=True,
     )
+    footprints = module.params.pop("footprints") or FOOTPRINT
     request = Request(**{**module.params, "pod_networks": tuple(module.params["pod_networks"])})
     try:
         for network in request.pod_networks:
             ipaddress.ip_network(network)
-        result = reset(request, module.check_mode)
-    except (ResetError, ValueError, OSError) as error:
+        result = reset(request, module.check_mode, footprints)
+    except (HardwayError, ValueError, OSError) as error:
         module.fail_json(msg=str(error), **{"changed": False, "removed": [], "kept": [], "leftovers": []})
     result["diff"] = {
         "before": "".join(f"{what}\n" for what in result["removed"]),
@@ -107,7 +122,8 @@ def main() -> None:
     }
     if result["leftovers"]:
         module.fail_json(
-            msg=f"not all could be removed; run it again, or remove by hand: {'; '.join(result['leftovers'])}", **result
+            msg=f"not all could be removed: {'; '.join(result['leftovers'])}. Fix: run it again, or remove them by hand",
+            **result,
         )
     module.exit_json(**result)
 

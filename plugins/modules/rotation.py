@@ -1,12 +1,13 @@
 #!/usr/bin/python
-# Copyright: (c) the hardway.kubernetes contributors
+# Copyright: (c) 2026, the hardway.kubernetes authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: rotation
-short_description: Lead the rotation of authorities and keys from stage to stage
+short_description: Lead the rotation of CAs and keys from stage to stage
 version_added: 0.1.0
 author: hardway.kubernetes contributors (@hardway)
 description:
@@ -50,7 +51,7 @@ notes:
 """
 
 EXAMPLES = r"""
-- name: Trust a new authority of etcd beside the old one
+- name: Trust a new CA of etcd beside the old one
   hardway.kubernetes.rotation:
     path: clusters/kubernetes/rotation.json
     stage: trust

@@ -50,7 +50,7 @@ CONTROLLERS = (
 STATIC_USER = {"user": "kubelet-bootstrap", "uid": "10001", "groups": ["system:bootstrappers", "documents"]}
 BOOT = 60.0
 
-Call = t.Callable[..., t.Dict[str, t.Any]]
+Call = t.Callable[..., dict[str, t.Any]]
 
 
 class MissingArtifacts(Exception):
@@ -131,13 +131,20 @@ class Cluster:
 
     def _make_pki(self) -> None:
         here = [{"name": "local", "address": "127.0.0.1"}]
-        request = pki({"etcd": here, "kube_master": here}, "127.0.0.1", "10.96.0.0/16", "cluster.local", kubeadm=True)
+        request = pki(
+            {
+                "etcd": here,
+                "kube_master": here,
+                "endpoint_address": "127.0.0.1",
+                "service_network": "10.96.0.0/16",
+                "dns_domain": "cluster.local",
+                "installer": "kubeadm",
+            }
+        )
         request["keys"].append({"name": "encryption-2", "type": "random", "size": 32})
         for node in ("node-a", "node-b"):
             subject = {"CN": f"system:node:{node}", "O": "system:nodes"}
-            request["certificates"].append(
-                {"name": node, "authority": "kubelet-ca", "profile": "client", "subject": subject}
-            )
+            request["certificates"].append({"name": node, "ca": "kubelet-ca", "profile": "client", "subject": subject})
         assert self.call(certificates, path=str(self.pki), **request)["changed"]
 
     def _unpack(self) -> None:

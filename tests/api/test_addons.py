@@ -45,10 +45,10 @@ class Site:
 
     def __init__(self, directory: Path, cluster: Cluster, call: Call) -> None:
         self.directory, self.cluster = directory, cluster
-        leaf = {"authority": "ca", "profile": "server", "hosts": ["metrics-server.kube-system.svc"]}
+        leaf = {"ca": "ca", "profile": "server", "hosts": ["metrics-server.kube-system.svc"]}
         issued = [{**leaf, "name": name, "subject": {"CN": name}} for name in ("metrics-server", "dashboard")]
         existing = [{"name": "ca", "existing": True}]
-        assert "failed" not in call(certificates, path=str(cluster.pki), authorities=existing, certificates=issued)
+        assert "failed" not in call(certificates, path=str(cluster.pki), cas=existing, certificates=issued)
         (directory / "inventory/group_vars").mkdir(parents=True)
         (directory / "inventory/hosts.yml").write_text(yaml.safe_dump(INVENTORY))
         settings = {

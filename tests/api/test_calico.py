@@ -61,11 +61,11 @@ class Site:
 
     def __init__(self, directory: Path, cluster: Cluster, call: Call) -> None:
         self.directory, self.cluster = directory, cluster
-        leaf = {"name": "calico", "authority": "etcd-ca", "profile": "client", "subject": {"CN": "calico"}}
+        leaf = {"name": "calico", "ca": "etcd-ca", "profile": "client", "subject": {"CN": "calico"}}
         assert "failed" not in call(
             certificates,
             path=str(cluster.pki),
-            authorities=[{"name": "etcd-ca", "existing": True}],
+            cas=[{"name": "etcd-ca", "existing": True}],
             certificates=[leaf],
         )
         mirror = directory / f"mirror/raw.githubusercontent.com/projectcalico/calico/v{VERSION}/manifests"

@@ -31,7 +31,7 @@ NODES = [
 NAMES = ("node-a", "192.0.2.31")
 KEY = make_key()[0]
 
-Identities = t.Dict[str, Api]
+Identities = dict[str, Api]
 
 
 class Bad(t.NamedTuple):
@@ -41,9 +41,9 @@ class Bad(t.NamedTuple):
     who: str
     signer: str
     cn: str = "system:node:node-a"
-    organizations: t.Tuple[str, ...] = ("system:nodes",)
-    names: t.Tuple[str, ...] = ()
-    usages: t.Tuple[str, ...] = ()
+    organizations: tuple[str, ...] = ("system:nodes",)
+    names: tuple[str, ...] = ()
+    usages: tuple[str, ...] = ()
     behind: bytes = b""
 
     def ask(self, identities: Identities) -> str:

@@ -55,9 +55,9 @@ class Kubelet(http.server.BaseHTTPRequestHandler):
 def nodes_fixture(cluster: Cluster, call: Call) -> t.Iterator[None]:
     """Two nodes: the kubelet of one has a certificate of kubelets' authority, that of the other one of another authority."""
     leaf = {"profile": "server", "subject": {"CN": "kubelet"}, "hosts": ["127.0.0.1"]}
-    leaves = [{**leaf, "name": f"serving-{name}", "authority": name} for name in ("kubelet-ca", "ca")]
+    leaves = [{**leaf, "name": f"serving-{name}", "ca": name} for name in ("kubelet-ca", "ca")]
     existing = [{"name": name, "existing": True} for name in ("kubelet-ca", "ca")]
-    assert "failed" not in call(certificates, path=str(cluster.pki), authorities=existing, certificates=leaves)
+    assert "failed" not in call(certificates, path=str(cluster.pki), cas=existing, certificates=leaves)
     servers = []
     for node, authority in (("known", "kubelet-ca"), ("strange", "ca")):
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Kubelet)

@@ -113,7 +113,7 @@ def test_a_user_comes_changes_and_goes(users: Users, cluster: Cluster, call: Cal
 
     # The cluster's own run leaves the user's certificate alone, also where it cleans up.
     authority = {"name": "ca", "existing": True}
-    kept = call(certificates, check=True, path=str(cluster.pki), authorities=[authority], purge=True, keep=["user-*"])
+    kept = call(certificates, check=True, path=str(cluster.pki), cas=[authority], purge=True, keep=["user-*"])
     assert "user-jane.pem" not in kept["unwanted"] and "admin.pem" in kept["unwanted"]
 
     former = load_kubeconfig(str(users.file))

@@ -63,12 +63,15 @@ class Era:
             for name in ("etcd", "kube_master")
         }
         request = pki(
-            here,
-            "127.0.0.1",
-            "10.96.0.0/16",
-            "cluster.local",
-            single=settings.get("ca_single", False),
-            etcd_clients=["flannel-etcd-client"],
+            {
+                **here,
+                "endpoint_address": "127.0.0.1",
+                "service_network": "10.96.0.0/16",
+                "dns_domain": "cluster.local",
+                "single": settings.get("ca_single", False),
+                "cni": "flannel",
+                "datastore": "etcd",
+            }
         )
         self.pki = directory / "state" / "pki"
         assert call(certificates, path=str(self.pki), **request)["changed"]

@@ -25,6 +25,7 @@ INVENTORIES = sorted(path.parent for path in ROOT.glob("examples/*/hosts.yml"))
 SHIPPED = {
     "CHANGELOG.md",
     "LICENSE",
+    "changelogs",
     "README.md",
     "docs",
     "examples",

@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd import client as etcd
-from ansible_collections.hardway.kubernetes.plugins.module_utils.pki import plan as pki
-from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.spec import parse_request
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.parse import parse_request
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.reconcile import reconcile as reconcile_directory
 
 CACHE = Path(
     os.environ.get("HARDWAY_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "hardway"
@@ -45,12 +45,12 @@ def unpack(release: Path, directory: Path) -> Path:
 
 def make_pki(directory: Path) -> Path:
     arguments = {
-        "authorities": [{"name": "ca", "subject": {"CN": "etcd"}}],
+        "cas": [{"name": "ca", "subject": {"CN": "etcd"}}],
         "certificates": [
-            {"name": "etcd", "authority": "ca", "profile": "peer", "subject": {"CN": "etcd"}, "hosts": ["127.0.0.1"]}
+            {"name": "etcd", "ca": "ca", "profile": "peer", "subject": {"CN": "etcd"}, "hosts": ["127.0.0.1"]}
         ],
     }
-    pki.reconcile(str(directory), parse_request(arguments))
+    reconcile_directory(str(directory), parse_request(arguments))
     return directory
 
 

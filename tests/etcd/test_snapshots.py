@@ -273,11 +273,11 @@ def test_a_killed_restore_leaves_nothing_half(lab, succeed, restoring, tmp_path_
         words, start_new_session=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     ) as process:
         deadline = time.monotonic() + 20
-        while not list(member.data_dir.glob(".hardway-restore/data/member/wal/*.wal")):
+        while not list(member.data_dir.glob(".member.hardway-new/data/member/wal/*.wal")):
             assert time.monotonic() < deadline and process.poll() is None
             time.sleep(0.05)
         os.killpg(process.pid, signal.SIGKILL)
-    assert os.listdir(member.data_dir) == [".hardway-restore"]
+    assert os.listdir(member.data_dir) == [".member.hardway-new"]
     assert succeed("etcd_restore", **arguments)["changed"]
     assert os.listdir(member.data_dir) == ["member"]
     member.start(lab.initial_cluster(member), "existing").wait_healthy()

@@ -39,7 +39,7 @@ def test_an_adopted_authority_issues(tmp_path, authority):
     documents.shell(CA, files)
     before = digests(files, "*")
     arguments = documents.asked(
-        document, files, adopt={"certificate": str(files / "ca.pem"), "key": str(files / "ca-key.pem")}
+        document, files, import_from={"certificate": str(files / "ca.pem"), "key": str(files / "ca-key.pem")}
     )
     asked_at = fields.now()
     documents.by_module(arguments, pki)
@@ -66,8 +66,8 @@ def test_an_adopted_authority_with_a_passphrase(tmp_path, form):
         f"{CA}; openssl rsa -aes256 -passout pass:secret {form} -in ca-key.pem -out locked.pem; rm ca-key.pem", files
     )
     adopt = {"certificate": str(files / "ca.pem"), "key": str(files / "locked.pem"), "passphrase": "secret"}
-    arguments = documents.asked(document, files, adopt=adopt)
-    arguments["certificates"] = [{"name": "admin", "authority": "ca", "subject": {"CN": "admin"}, "profile": "client"}]
+    arguments = documents.asked(document, files, import_from=adopt)
+    arguments["certificates"] = [{"name": "admin", "ca": "ca", "subject": {"CN": "admin"}, "profile": "client"}]
     documents.by_module(arguments, pki)
     accepted([Question(pki / "admin.pem", files / "ca.pem", "client")])
 
@@ -78,7 +78,7 @@ def test_cfssl_and_the_module_below_one_authority(tmp_path):
     asked_at = fields.now()
     documents.by_cfssl(document, files)
     arguments = documents.asked(
-        document, files, adopt={"certificate": str(files / "ca.pem"), "key": str(files / "ca-key.pem")}
+        document, files, import_from={"certificate": str(files / "ca.pem"), "key": str(files / "ca-key.pem")}
     )
     documents.by_module(arguments, pki)
     for entry in document.certificates:
@@ -114,7 +114,7 @@ def test_cfssl_signs_below_an_authority_of_the_module(tmp_path, key):
     document = documents_of("000")
     document.lay_out(tmp_path)
     authority = {"name": "ca", "subject": {"C": "CN", "O": "k8s", "CN": "kubernetes"}, "key": key, "path_length": 0}
-    documents.by_module({"authorities": [authority]}, tmp_path / "pki")
+    documents.by_module({"cas": [authority]}, tmp_path / "pki")
     for certificate in document.certificates:
         documents.sign(certificate, tmp_path, tmp_path / "pki")
         accepted(

@@ -59,13 +59,13 @@ def test_the_settings_on_the_page(tmp_path):
         if block.startswith("tls:")
     ]
     asked = (
-        "{{ {'etcd': [], 'kube_master': []} | hardway.kubernetes.pki(endpoint_address='10.33.0.100', service_network='10.96.0.0/16', "
-        "dns_domain='cluster.local', subject=ca_subject, key=ca_key, authority_validity=ca_authority_validity, certificates=ca_certificates) }}"
+        "{{ {'endpoint_address': '10.33.0.100', 'service_network': '10.96.0.0/16', 'dns_domain': 'cluster.local', 'subject': ca_subject, "
+        "'key': ca_key, 'ca_validity': ca_authority_validity, 'certificates': ca_certificates} | hardway.kubernetes.pki }}"
     )
     task = {
         "hardway.kubernetes.certificates": {
             "path": str(tmp_path / "pki"),
-            "authorities": "{{ asked.authorities }}",
+            "cas": "{{ asked.cas }}",
             "certificates": "{{ asked.certificates }}",
         }
     }

@@ -68,7 +68,7 @@ def test_the_document_names_the_differences():
 def test_what_outlives_its_authority_is_said(made):
     """cfssl is silent about it; the result names the authority whose end comes first."""
     capped = {
-        name: {entry["name"] for entry in one.result["certificates"] if entry["capped_by"] == "ca"}
+        name: {entry["name"] for entry in one.result["certificates"] if entry["limited_by"] == "ca"}
         for name, one in made.items()
     }
     found = {name: ends for name, ends in capped.items() if ends}

@@ -65,10 +65,10 @@ def certificates(tmp_path_factory) -> Path:
     """Document 000's files, and the administrator of document 001, below one authority."""
     directory = tmp_path_factory.mktemp("servers") / "pki"
     arguments = read_files([str(documents.FILES / "000"), str(documents.FILES / "001/k8s/k8s-admin-csr.json")])
-    arguments["authorities"].append({"name": "other-ca", "subject": {"CN": "other"}})
+    arguments["cas"].append({"name": "other-ca", "subject": {"CN": "other"}})
     stranger = {
         "name": "stranger",
-        "authority": "other-ca",
+        "ca": "other-ca",
         "profile": "kubernetes",
         "subject": {"O": "system:masters", "CN": "k8s-admin"},
     }

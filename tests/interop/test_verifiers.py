@@ -99,9 +99,7 @@ def questions_of(arguments: dict, directory: Path) -> list[Question]:
     for entry in arguments["certificates"]:
         for usage in usages(arguments, entry):
             names = [name for name in entry["hosts"] if not set(name) & set("*/@")] if usage == "server" else []
-            found.append(
-                Question(directory / f"{entry['name']}.pem", directory / f"{entry['authority']}.pem", usage, names)
-            )
+            found.append(Question(directory / f"{entry['name']}.pem", directory / f"{entry['ca']}.pem", usage, names))
     return found
 
 
@@ -115,11 +113,14 @@ def cluster_directory(tmp_path_factory) -> tuple[dict, Path]:
     """All that the role `ca` asks for."""
     member = {"name": "master1", "address": "10.33.0.11"}
     arguments = pki(
-        {"etcd": [member], "kube_master": [member]},
-        "10.33.0.100",
-        "10.96.0.0/16,fd00:1::/108",
-        "cluster.local",
-        "api.example.org",
+        {
+            "etcd": [member],
+            "kube_master": [member],
+            "endpoint_address": "10.33.0.100",
+            "endpoint_name": "api.example.org",
+            "service_network": "10.96.0.0/16,fd00:1::/108",
+            "dns_domain": "cluster.local",
+        }
     )
     directory = tmp_path_factory.mktemp("cluster") / "pki"
     documents.by_module(arguments, directory)
@@ -129,10 +130,10 @@ def cluster_directory(tmp_path_factory) -> tuple[dict, Path]:
 @pytest.fixture(name="kinds", scope="module")
 def every_kind_of_key(tmp_path_factory) -> Path:
     """For each kind of key a root, an intermediate below it, a server of every kind of name, and a client without any."""
-    arguments: dict = {"authorities": [], "certificates": []}
+    arguments: dict = {"cas": [], "certificates": []}
     for kind, size in KEYS:
         name, key = f"{kind}-{size}", {"type": kind, "size": size}
-        arguments["authorities"] += [
+        arguments["cas"] += [
             {"name": f"{name}-root", "subject": {"CN": f"{name} root"}, "key": key, "path_length": 1},
             {
                 "name": f"{name}-issuing",
@@ -152,7 +153,7 @@ def every_kind_of_key(tmp_path_factory) -> Path:
             "admin@example.org",
         ]
         server = {
-            "authority": f"{name}-issuing",
+            "ca": f"{name}-issuing",
             "profile": "server",
             "subject": {"CN": "server"},
             "hosts": hosts,
@@ -163,14 +164,14 @@ def every_kind_of_key(tmp_path_factory) -> Path:
             {**server, "name": f"{name}-chained", "chain": True},
             {
                 "name": f"{name}-client",
-                "authority": f"{name}-root",
+                "ca": f"{name}-root",
                 "profile": "client",
                 "subject": {"O": ["a", "b"], "CN": "client"},
                 "key": key,
             },
             {
                 "name": f"{name}-unnamed",
-                "authority": f"{name}-root",
+                "ca": f"{name}-root",
                 "profile": "server",
                 "hosts": ["example.org"],
                 "key": key,

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import json
 import os
@@ -19,20 +20,20 @@ ROOT = Path(os.path.realpath(__file__)).parents[2]
 
 
 def load_generator():
-    specification = importlib.util.spec_from_file_location("generate_docs", ROOT / "tests" / "generate_docs.py")
+    specification = importlib.util.spec_from_file_location("generate_docs", ROOT / "tools" / "generate_docs.py")
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
     return module
 
 
 docs = load_generator()
-ROLES = sorted(path.parent.name for path in ROOT.glob("roles/*/meta") if (path / "main.yml").is_file())
+# Those with settings; an internal role has none.
+ROLES = sorted(path.parents[1].name for path in ROOT.glob("roles/*/meta/argument_specs.yml"))
 EXAMPLES = sorted(path.parent for path in ROOT.glob("examples/*/hosts.yml"))
 PAGES = sorted(
     [
-        ROOT / "README.md",
-        ROOT / "CHANGELOG.md",
-        *ROOT.glob("docs/*.md"),
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/**/*.md"),
         *ROOT.glob("examples/**/*.md"),
         *ROOT.glob("roles/*/README.md"),
     ]
@@ -47,6 +48,11 @@ def page_id(path: Path) -> str:
 
 
 # --- settings
+
+
+def test_a_role_with_settings_describes_them():
+    with_settings = {path.parents[1].name for path in ROOT.glob("roles/*/defaults/main.yml")}
+    assert sorted(with_settings - set(ROLES)) == [], "roles with defaults, and without meta/argument_specs.yml"
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -97,7 +103,7 @@ def test_role_cluster_is_validated_nowhere():
 
 
 def test_generated_files_are_as_generated():
-    assert [page_id(path) for path in docs.differing()] == [], "run tests/generate_docs.py"
+    assert [page_id(path) for path in docs.differing()] == [], "run tools/generate_docs.py"
 
 
 def test_all_settings_names_each_setting_once():
@@ -247,11 +253,51 @@ def test_settings_of_the_commands_exist():
     assert sorted(named - known) == []
 
 
+# --- the guarantees
+
+
+GUARANTEES = ROOT / "docs" / "guarantees.md"
+
+
+def guarantees() -> list[tuple[str, str]]:
+    """Each promise of the table with the cell that names its tests."""
+    rows = [line for line in GUARANTEES.read_text().splitlines() if line.startswith("| ")]
+    cells = [tuple(cell.strip() for cell in row.strip("|").split(" | ")) for row in rows]
+    return [pair for pair in cells if pair[0] not in ("promise", "---")]
+
+
+@functools.cache
+def drills() -> set[str]:
+    found = set()
+    for path in ROOT.glob("tests/*/*.py"):
+        text = path.read_text()
+        found.update(re.findall(r"^def drill_(\w+)", text, re.MULTILINE))
+        found.update(re.findall(r'^@drill\(\s*"([\w-]+)"', text, re.MULTILINE))
+    return {name.replace("_", "-") for name in found}
+
+
+def test_every_promise_has_tests_that_exist():
+    assert len(guarantees()) >= 26, "a promise of the table is lost"
+    known = drills()
+    unknown = []
+    for promise, tests in guarantees():
+        assert "`" in tests, f"{promise} names no test"
+        for name in re.findall(r"`([^`]+)`", tests):
+            if not (ROOT / name).exists() and name not in known:
+                unknown.append(f"{promise} {name}")
+    assert unknown == []
+
+
+def test_readme_is_short():
+    assert len((ROOT / "README.md").read_text().split()) <= 700
+
+
 # --- what the pages name
 
 
+@functools.cache
 def known_names() -> set[str]:
-    """Settings, and what else may begin with a role's name: derived variables, groups, modules, filters, files."""
+    """Settings, and what else may begin with a role's name: derived variables, groups, playbooks, modules, filters, files."""
     # groups, and the misspelt setting of preflight's sample output
     names = {"kube_master", "kube_node", "kube_masters", "kube_node_kublet_config", *ROLES}
     for role in ROLES:
@@ -260,11 +306,12 @@ def known_names() -> set[str]:
             names.update(docs.load(path))
         for path in (ROOT / "roles" / role / "tasks").glob("*.yml"):
             names.update(re.findall(r"register: (\w+)", path.read_text()))
-    for path in ROOT.glob("plugins/*/*"):
+    for path in [*ROOT.glob("plugins/*/*"), *ROOT.glob("playbooks/*.yml")]:
         names.add(path.stem)
     return names
 
 
+@functools.cache
 def collection_names() -> set[str]:
     plugins = {path.stem for kind in ("modules", "filter", "action") for path in ROOT.glob(f"plugins/{kind}/*")}
     return plugins | set(ROLES) | {path.stem for path in ROOT.glob("playbooks/*.yml")} | {"authors"}
@@ -293,10 +340,31 @@ def test_make_targets_of_a_page_exist(page):
     assert sorted(set(re.findall(r"(?:`|^)make ([a-z-]+)(?:`|$)", page.read_text(), re.MULTILINE)) - targets) == []
 
 
+def headings(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them, and those that it sets itself."""
+    text = re.sub(r"^(```|~~~).*?^\1", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    anchors: dict[str, int] = {}
+    for heading in re.findall(r"^#+ +(.*?) *#*$", text, re.MULTILINE):
+        shown = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading)
+        anchor = re.sub(r"[^\w\- ]", "", shown.lower()).replace(" ", "-")
+        anchors[anchor] = anchors.get(anchor, -1) + 1
+    repeated = {f"{anchor}-{number}" for anchor, last in anchors.items() for number in range(1, last + 1)}
+    return {*anchors, *repeated, *re.findall(r'<a (?:id|name)="([^"]+)"', text)}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
 def test_links_of_a_page_lead_somewhere(page):
-    targets = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text())
-    missing = [target for target in targets if "://" not in target and not (page.parent / target).exists()]
+    missing = []
+    for path, anchor in re.findall(
+        r"(?:\]\(|<a href=\"|<img src=\")([^)#\"\s]*)(?:#([^)\"]*))?[)\"]", page.read_text()
+    ):
+        target = page.parent / path if path else page
+        if "://" in path or path.startswith("mailto:"):
+            continue
+        if not target.exists():
+            missing.append(path)
+        elif anchor and target.suffix == ".md" and anchor not in headings(target):
+            missing.append(f"{path}#{anchor}")
     assert missing == []
 
 
@@ -307,3 +375,98 @@ def test_paths_of_a_page_exist(page):
         r"`((?:roles|playbooks|plugins|tests|examples|docs|sandbox|molecule)/[\w./-]+)`", page.read_text()
     )
     assert [name for name in named if "NAME" not in name and not (ROOT / name).exists()] == []
+
+
+# --- declarations
+
+
+def test_every_field_of_a_declaration_is_described():
+    from ansible_collections.hardway.kubernetes.plugins.plugin_utils.component.declarations import ABOUT
+
+    source = (ROOT / "plugins" / "modules" / "component.py").read_text()
+    options = yaml.safe_load(re.search(r'DOCUMENTATION = r"""(.*?)"""', source, re.DOTALL)[1])["options"]
+    described = set(re.findall(r"`(\w+)`", (ROOT / "docs" / "declarations.md").read_text()))
+    assert sorted({*ABOUT, *options} - described) == []
+
+
+# --- words
+
+
+# Words of no field, with those that the field uses instead (docs/glossary.md).
+PRIVATE_WORDS = {
+    r"mends?|mended|mending": "fix",
+    r"anew": "again, reissue, restart",
+    r"told|tells?|telling": "report, notify, show, say",
+    r"beside": "next to, together with, in addition to",
+    r"bears?|bore": "tolerate, survive",
+    r"settled?|settles|settling": "finish, finalize",
+    r"judged?|judges|judging|judgement": "check, validate, evaluate",
+    r"owed|owes?": "pending",
+    r"newcomers?": "joining host",
+    r"founders?": "initial member",
+    r"askers?": "client host",
+    r"(?<!-)care": "maintenance",
+    r"a look|looked at|looks at": "observe, check",
+    r"gently|gentle": "gracefully",
+    r"go(?:es)? back|went back": "roll back",
+    r"gives? back|given back": "uncordon",
+    r"empt(?:y|ies) (?:a|the|each) nodes?|emptied": "drain",
+    r"leavings?": "footprint, leftover",
+    r"in vain": "fails",
+    r"insists? that": "require",
+    r"proved|proves": "verify",
+}
+PROSE = sorted(
+    [
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        ROOT / "SECURITY.md",
+        *ROOT.glob("docs/**/*.md"),
+        *ROOT.glob("examples/*.md"),
+    ]
+)
+
+
+def prose(text: str) -> str:
+    """The text without code and without the targets of its links."""
+    text = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    return re.sub(r"`[^`\n]*`|\]\([^)]*\)", "", text)
+
+
+@pytest.mark.parametrize("page", PROSE, ids=page_id)
+def test_page_has_the_fields_words(page):
+    found = [
+        f"{page_id(page)}: write {plain!r} instead of {match[0]!r} in: ...{line[max(0, match.start() - 30) : match.end() + 30]}..."
+        for line in prose(page.read_text()).splitlines()
+        for words, plain in PRIVATE_WORDS.items()
+        for match in re.finditer(rf"\b(?:{words})\b", line, re.IGNORECASE)
+    ]
+    assert found == [], "\n".join(found)
+
+
+# --- decisions
+
+
+# Private names of ansible-core and CPython; what the code uses of them is in the table of the record.
+PRIVATE_API = re.compile(
+    r"ansible\._internal[\w.]*|\bhostvars\._\w+|\b_variable_manager\b|\b_task\._parent\._play\b|\bcopy_with_new_env\b|\bevaluate_conditional\b"
+    r"|\b_load_params\b|\bDEFAULT_LOCAL_TMP\b|\b_test_decode_cert\b"
+)
+
+
+def test_private_apis_are_on_record():
+    record = (ROOT / "docs" / "adr" / "0013-private-apis.md").read_text()
+    used = {
+        name for path in ROOT.glob("plugins/**/*.py") for name in PRIVATE_API.findall(path.read_text(encoding="utf-8"))
+    }
+    assert used
+    assert sorted(name for name in used if name not in record) == []
+
+
+def test_every_decision_is_listed():
+    index = (ROOT / "docs" / "adr" / "README.md").read_text()
+    records = sorted(path.name for path in ROOT.glob("docs/adr/[0-9]*.md"))
+    assert records == sorted(set(re.findall(r"\]\(([0-9][\w-]*\.md)\)", index)))
+    for name in records:
+        text = (ROOT / "docs" / "adr" / name).read_text()
+        assert all(f"**{part}" in text for part in ("Status", "Context", "Decision", "Consequences")), name

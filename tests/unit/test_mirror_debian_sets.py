@@ -130,7 +130,7 @@ def test_a_version_that_is_not_there_is_told_with_those_that_are(apt: t.Any, tmp
         match=r"package thing 3\.4\.2 is not in the package sources of this computer, they have 3\.5\.1-1, 3\.4\.23-4\+b4",
     ):
         apt.unpack("thing", "3.4.2", tmp_path)
-    with pytest.raises(debian.DebianError, match="source package other 1.0 is not .* they do not have it"):
+    with pytest.raises(debian.DebianError, match=r"source package other 1.0 is not .* they do not have it"):
         apt.unpack_source("other", "1.0", tmp_path / "src")
 
 

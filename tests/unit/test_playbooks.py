@@ -11,12 +11,20 @@ from pathlib import Path
 import pytest
 import yaml
 
-PLAYBOOKS = Path(os.path.realpath(__file__)).parents[2] / "playbooks"
+ROOT = Path(os.path.realpath(__file__)).parents[2]
+PLAYBOOKS = ROOT / "playbooks"
 
 
 def imports(path: Path) -> list[Path]:
     plays = yaml.safe_load(path.read_text(encoding="utf-8"))
     return [(path.parent / play["ansible.builtin.import_playbook"]).resolve() for play in plays]
+
+
+def test_the_root_has_two_playbooks():
+    """Every job is `ansible-playbook hardway.kubernetes.NAME`, in a checkout as installed; two have a short way, too."""
+    found = {path.name: yaml.safe_load(path.read_text(encoding="utf-8")) for path in ROOT.glob("*.yml")}
+    playbooks = {name: imports(ROOT / name) for name, content in found.items() if isinstance(content, list)}
+    assert playbooks == {"site.yml": [PLAYBOOKS / "site.yml"], "add-node.yml": [PLAYBOOKS / "add_node.yml"]}
 
 
 def test_a_restore_leaves_out_no_step_of_site():

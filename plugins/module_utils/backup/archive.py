@@ -1,5 +1,6 @@
-# Copyright: (c) the hardway.kubernetes contributors
+# Copyright: (c) 2026, the hardway.kubernetes authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Archives of all that a cluster cannot be made anew from: etcd's snapshot, certificates and keys, tokens, settings.
 
 An archive is what its name says, so that no more than C(age -d) and C(tar xzf) is needed to open it: a C(.tar.gz), and with a recipient's key
@@ -14,23 +15,22 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import gzip
 import hashlib
 import io
 import json
 import os
 import re
-import shutil
-import stat
 import tarfile
 import threading
-import time
 import traceback
 import typing as t
 import zlib
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common import files
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
 
 PYRAGE_IMPORT_ERROR: str | None = None
 try:
@@ -55,7 +55,7 @@ SEAL_SIZE = len(_MEMBER) + len(b"sha256:") + 64 + 1 + len(_EMPTY)
 SKIPPED = frozenset((".lock",))
 
 
-class BackupError(Exception):
+class BackupError(HardwayError):
     """What is wrong, where, and what to do. Nothing half was left."""
 
 
@@ -69,15 +69,6 @@ class Refused(BackupError):
 
 class Damaged(BackupError):
     """An archive that is not what was written once."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Source:
-    """A file or a directory on this host, and the path that it gets in the archive. *sha256* is what a file must have."""
-
-    src: str
-    dest: str
-    sha256: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,7 +119,7 @@ class Manifest:
                 for item in content["files"]
             )
             manifest = cls(
-                content["cluster"], _time(content["time"]), entries, content["versions"], content["revision"]
+                content["cluster"], time_of(content["time"]), entries, content["versions"], content["revision"]
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise Damaged(f"{MANIFEST} cannot be read: {type(error).__name__}: {error}") from error
@@ -147,30 +138,15 @@ class Manifest:
 
 
 @dataclasses.dataclass(frozen=True)
-class Archive:
-    """An archive in a directory, as its name tells."""
+class Item:
+    """An entry with where its content is: a file of this host, or *data*."""
 
-    path: str
-    cluster: str
-    time: datetime
-    encrypted: bool
-
-    @property
-    def name(self) -> str:
-        return os.path.basename(self.path)
-
-    def report(self, now: datetime) -> dict[str, t.Any]:
-        return {
-            "path": self.path,
-            "time": self.time.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "age_hours": round((now - self.time).total_seconds() / 3600, 1),
-            "size": os.stat(self.path).st_size,
-            "encrypted": self.encrypted,
-            "sha256": read_sum(self.path) or "",
-        }
+    entry: Entry
+    src: str | None = None
+    data: bytes = b""
 
 
-def _time(text: str) -> datetime:
+def time_of(text: str) -> datetime:
     return datetime.strptime(text, TIME).replace(tzinfo=timezone.utc)
 
 
@@ -184,130 +160,6 @@ def is_inner(path: t.Any) -> bool:
         and "\0" not in path
         and path != "."
     )
-
-
-# --- gathering
-
-
-@dataclasses.dataclass(frozen=True)
-class Item:
-    """An entry with where its content is: a file of this host, or *data*."""
-
-    entry: Entry
-    src: str | None = None
-    data: bytes = b""
-
-
-def gather(sources: t.Sequence[Source], settings: str | None) -> list[Item]:
-    """All files below *sources*, with their hashes. Raises Refused with everything that stands against it."""
-    problems: list[str] = []
-    items: dict[str, Item] = {}
-
-    def put(item: Item) -> None:
-        if item.entry.path in items or item.entry.path == MANIFEST:
-            problems.append(
-                f"files: {item.src} and another file would both be {item.entry.path} in the archive; give them different dest"
-            )
-        items[item.entry.path] = item
-
-    if settings is not None:
-        data = settings.encode()
-        put(Item(Entry(SETTINGS, len(data), files.SECRET, hashlib.sha256(data).hexdigest()), data=data))
-    for source in sources:
-        if not is_inner(source.dest):
-            problems.append(f"files: dest {source.dest!r} is not a plain relative path, such as etcd/snapshot.db")
-            continue
-        for src, dest in _below(source, problems):
-            try:
-                put(_item(src, dest))
-            except OSError as error:
-                problems.append(f"files: {src} cannot be read: {error.strerror}")
-        found = items.get(source.dest)
-        if source.sha256 and found and found.entry.sha256 != source.sha256.lower():
-            problems.append(
-                f"files: {source.src} has the SHA-256 {found.entry.sha256}, and {source.sha256.lower()} was expected. Copy it anew"
-            )
-    if not items and not problems:
-        problems.append("files: there is nothing to put into the archive")
-    if problems:
-        raise Refused(problems)
-    return [items[path] for path in sorted(items)]
-
-
-def _below(source: Source, problems: list[str]) -> list[tuple[str, str]]:
-    src = source.src.rstrip("/") or "/"
-    try:
-        kind = os.lstat(src).st_mode
-    except OSError as error:
-        problems.append(f"files: {src}: {error.strerror}")
-        return []
-    if stat.S_ISREG(kind):
-        return [(src, source.dest)]
-    if not stat.S_ISDIR(kind):
-        problems.append(
-            f"files: {src} is neither a file nor a directory (a link is not followed, for it may lead anywhere)"
-        )
-        return []
-    found = []
-    for name in sorted(os.listdir(src)):
-        if name not in SKIPPED and not name.startswith(".hardway-tmp-"):
-            found += _below(Source(os.path.join(src, name), os.path.join(source.dest, name)), problems)
-    return found
-
-
-def _item(src: str, dest: str) -> Item:
-    hasher = hashlib.sha256()
-    with open(os.open(src, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
-        status = os.fstat(file.fileno())
-        for block in iter(lambda: file.read(CHUNK), b""):
-            hasher.update(block)
-        size = file.tell()
-    return Item(Entry(dest, size, stat.S_IMODE(status.st_mode) & 0o777, hasher.hexdigest()), src)
-
-
-# --- keys
-
-
-def read_recipients(texts: t.Sequence[str]) -> list[t.Any]:
-    """Public keys: C(age1...), or those of ssh. Raises Refused for others."""
-    found, problems = [], []
-    for text in texts:
-        words = text.strip()
-        try:
-            found.append(
-                pyrage.ssh.Recipient.from_str(words)
-                if words.startswith("ssh-")
-                else pyrage.x25519.Recipient.from_str(words)
-            )
-        except pyrage.RecipientError as error:
-            problems.append(
-                f"recipients: {words[:24]!r} is no public key of age (age1...) or ssh (ssh-ed25519, ssh-rsa): {error}"
-            )
-    if problems:
-        raise Refused(problems)
-    return found
-
-
-def read_identities(path: str) -> list[t.Any]:
-    """Private keys in a file of age-keygen, or of ssh without a passphrase. Raises BackupError."""
-    try:
-        with open(path, "rb") as file:
-            text = file.read(CHUNK)
-    except OSError as error:
-        raise BackupError(f"identity {path}: {error.strerror}. Name the file with the private key") from error
-    try:
-        if b"-----BEGIN" in text:
-            return [pyrage.ssh.Identity.from_buffer(text)]
-        lines = [line.strip() for line in text.decode().splitlines()]
-        found = [pyrage.x25519.Identity.from_str(line) for line in lines if line and not line.startswith("#")]
-    except (pyrage.IdentityError, UnicodeDecodeError) as error:
-        # Not the text of the error: it may quote the key.
-        raise BackupError(
-            f"identity {path} has no private key of age (AGE-SECRET-KEY-1...) or of ssh that can be used"
-        ) from error
-    if not found:
-        raise BackupError(f"identity {path} has no private key of age (AGE-SECRET-KEY-1...) or of ssh")
-    return found
 
 
 # --- writing
@@ -335,12 +187,14 @@ def seal(digest: str) -> bytes:
 
 def _write_tar(stream: t.Any, manifest: Manifest, items: t.Sequence[Item]) -> None:
     hashing = _Hashing(stream)
-    with gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=hashing, mtime=0) as packed:  # type: ignore[arg-type]
-        with tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT) as tar:
-            text = manifest.to_json()
-            _add(tar, manifest, MANIFEST, files.SECRET, len(text), io.BytesIO(text))
-            for item in items:
-                _add_item(tar, manifest, item)
+    with (
+        gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=t.cast(t.Any, hashing), mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT) as tar,
+    ):
+        text = manifest.to_json()
+        _add(tar, manifest, MANIFEST, files.SECRET, len(text), io.BytesIO(text))
+        for item in items:
+            _add_item(tar, manifest, item)
     stream.write(seal(hashing.hasher.hexdigest()))
 
 
@@ -560,7 +414,7 @@ def _opened(path: str, stream: _Reading, identities: t.Sequence[t.Any]) -> t.Ite
 def _read_tar(stream: t.Any, sink: _Nothing | Staging) -> Manifest:
     sealed = _Sealed(stream)
     try:
-        with gzip.GzipFile(fileobj=sealed, mode="rb") as packed:  # type: ignore[arg-type]
+        with gzip.GzipFile(fileobj=t.cast(t.Any, sealed), mode="rb") as packed:
             with tarfile.open(fileobj=packed, mode="r|") as tar:
                 manifest = _read_manifest(tar)
                 _read_entries(tar, manifest, sink)
@@ -589,14 +443,14 @@ def _read_entries(tar: tarfile.TarFile, manifest: Manifest, sink: _Nothing | Sta
         if entry is None or stream is None or info.size != entry.size:
             raise Damaged(f"{info.name} is not as {MANIFEST} has it")
         reading = _Reading(stream)
-        sink.put(entry, iter(lambda reading=reading: reading.read(CHUNK), b""))
+        sink.put(entry, iter(functools.partial(reading.read, CHUNK), b""))
         if reading.hasher.hexdigest() != entry.sha256:
             raise Damaged(f"{entry.path} is not as {MANIFEST} has it")
     if missing:
         raise Damaged(f"{', '.join(sorted(missing)[:3])} is missing")
 
 
-# --- a directory of archives
+# --- the sum next to an archive
 
 
 def read_sum(path: str) -> str | None:
@@ -637,206 +491,3 @@ def verify(path: str, identities: t.Sequence[t.Any] = ()) -> Manifest | None:
         check_sum(path)
         return None
     return read_archive(path, identities)
-
-
-def archives(directory: str, cluster: str) -> list[Archive]:
-    """Archives of *cluster*, the newest first. Whatever else lies in the directory is not ours."""
-    pattern = re.compile(re.escape(cluster) + r"-(\d{8}T\d{6}Z)" + re.escape(PLAIN) + r"(\.age)?")
-    found = []
-    for name in files.names(directory):
-        match = pattern.fullmatch(name)
-        path = os.path.join(directory, name)
-        if match and stat.S_ISREG(os.lstat(path).st_mode):
-            with contextlib.suppress(ValueError):
-                found.append(Archive(path, cluster, _time(match[1]), bool(match[2])))
-    return sorted(found, key=lambda archive: (archive.time, archive.name), reverse=True)
-
-
-def expired(
-    found: t.Sequence[Archive],
-    keep: int,
-    keep_days: int,
-    now: datetime,
-    is_good: t.Callable[[Archive], bool],
-    fresh: Archive | None = None,
-) -> tuple[list[Archive], list[Archive]]:
-    """Of archives, the newest first: those that go, and those among the others that are damaged.
-
-    *keep* good ones stay, and none that is older than *keep_days* (0: no limit). A damaged one takes nobody's place. The newest good one stays,
-    whatever its age, and so does *fresh*, whatever its time. Nothing is read when there is nothing to remove.
-    """
-
-    def old(archive: Archive) -> bool:
-        return bool(keep_days) and now - archive.time > timedelta(days=keep_days)
-
-    if not (keep and len(found) > keep) and not any(old(archive) for archive in found):
-        return [], []
-    going, damaged, good = [], [], 0
-    for archive in found:
-        whole = archive == fresh or is_good(archive)
-        surplus = bool(keep) and good >= keep
-        if archive != fresh and (surplus or (old(archive) and (good or not whole))):
-            going.append(archive)
-        elif not whole:
-            damaged.append(archive)
-        good += whole
-    if not good:
-        return [], [*damaged, *going]
-    return going, damaged
-
-
-@dataclasses.dataclass(frozen=True)
-class Made:
-    archive: Archive
-    manifest: Manifest
-    sha256: str
-    removed: tuple[Archive, ...]
-    damaged: tuple[Archive, ...]
-
-
-@dataclasses.dataclass(frozen=True)
-class Order:
-    """What archive is to be made, and which of the others stay."""
-
-    directory: str
-    cluster: str
-    sources: tuple[Source, ...]
-    settings: str | None = None
-    versions: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
-    revision: int | None = None
-    recipients: tuple[str, ...] = ()
-    keep: int = 0
-    keep_days: int = 0
-
-
-def is_good(archive: Archive) -> bool:
-    try:
-        if read_sum(archive.path) is not None:
-            check_sum(archive.path)
-        else:
-            verify(archive.path)
-    except BackupError:
-        return False
-    return True
-
-
-def make(
-    order: Order, check_mode: bool = False, now: t.Callable[[], datetime] = lambda: datetime.now(timezone.utc)
-) -> Made:
-    """Make an archive, prove it, put it into its place with its sum, and remove those that need not stay. Raises BackupError."""
-    if not CLUSTER.fullmatch(order.cluster):
-        raise Refused(
-            [f"cluster: {order.cluster!r} cannot be part of a file's name; use letters, digits, dots and hyphens"]
-        )
-    recipients = read_recipients(order.recipients) if order.recipients else []
-    with contextlib.ExitStack() as held:
-        if not check_mode:
-            files.make_directory(order.directory)
-            held.enter_context(files.lock(order.directory))
-            files.remove_leftovers(order.directory)
-        for source in order.sources:
-            # So that no certificate is read whose key is just being replaced.
-            if os.path.isfile(os.path.join(source.src, ".lock")):
-                held.enter_context(files.lock(os.path.join(source.src, ".lock"), create=False))
-        archive = _next(order, now)
-        items = gather(order.sources, order.settings)
-        manifest = Manifest(
-            order.cluster, archive.time, tuple(item.entry for item in items), order.versions, order.revision
-        )
-        digest = "" if check_mode else _put(archive, manifest, items, recipients)
-        found = archives(order.directory, order.cluster)
-        if check_mode:
-            found = sorted([archive, *found], key=lambda each: each.time, reverse=True)
-        going, damaged = expired(found, order.keep, order.keep_days, archive.time, is_good, archive)
-        if not check_mode:
-            _remove(order, going)
-    return Made(archive, manifest, digest, tuple(going), tuple(damaged))
-
-
-def _next(order: Order, now: t.Callable[[], datetime]) -> Archive:
-    """The archive of this second. One that has its name already was made in the same second, so the next is waited for."""
-    while True:
-        moment = now().replace(microsecond=0)
-        path = os.path.join(order.directory, f"{order.cluster}-{moment.strftime(TIME)}{PLAIN}")
-        if not any(os.path.lexists(path + suffix) for suffix in ("", ".age")):
-            return Archive(path + (".age" if order.recipients else ""), order.cluster, moment, bool(order.recipients))
-        time.sleep(0.1)
-
-
-def _put(archive: Archive, manifest: Manifest, items: t.Sequence[Item], recipients: t.Sequence[t.Any]) -> str:
-    directory, name = os.path.split(archive.path)
-    temporary = os.path.join(directory, f".hardway-tmp-{name}")
-    try:
-        digest = write_archive(temporary, manifest, items, recipients)
-        # First the sum: an archive never stands without one.
-        files.write(temporary + SUM, f"{digest}  {name}\n".encode(), files.SECRET)
-        check_sum(temporary)
-        if not recipients:
-            read_archive(temporary)
-        os.rename(temporary + SUM, archive.path + SUM)
-        os.rename(temporary, archive.path)
-        files.sync_directory(directory)
-    except OSError as error:
-        raise BackupError(
-            f"{archive.path} cannot be written: {error.strerror or error}. Nothing was left of it, and no other archive was touched"
-        ) from error
-    finally:
-        files.remove(temporary)
-        files.remove(temporary + SUM)
-    return digest
-
-
-def _remove(order: Order, going: t.Sequence[Archive]) -> None:
-    for archive in going:
-        files.remove(archive.path)
-        files.remove(archive.path + SUM)
-    # What a run left that was killed between the two.
-    pattern = re.compile(re.escape(order.cluster) + r"-\d{8}T\d{6}Z" + re.escape(PLAIN) + r"(\.age)?" + re.escape(SUM))
-    for name in files.names(order.directory):
-        path = os.path.join(order.directory, name)
-        if pattern.fullmatch(name) and not os.path.lexists(path[: -len(SUM)]):
-            files.remove(path)
-
-
-# --- extracting
-
-
-def extract(
-    path: str, directory: str, identities: t.Sequence[t.Any] = (), check_mode: bool = False
-) -> tuple[Manifest, bool]:
-    """Extract an archive to *directory*, which appears whole or not at all; tells whether it had to. Raises Damaged and BackupError."""
-    directory = os.path.abspath(directory)
-    present = os.listdir(directory) if os.path.isdir(directory) else []
-    if present or check_mode:
-        manifest = read_archive(path, identities)
-        if present and not _holds(directory, manifest):
-            raise BackupError(
-                f"{directory} has other files than the archive, and nothing was changed. Name a directory that is empty or not there"
-            )
-        return manifest, not present
-    parent, name = os.path.split(directory)
-    files.make_directory(parent)
-    with files.lock(parent):
-        temporary = os.path.join(parent, f".hardway-tmp-{name}")
-        shutil.rmtree(temporary, ignore_errors=True)
-        try:
-            os.mkdir(temporary, 0o700)
-            manifest = read_archive(path, identities, Staging(temporary))
-            files.write(os.path.join(temporary, MANIFEST), manifest.to_json(), files.SECRET)
-            os.sync()
-            os.rename(temporary, directory)
-            files.sync_directory(parent)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-    return manifest, True
-
-
-def _holds(directory: str, manifest: Manifest) -> bool:
-    """Whether a directory has exactly the archive's files."""
-    try:
-        items = gather([Source(directory, "root")], None)
-    except BackupError:
-        return False
-    found = {os.path.relpath(item.entry.path, "root"): (item.entry.sha256, item.entry.mode) for item in items}
-    found.pop(MANIFEST, None)
-    return found == {entry.path: (entry.sha256, entry.mode) for entry in manifest.entries}

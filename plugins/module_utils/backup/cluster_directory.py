@@ -1,5 +1,6 @@
-# Copyright: (c) the hardway.kubernetes contributors
+# Copyright: (c) 2026, the hardway.kubernetes authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A cluster's directory out of an archive: put into its place as a whole, with what was there before kept beside it."""
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ import time
 import typing as t
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common import files
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
 
 NOTE = "restored.json"
 
 
-class RestoreError(Exception):
+class RestoreError(HardwayError):
     """What is wrong, where, and what to do."""
 
 
@@ -44,24 +46,17 @@ def put(src: str, path: str, restore: str, note: t.Mapping[str, t.Any], check_mo
         raise RestoreError(
             f"{src} is no directory of a cluster, for it has no pki in it. Name an archive that backup.yml made"
         )
-    parent, name = os.path.split(path)
+    parent = os.path.dirname(path)
     files.make_directory(parent)
-    with files.lock(parent):
-        staging = os.path.join(parent, f".hardway-tmp-{name}")
-        shutil.rmtree(staging, ignore_errors=True)
-        try:
-            os.mkdir(staging, 0o700)
-            shutil.copytree(src, staging, symlinks=True, dirs_exist_ok=True)
-            _make_private(staging)
-            content = {"restore": restore, "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **note}
-            files.write(os.path.join(staging, NOTE), json.dumps(content, indent=1).encode() + b"\n", files.SECRET)
-            os.sync()
-            if before:
-                os.rename(path, before)
-            os.rename(staging, path)
-            files.sync_directory(parent)
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
+    with files.lock(parent), files.temporary_directory(path) as staging:
+        shutil.copytree(src, staging, symlinks=True, dirs_exist_ok=True)
+        _make_private(staging)
+        content = {"restore": restore, "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **note}
+        files.write(os.path.join(staging, NOTE), json.dumps(content, indent=1).encode() + b"\n", files.SECRET)
+        os.sync()
+        if before:
+            files.move(path, before)
+        files.move(staging, path, sync=True)
     return True, before
 
 

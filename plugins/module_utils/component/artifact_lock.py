@@ -1,5 +1,6 @@
-# Copyright: (c) the hardway.kubernetes contributors
+# Copyright: (c) 2026, the hardway.kubernetes authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The lock file of artifacts, on the controller: the first sum that was seen for a file holds from then on.
 
 A sum belongs to upstream's URL, not to the mirror's: whoever changes to a mirror, or to another one, gets the same files.
@@ -16,7 +17,7 @@ import posixpath
 import re
 import typing as t
 
-from ansible_collections.hardway.kubernetes.plugins.module_utils.common import files as private_files
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common import files
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component import artifacts
 
 ArtifactError = artifacts.ArtifactError
@@ -103,7 +104,7 @@ def read(path: str) -> list[Locked]:
 
     :raises ArtifactError: it is not a lock file
     """
-    content = private_files.read(path)
+    content = files.read(path)
     if content is None:
         return []
     try:
@@ -128,8 +129,8 @@ def text_of(locked: t.Iterable[Locked]) -> str:
 
 
 def write(path: str, locked: t.Iterable[Locked]) -> None:
-    private_files.make_directory(os.path.dirname(os.path.abspath(path)))
-    private_files.write(path, text_of(locked).encode(), private_files.PUBLIC)
+    files.make_directory(os.path.dirname(os.path.abspath(path)))
+    files.write(path, text_of(locked).encode(), files.PUBLIC)
 
 
 # --- learning sums

@@ -1,5 +1,6 @@
-# Copyright: (c) the hardway.kubernetes contributors
+# Copyright: (c) 2026, the hardway.kubernetes authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Artifacts on a host: downloaded, verified, installed side by side by version, switched by symbolic links.
 
 ``{install_dir}/{name}/{version}/{file}`` holds what was installed, ``{link_dir}/{file}`` points at the version in use. A version
@@ -13,7 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import fcntl
 import hashlib
 import http.client
 import json
@@ -23,26 +23,28 @@ import shutil
 import socket
 import ssl
 import tarfile
-import tempfile
 import time
 import typing as t
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common import files
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
 
 RECORD = ".artifact.json"
 ARCHIVES = (".tar.gz", ".tgz")
 ATTEMPTS = 3
 CHUNK = 1 << 20
-_TEMPORARY = ".hardway-new-"
 _PASSING_STATUS = frozenset((429, 500, 502, 503, 504))
 _CONNECTION_ERRORS = (urllib.error.URLError, http.client.HTTPException, ConnectionError, socket.timeout, ssl.SSLError)
 
 
-class ArtifactError(Exception):
+class ArtifactError(HardwayError):
     """What is wrong, with which file, and what to do; the text is shown to the operator as it is."""
 
 
-class _Interrupted(Exception):
+class _Interrupted(HardwayError):
     """A transfer ended before all of it was there."""
 
 
@@ -138,7 +140,7 @@ def _request(url: str, offset: int, timeout: float) -> t.Any:
     return urllib.request.build_opener().open(request, timeout=timeout)
 
 
-def _chunks(answer: t.Any) -> t.Iterator[bytes]:
+def _chunks(answer: t.Any) -> Iterator[bytes]:
     """The body; http.client ends a short one like a whole one when it is read in pieces, so the length is counted here."""
     expected = answer.headers.get("Content-Length")
     missing = int(expected) if expected is not None else None
@@ -180,9 +182,13 @@ def fetch(url: str, sha256: str, dest: str, timeout: float = 60) -> bool:
     """
     if os.path.isfile(dest) and sha256_of(dest) == sha256:
         return False
-    with _temporary_file(os.path.dirname(dest) or ".") as temporary:
+    temporary = files.temporary_of(dest)
+    files.remove(temporary)
+    try:
         _download_verified(url, sha256, temporary, timeout)
-        os.rename(temporary, dest)
+        files.move(temporary, dest)
+    finally:
+        files.remove(temporary)
     return True
 
 
@@ -295,18 +301,18 @@ def _linked_version(wanted: _Artifact) -> str | None:
 
 def _install_files(wanted: _Artifact, timeout: float) -> None:
     os.makedirs(wanted.home, mode=0o755, exist_ok=True)
-    with _locked(wanted.home):
+    with files.lock(wanted.home):
         # Another run may have been here while this one waited.
         if _is_complete(wanted):
             return
         _remove_leftovers(wanted.home)
-        with _temporary_directory(wanted.home) as scratch:
+        with files.temporary_directory(wanted.directory) as scratch:
             downloaded = os.path.join(scratch, RECORD + ".download")
             _download_verified(wanted.url, wanted.sha256, downloaded, timeout)
             if wanted.is_archive:
                 _unpack(wanted, downloaded, scratch)
             else:
-                os.rename(downloaded, os.path.join(scratch, next(iter(wanted.install))))
+                files.move(downloaded, os.path.join(scratch, next(iter(wanted.install))))
             _put_in_place(wanted, scratch)
 
 
@@ -321,7 +327,7 @@ def _put_in_place(wanted: _Artifact, scratch: str) -> None:
         source = os.path.join(scratch, name)
         os.chmod(source, 0o755)
         sizes[name] = os.stat(source).st_size
-        os.rename(source, os.path.join(wanted.directory, name))
+        files.move(source, os.path.join(wanted.directory, name))
     described = {
         "name": wanted.name,
         "version": wanted.version,
@@ -334,7 +340,7 @@ def _put_in_place(wanted: _Artifact, scratch: str) -> None:
     with open(new_record, "w", encoding="utf-8") as stream:
         stream.write(json.dumps(described, indent=2, sort_keys=True) + "\n")
     os.chmod(new_record, 0o644)
-    os.rename(new_record, record)
+    files.move(new_record, record)
 
 
 def _unpack(wanted: _Artifact, archive: str, scratch: str) -> None:
@@ -366,54 +372,15 @@ def _unpack(wanted: _Artifact, archive: str, scratch: str) -> None:
 def _switch(link: str, target: str) -> None:
     if os.path.isdir(link) and not os.path.islink(link):
         raise ArtifactError(f"{link} is a directory, a link to {target} has to be there: move it away")
-    directory, name = os.path.split(link)
-    os.makedirs(directory, mode=0o755, exist_ok=True)
-    # Always the same name: what a killed run left is replaced by the next, which has to switch the same link.
-    temporary = os.path.join(directory, f"{_TEMPORARY}{name}")
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(temporary)
-    os.symlink(target, temporary)
-    os.rename(temporary, link)
-
-
-# --- temporary places: beside what they become, so that a rename is enough; what a killed run left goes with the next
-
-
-@contextlib.contextmanager
-def _temporary_directory(parent: str) -> t.Iterator[str]:
-    path = tempfile.mkdtemp(prefix=_TEMPORARY, dir=parent)
-    try:
-        yield path
-    finally:
-        shutil.rmtree(path, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _temporary_file(parent: str) -> t.Iterator[str]:
-    descriptor, path = tempfile.mkstemp(prefix=_TEMPORARY, dir=parent)
-    os.close(descriptor)
-    try:
-        yield path
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
+    os.makedirs(os.path.dirname(link), mode=0o755, exist_ok=True)
+    files.write_link(link, target)
 
 
 def _remove_leftovers(home: str) -> None:
+    """What killed runs left; for the holder of the lock."""
     for name in os.listdir(home):
-        if name.startswith(_TEMPORARY):
+        if files.is_temporary(name):
             shutil.rmtree(os.path.join(home, name), ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _locked(directory: str) -> t.Iterator[None]:
-    """Held by the kernel for as long as the process lives."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 # --- what is there, for plans

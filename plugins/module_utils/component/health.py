@@ -5,13 +5,10 @@
 
 from __future__ import annotations
 
-import http.client
 import socket
-import ssl
 import time
-import typing as t
-import urllib.parse
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common import http
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component.host import Host
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component.model import (
     Component,
@@ -90,7 +87,9 @@ def trouble_of_previous(host: Host, component: Component, left: str | None) -> s
 def probe(host: Host, health: Health) -> str | None:
     """One look at a component's health: None, or what is wrong in words."""
     if health.url:
-        trouble = _probe_url(health)
+        trouble = http.probe(
+            health.url, ca=health.ca, certificate=health.certificate, key=health.key, verify=health.verify
+        )
         if trouble:
             return trouble
     if health.tcp:
@@ -104,27 +103,3 @@ def probe(host: Host, health: Health) -> str | None:
         if done.returncode:
             return f"{' '.join(health.command)}: {(done.stderr or done.stdout).strip()}"
     return None
-
-
-def _probe_url(health: Health) -> str | None:
-    parts = urllib.parse.urlsplit(health.url or "")
-    try:
-        connection = _connection(parts, health)
-        try:
-            connection.request("GET", urllib.parse.urlunsplit(("", "", parts.path or "/", parts.query, "")))
-            answer = connection.getresponse()
-            body = answer.read(4000).decode(errors="replace")
-        finally:
-            connection.close()
-    except (OSError, http.client.HTTPException) as error:
-        return f"{health.url}: {error}"
-    return None if answer.status == 200 else f"{health.url} answered {answer.status}: {body.strip()[-500:]}"
-
-
-def _connection(parts: t.Any, health: Health) -> http.client.HTTPConnection:
-    if parts.scheme != "https":
-        return http.client.HTTPConnection(parts.hostname, parts.port, timeout=5)
-    context = ssl.create_default_context(cafile=health.ca) if health.verify else ssl._create_unverified_context()
-    if health.certificate:
-        context.load_cert_chain(health.certificate, health.key)
-    return http.client.HTTPSConnection(parts.hostname, parts.port, timeout=5, context=context)

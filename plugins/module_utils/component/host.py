@@ -13,10 +13,8 @@ import os
 import pwd
 import subprocess
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common import files
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component.model import ComponentError
-
-#: What kubelet's certificate manager and our own writes need to see a whole file or none.
-TEMPORARY_SUFFIX = ".hardway-new"
 
 
 class Host:
@@ -61,34 +59,9 @@ class Host:
         owner_ids = ids(owner, group)
         try:
             os.makedirs(os.path.dirname(path), exist_ok=True)
-            replace_file(path, content, mode, *owner_ids)
+            files.write(path, content, mode, *owner_ids)
         except OSError as error:
             raise ComponentError(f"{path}: cannot be written: {error.strerror}") from error
-
-
-def replace_file(path: str, content: bytes, mode: int, uid: int, gid: int) -> None:
-    """Put a file in place whole, and on the disk: readers see the old or the new content, at its mode from the first byte."""
-    temporary = temporary_of(path)
-    try:
-        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
-            stream.write(content)
-            os.fchmod(stream.fileno(), mode)
-            os.fchown(stream.fileno(), uid, gid)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.rename(temporary, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
-
-
-def temporary_of(path: str) -> str:
-    """Always the same name, and nothing there: what a killed run left is replaced by the next, which has to write the same file."""
-    temporary = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}{TEMPORARY_SUFFIX}")
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(temporary)
-    return temporary
 
 
 def ids(owner: str, group: str) -> tuple[int, int]:
@@ -122,11 +95,9 @@ class Before:
 
     def put_back(self, path: str) -> None:
         if self.link is not None:
-            temporary = temporary_of(path)
-            os.symlink(self.link, temporary)
-            os.rename(temporary, path)
+            files.write_link(path, self.link)
         elif self.content is not None:
-            replace_file(path, self.content, self.mode, self.uid, self.gid)
+            files.write(path, self.content, self.mode, self.uid, self.gid)
         else:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)

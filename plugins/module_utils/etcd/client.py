@@ -16,13 +16,10 @@ import time
 import typing as t
 from urllib.parse import urlsplit
 
-from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import (
-    Api,
-    ApiError,
-    ApiUnreachable,
-    Credentials,
-    KubeconfigError,
-)
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.http import Client as Api
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.http import Credentials, CredentialsError
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.http import RequestFailed as ApiError
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.http import Unreachable as ApiUnreachable
 
 UNANSWERED = (ApiError, ApiUnreachable)
 # Seconds for one request; a member that takes longer counts as dead.
@@ -110,7 +107,7 @@ def connect(endpoint: str, tls: Tls, timeout: float = REQUEST_TIMEOUT) -> Api:
             timeout,
             "hardway-etcd",
         )
-    except KubeconfigError as error:
+    except CredentialsError as error:
         raise EtcdError(str(error)) from error
 
 

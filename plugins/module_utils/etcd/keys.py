@@ -8,8 +8,9 @@ import base64
 import dataclasses
 import typing as t
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.http import RequestFailed as ApiError
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.http import Unreachable as ApiUnreachable
 from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd.client import Etcd, EtcdError
-from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import ApiError, ApiUnreachable
 
 # Keys of one answer: an answer of some MiB at most.
 PAGE = 10000

@@ -31,7 +31,6 @@ HASH_SIZE = 32
 PAGE_DIVISOR = 512
 # Beside the database, two preallocated segments of the write-ahead log.
 WAL_SPACE = 2 * 64 * 1024**2
-STAGING = ".hardway-restore"
 MEMBER = "member"
 RECORD = "hardway-restored.json"
 Run = t.Callable[[t.List[str]], t.Tuple[int, str, str]]
@@ -171,8 +170,7 @@ def take(commands: Commands, client: Etcd, options: t.Sequence[str], path: str, 
     directory, name = os.path.split(path)
     endpoint, revision = source(client, consistent)
     with files.lock(directory):
-        # A fixed name, so that what a killed run left is overwritten, and the file of another run is never taken for a leftover.
-        temporary = os.path.join(directory, f".hardway-tmp-{name}")
+        temporary = files.temporary_of(path)
         try:
             for leftover in (temporary, temporary + ".part"):
                 files.remove(leftover)
@@ -183,18 +181,12 @@ def take(commands: Commands, client: Etcd, options: t.Sequence[str], path: str, 
                 raise EtcdError(
                     f"the snapshot of {endpoint} is of revision {taken.revision}, but {revision} was acknowledged before. Take another member's"
                 )
-            _sync(temporary)
-            os.rename(temporary, path)
-            files.sync_directory(directory)
+            files.sync(temporary)
+            files.move(temporary, path, sync=True)
         finally:
             files.remove(temporary)
             files.remove(temporary + ".part")
     return dataclasses.replace(taken, path=path)
-
-
-def _sync(path: str) -> None:
-    with open(path, "rb") as file:
-        os.fsync(file.fileno())
 
 
 # --- what a member knew whose cluster is lost
@@ -238,10 +230,7 @@ def salvage(
         raise EtcdError(
             f"{directory} has {free} bytes free, and {2 * size + WAL_SPACE} are needed. Make room, and run again"
         )
-    scratch = os.path.join(directory, f".hardway-tmp-salvage-{name}")
-    shutil.rmtree(scratch, ignore_errors=True)
-    try:
-        os.mkdir(scratch, 0o700)
+    with files.temporary_directory(os.path.join(directory, f"{name}.salvage")) as scratch:
         for part in ("snap", "wal"):
             if os.path.isdir(os.path.join(member, part)):
                 shutil.copytree(os.path.join(member, part), os.path.join(scratch, MEMBER, part))
@@ -256,8 +245,6 @@ def salvage(
         finally:
             process.kill()
             process.wait()
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _free_ports(count: int) -> list[int]:
@@ -361,20 +348,13 @@ def restore(commands: Commands, wanted: Restore, check_mode: bool = False) -> Re
         return Restored(snapshot, True, reason, old_data)
     identity = _identity(wanted)
     files.make_directory(wanted.data_dir)
-    with files.lock(wanted.data_dir):
-        staging = os.path.join(wanted.data_dir, STAGING)
-        shutil.rmtree(staging, ignore_errors=True)
-        try:
-            os.mkdir(staging, 0o700)
-            staged = _stage(commands, wanted, snapshot, os.path.join(staging, "data"))
-            _own(wanted.data_dir, staged, identity)
-            os.sync()
-            if old_data:
-                os.rename(member, old_data)
-            os.rename(staged, member)
-            files.sync_directory(wanted.data_dir)
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
+    with files.lock(wanted.data_dir), files.temporary_directory(member) as staging:
+        staged = _stage(commands, wanted, snapshot, os.path.join(staging, "data"))
+        _own(wanted.data_dir, staged, identity)
+        os.sync()
+        if old_data:
+            files.move(member, old_data)
+        files.move(staged, member, sync=True)
     return Restored(snapshot, True, reason, old_data)
 
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 import base64
 import typing as t
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.http import RequestFailed as ApiError
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.http import Unreachable as ApiUnreachable
 from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd.client import Etcd, EtcdError
-from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import ApiError, ApiUnreachable
 
 
 def read(client: Etcd, name: str) -> str | None:

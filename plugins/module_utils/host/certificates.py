@@ -1,5 +1,6 @@
 # Copyright: (c) 2026, the hardway.kubernetes authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Which certificates lie on a host, and which ones its processes run with: found with the standard library alone.
 
 The promise: no byte of a key leaves the host. What leaves it is what OpenSSL read as one certificate and nothing else, encoded anew.
@@ -18,14 +19,17 @@ import socket
 import ssl
 import stat
 import time
+import typing as t
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component import paths as component_paths
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component.apply import Record
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component.host import Host, read
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component.model import INPUTS_VARIABLE, ComponentError
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component.plan import reason
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component.seen import LiveHost
-from ansible_collections.hardway.kubernetes.plugins.module_utils.component.systemd import unit_state
+from ansible_collections.hardway.kubernetes.plugins.module_utils.component.systemd import UnitState, unit_state
 
 #: Larger files are no certificates: the bundle of a distribution's authorities has a quarter of it.
 LARGEST_FILE = 1024 * 1024
@@ -45,12 +49,20 @@ _MESSAGE_CERTIFICATE = 11
 # Connects to nobody: loading a certificate into it is how the standard library parses one.
 _READER = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
+Endpoint = Mapping[str, t.Any]
+Process = dict[str, t.Any]
 
-class NoCertificate(Exception):
+
+class NoCertificate(HardwayError):
     """A server that served none; the message says why."""
 
 
-def gather(paths=(), endpoints=(), components=False, timeout=5.0):
+def gather(
+    paths: Iterable[str] = (),
+    endpoints: Iterable[Endpoint] = (),
+    components: bool = False,
+    timeout: float = 5.0,
+) -> dict[str, t.Any]:
     """All certificates of a host that were asked for.
 
     :arg paths: files (PEM, kubeconfigs), directories and globs
@@ -60,7 +72,8 @@ def gather(paths=(), endpoints=(), components=False, timeout=5.0):
     :returns: a dict: ``certificates`` (dicts with ``pem``), ``processes``, ``problems`` (sentences)
     """
     reader = Reader()
-    processes = []
+    processes: list[Process] = []
+    asked = list(endpoints)
     if components:
         records = read_records()
         if not records:
@@ -70,12 +83,12 @@ def gather(paths=(), endpoints=(), components=False, timeout=5.0):
         ):
             reader.owned(path)
         processes = list(_processes(records.values(), reader.problems))
-        endpoints = [endpoint for endpoint in endpoints if _to_be_asked(endpoint, processes)]
+        asked = [endpoint for endpoint in asked if _to_be_asked(endpoint, processes)]
     for path in paths:
         reader.named(path)
-    for path in {endpoint["path"]: None for endpoint in endpoints if endpoint.get("path")}:
+    for path in {endpoint["path"]: None for endpoint in asked if endpoint.get("path")}:
         reader.named(path)
-    served, silent = ask(endpoints, timeout)
+    served, silent = ask(asked, timeout)
     certificates = [{**found, "running": _running(found["path"], processes)} for found in reader.certificates]
     return {
         "certificates": certificates + served,
@@ -90,13 +103,13 @@ def gather(paths=(), endpoints=(), components=False, timeout=5.0):
 class Reader:
     """Collects certificates of files, each file once, and a sentence for all that stood against reading one."""
 
-    def __init__(self):
-        self.certificates: list[dict] = []
+    def __init__(self) -> None:
+        self.certificates: list[dict[str, t.Any]] = []
         self.problems: list[str] = []
         self._seen: set[str] = set()
         self._real: set[str] = set()
 
-    def named(self, pattern):
+    def named(self, pattern: str) -> None:
         """Somebody asks for it: what is missing or holds no certificate is a problem, unless it is a glob."""
         path = os.path.abspath(os.path.expanduser(pattern))
         if glob.has_magic(path):
@@ -107,12 +120,12 @@ class Reader:
         else:
             self._any(path, expected=True)
 
-    def owned(self, path):
+    def owned(self, path: str) -> None:
         """A path of a component's record: directories among them hold other things, too, such as the data of etcd."""
         if os.path.isfile(path):
             self._file(path, expected=False)
 
-    def _any(self, path, expected):
+    def _any(self, path: str, expected: bool) -> None:
         if not os.path.isdir(path):
             self._file(path, expected)
             return
@@ -124,7 +137,7 @@ class Reader:
                 if os.path.isfile(found) and os.path.realpath(found) not in self._real:
                     self._file(found, expected=False)
 
-    def _file(self, path, expected):
+    def _file(self, path: str, expected: bool) -> None:
         if path in self._seen:
             return
         self._seen.add(path)
@@ -146,10 +159,10 @@ class Reader:
         elif expected:
             self.problems.append(f"{path}: holds no certificate in PEM")
 
-    def _unreadable(self, error):
+    def _unreadable(self, error: OSError) -> None:
         self.problems.append(f"{error.filename}: cannot be read: {error.strerror}")
 
-    def _kubeconfig(self, path, data):
+    def _kubeconfig(self, path: str, data: bytes) -> bool:
         """Its certificates, embedded or by path; tells whether it names any."""
         fields = list(_KUBECONFIG_FIELD.finditer(_COMMENT.sub("", data.decode("utf-8", "replace"))))
         for field in fields:
@@ -165,7 +178,7 @@ class Reader:
                 self.problems.append(f"{path}: its {name} {target} does not exist")
         return bool(fields)
 
-    def _embedded(self, path, name, value):
+    def _embedded(self, path: str, name: str, value: str) -> None:
         try:
             blocks = [block[1] for block in _BLOCK.finditer(base64.b64decode(value, validate=True))]
         except ValueError:
@@ -175,7 +188,7 @@ class Reader:
         else:
             self.problems.append(f"{path}: its {name} is no certificate in PEM, encoded in base64")
 
-    def _add(self, source, path, where, blocks):
+    def _add(self, source: str, path: str, where: str, blocks: Sequence[bytes]) -> None:
         for position, block in enumerate(blocks, 1):
             place = where if len(blocks) == 1 else f"{where} ({position}/{len(blocks)})"
             pem = checked(block)
@@ -187,7 +200,7 @@ class Reader:
                 )
 
 
-def read_file(path):
+def read_file(path: str) -> bytes | None:
     """The content of a regular file; None for all else (a pipe would be waited for) and for what is too large."""
     status = os.stat(path)
     if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST_FILE:
@@ -196,7 +209,7 @@ def read_file(path):
         return stream.read(LARGEST_FILE + 1)
 
 
-def checked(body):
+def checked(body: bytes) -> str | None:
     """The PEM of a block's base64, made anew from what OpenSSL reads as a certificate; None where it is none, or more than one."""
     try:
         der = base64.b64decode(b"".join(body.split()), validate=True)
@@ -205,7 +218,7 @@ def checked(body):
         return None
 
 
-def is_certificate(der):
+def is_certificate(der: bytes) -> bool:
     # Behind a certificate OpenSSL takes some bytes for the end of the data, and does not look at what follows.
     if len(der) != _length(der):
         return False
@@ -219,7 +232,7 @@ def is_certificate(der):
     return False
 
 
-def _length(der):
+def _length(der: bytes) -> int:
     """The length of the value that begins with these bytes, with its header (X.690, 8.1.3), if it is a SEQUENCE; -1 if not."""
     if len(der) < 2 or der[0] != 0x30:
         return -1
@@ -232,13 +245,13 @@ def _length(der):
 # --- what runs
 
 
-def read_records():
+def read_records() -> dict[str, Record]:
     """The records of the components on this host, by name."""
     host = Host()
     return {name: Record(host, name) for name in LiveHost(host).records()}
 
 
-def _processes(records, problems):
+def _processes(records: Iterable[Record], problems: list[str]) -> Iterator[Process]:
     for record in records:
         try:
             process = read_process(record)
@@ -249,7 +262,7 @@ def _processes(records, problems):
             yield process
 
 
-def read_process(record):
+def read_process(record: Record) -> Process | None:
     """A component's process: whether it runs, and from which content of its files; None for a component without one.
 
     ``restart`` says why it does not run from what is on the host now; empty where it does, or where that cannot be told.
@@ -259,7 +272,7 @@ def read_process(record):
     if not service:
         return None
     unit = unit_state(record.host, service)
-    process = {
+    process: Process = {
         "component": os.path.basename(record.path)[: -len(".json")],
         "service": service,
         "active": unit.active,
@@ -278,17 +291,19 @@ def read_process(record):
     return process
 
 
-def _noted(record, unit):
+def _noted(record: Record, unit: UnitState) -> dict[str, t.Any]:
     """What runs noted of this very process; empty if they noted another one."""
     noted = record.data.get("runs", {})
     return noted if noted.get("invocation") == unit.properties.get("InvocationID") else {}
 
 
-def _loaded(record, unit):
+def _loaded(record: Record, unit: UnitState) -> dict[str, str]:
     return _noted(record, unit).get("loaded", {})
 
 
-def _pending_restart(record, service, unit, running, files):
+def _pending_restart(
+    record: Record, service: str, unit: UnitState, running: str | None, files: Mapping[str, bool]
+) -> str:
     wanted = _wanted_inputs(service)
     known = record.data.get("inputs", {})
     if wanted is None and running is None:
@@ -299,14 +314,14 @@ def _pending_restart(record, service, unit, running, files):
     return ", ".join(sorted(changed.union(_noted(record, unit).get("pending", []))))
 
 
-def _wanted_inputs(service):
+def _wanted_inputs(service: str) -> str | None:
     """The digest that the next start of the service gives to its process."""
     drop_in = read(component_paths.drop_in(service))
     found = _INPUTS.search(drop_in.decode(errors="replace")) if drop_in else None
     return found[1] if found else None
 
 
-def _running(path, processes):
+def _running(path: str, processes: Iterable[Process]) -> dict[str, str]:
     """Which processes run from a file: name -> V(current), or V(older) for one that was started from what the file held before."""
     return {
         process["component"]: "current" if process["files"][path] else "older"
@@ -315,7 +330,7 @@ def _running(path, processes):
     }
 
 
-def _to_be_asked(endpoint, processes):
+def _to_be_asked(endpoint: Endpoint, processes: Iterable[Process]) -> bool:
     """A component that is not here, or does not run, serves nothing; the latter is told by its process."""
     return not endpoint.get("component") or any(
         process["component"] == endpoint["component"] and process["active"] for process in processes
@@ -325,7 +340,7 @@ def _to_be_asked(endpoint, processes):
 # --- what is served
 
 
-def ask(endpoints, timeout):
+def ask(endpoints: Sequence[Endpoint], timeout: float) -> tuple[list[dict[str, t.Any]], list[str]]:
     """The certificates that servers serve, and a sentence for each server that serves none."""
     certificates, problems = [], []
     with concurrent.futures.ThreadPoolExecutor(ENDPOINTS_AT_ONCE) as pool:
@@ -354,14 +369,14 @@ def ask(endpoints, timeout):
     return certificates, problems
 
 
-def _answer(address, port, timeout):
+def _answer(address: str, port: int, timeout: float) -> bytes | NoCertificate:
     try:
         return served_certificate(address, port, timeout)
     except NoCertificate as error:
         return error
 
 
-def served_certificate(address, port, timeout):
+def served_certificate(address: str, port: int, timeout: float) -> bytes:
     """The certificate (DER) that a TLS server shows to a client that has none itself and believes everything."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
@@ -380,7 +395,7 @@ def served_certificate(address, port, timeout):
                 incoming.write(data) if data else incoming.write_eof()
             with contextlib.suppress(OSError):
                 connection.sendall(outgoing.read())  # a server that sees the handshake end has less to complain of
-        return tls.getpeercert(binary_form=True)
+        return t.cast(bytes, tls.getpeercert(binary_form=True))
     except OSError as error:
         # Up to TLS 1.2, one that requires a client's certificate ends the handshake when it has shown its own.
         shown = _shown_in_the_clear(bytes(received))
@@ -389,7 +404,7 @@ def served_certificate(address, port, timeout):
         raise NoCertificate(_words(error)) from error
 
 
-def _shaken(tls):
+def _shaken(tls: ssl.SSLObject) -> bool:
     try:
         tls.do_handshake()
     except ssl.SSLWantReadError:
@@ -397,7 +412,7 @@ def _shaken(tls):
     return True
 
 
-def _words(error):
+def _words(error: OSError) -> str:
     if isinstance(error, ssl.SSLEOFError):
         return "it ended the connection"
     if isinstance(error, ssl.SSLError):
@@ -405,7 +420,7 @@ def _words(error):
     return error.strerror or str(error)
 
 
-def _shown_in_the_clear(received):
+def _shown_in_the_clear(received: bytes) -> bytes | None:
     """The first certificate of a Certificate message (RFC 5246, 7.4.2) among the records of a server; None without one."""
     messages = b""
     while len(received) >= 5 and received[0] == _RECORD_HANDSHAKE:
@@ -419,7 +434,7 @@ def _shown_in_the_clear(received):
     return None
 
 
-def _is_address(name):
+def _is_address(name: str) -> bool:
     try:
         ipaddress.ip_address(name)
     except ValueError:

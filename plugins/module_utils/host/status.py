@@ -1,17 +1,21 @@
 # Copyright: (c) 2026, the hardway.kubernetes authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What a host of the cluster is doing now: its programs as they really run, the load balancer's view, etcd's view. The standard library alone.
 
-What cannot be read is told as a sentence beside what can: a page about a broken cluster is the one that is needed most.
+What cannot be read is a sentence next to what can: a page about a broken cluster is the one that is needed most.
 """
 
 from __future__ import annotations
 
 import csv
-import http.client
 import os
 import time
+import typing as t
+from collections.abc import Iterable, Mapping
+from http.client import HTTPException
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common import files, http
 from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd import client as etcd
 from ansible_collections.hardway.kubernetes.plugins.module_utils.host import certificates as certificate_info
 from ansible_collections.hardway.kubernetes.plugins.module_utils.host import facts as host_facts
@@ -24,8 +28,14 @@ STATISTICS_TIMEOUT = 3
 PACKAGES = {"docker": ("docker.io", "docker-ce", "moby-engine")}
 
 
-def gather(certificates, facts, etcd_params=None, statistics=None, install_dir="/opt/hardway"):
-    """All that a host tells of itself.
+def gather(
+    certificates: Mapping[str, t.Any],
+    facts: Mapping[str, t.Any],
+    etcd_params: Mapping[str, t.Any] | None = None,
+    statistics: tuple[str, int] | None = None,
+    install_dir: str = "/opt/hardway",
+) -> dict[str, t.Any]:
+    """All that a host reports of itself.
 
     :arg certificates: arguments of :func:`certificate_info.gather`
     :arg facts: arguments of :func:`host_facts.read`
@@ -34,8 +44,10 @@ def gather(certificates, facts, etcd_params=None, statistics=None, install_dir="
     :arg install_dir: directory of the installed versions
     :returns: a dict: ``found`` (what lies on the host, for the controller to read), ``facts``, ``programs``, ``etcd``, ``backends``
     """
-    services = {name: record.get("owns", {}).get("service") for name, record in certificate_info.read_records().items()}
-    read = host_facts.read(facts)
+    services = {
+        name: record.data.get("owns", {}).get("service") for name, record in certificate_info.read_records().items()
+    }
+    read = host_facts.read(dict(facts))
     return {
         "found": certificate_info.gather(**certificates),
         "facts": read,
@@ -51,7 +63,7 @@ def gather(certificates, facts, etcd_params=None, statistics=None, install_dir="
 # --- programs
 
 
-def programs(services, install_dir, packages):
+def programs(services: Mapping[str, str], install_dir: str, packages: Mapping[str, str]) -> list[dict[str, t.Any]]:
     """Each component's process: the version of the file that it runs, and that of the file which its next start would run."""
     if not services:
         return []
@@ -62,14 +74,16 @@ def programs(services, install_dir, packages):
     ]
 
 
-def show(services):
+def show(services: Iterable[str]) -> dict[str, dict[str, str]]:
     """`systemctl show` of several services, by name."""
     text = host_facts.output("systemctl", "show", f"--property={','.join(PROPERTIES)}", *sorted(services))
     blocks = [dict(line.split("=", 1) for line in block.splitlines() if "=" in line) for block in text.split("\n\n")]
     return {block["Id"]: block for block in blocks if block.get("Id")}
 
 
-def program(name, service, unit, install_dir, packages):
+def program(
+    name: str, service: str, unit: Mapping[str, str], install_dir: str, packages: Mapping[str, str]
+) -> dict[str, t.Any]:
     pid = int(unit.get("MainPID") or 0)
     running, linked = binary_of(pid, install_dir)
     return {
@@ -87,23 +101,21 @@ def program(name, service, unit, install_dir, packages):
     }
 
 
-def packaged(name, packages):
+def packaged(name: str, packages: Mapping[str, str]) -> str:
     """The version of a component that comes from a package; empty where none is installed."""
     return next((packages[package] for package in PACKAGES.get(name, (name,)) if package in packages), "")
 
 
-def seconds_since(microseconds):
-    """Whole seconds since a moment of CLOCK_MONOTONIC, as systemd tells them."""
-    return (
-        max(0, int(time.clock_gettime(time.CLOCK_MONOTONIC) - int(microseconds) / 1e6))
-        if (microseconds or "").isdigit()
-        else None
-    )
+def seconds_since(microseconds: str | None) -> int | None:
+    """Whole seconds since a moment of CLOCK_MONOTONIC, as systemd has them."""
+    if not microseconds or not microseconds.isdigit():
+        return None
+    return max(0, int(time.clock_gettime(time.CLOCK_MONOTONIC) - int(microseconds) / 1e6))
 
 
-def binary_of(pid, install_dir, proc="/proc"):
+def binary_of(pid: int, install_dir: str, proc: str = "/proc") -> tuple[dict[str, t.Any], str]:
     """The file that a process runs, and the version that the command's link points at now; nothing of either where it cannot be told."""
-    nothing = {"path": "", "version": "", "replaced": False}
+    nothing: dict[str, t.Any] = {"path": "", "version": "", "replaced": False}
     try:
         path = os.readlink(f"{proc}/{pid}/exe") if pid else ""
     except OSError:
@@ -112,20 +124,16 @@ def binary_of(pid, install_dir, proc="/proc"):
         return nothing, ""
     replaced = path.endswith(DELETED)
     path = path[: -len(DELETED)] if replaced else path
-    running = {"path": path, "version": version_of(path, install_dir), "replaced": replaced}
+    running: dict[str, t.Any] = {"path": path, "version": version_of(path, install_dir), "replaced": replaced}
     return running, version_of(os.path.realpath(started_as(pid, proc)), install_dir) if running["version"] else ""
 
 
-def started_as(pid, proc="/proc"):
+def started_as(pid: int, proc: str = "/proc") -> str:
     """The first word of a process's command line: the link that it was started by."""
-    try:
-        with open(f"{proc}/{pid}/cmdline", "rb") as stream:
-            return stream.read(4096).split(b"\0")[0].decode(errors="replace")
-    except OSError:
-        return ""
+    return files.read_text(f"{proc}/{pid}/cmdline").split("\0")[0]
 
 
-def version_of(path, install_dir):
+def version_of(path: str, install_dir: str) -> str:
     """Of a file in its place (:mod:`artifacts`): INSTALL_DIR/NAME/VERSION/FILE."""
     parts = os.path.relpath(path, install_dir).split(os.sep) if path.startswith(f"{install_dir.rstrip('/')}/") else []
     return parts[1] if len(parts) > 2 else ""
@@ -134,31 +142,26 @@ def version_of(path, install_dir):
 # --- etcd and the load balancer
 
 
-def look_at_etcd(params):
+def look_at_etcd(params: Mapping[str, t.Any]) -> dict[str, t.Any]:
     try:
         return etcd.of_module(params).look().report()
     except etcd.EtcdError as error:
         return {"error": str(error)}
 
 
-def backends(address, port):
+def backends(address: str, port: int) -> dict[str, t.Any]:
     """The servers behind haproxy as its health checks see them (management.txt, 9.1)."""
     try:
-        connection = http.client.HTTPConnection(address, port, timeout=STATISTICS_TIMEOUT)
-        try:
-            connection.request("GET", "/stats;csv")
-            answer = connection.getresponse()
-            text = answer.read(1 << 20).decode(errors="replace")
-        finally:
-            connection.close()
-    except (OSError, http.client.HTTPException) as error:
+        host = f"[{address}]" if ":" in address else address
+        answer = http.fetch(f"http://{host}:{port}/stats;csv", timeout=STATISTICS_TIMEOUT)
+    except (OSError, HTTPException) as error:
         return {"error": f"haproxy's statistics at {address}:{port}: {getattr(error, 'strerror', None) or error}"}
     if answer.status != 200:
         return {"error": f"haproxy's statistics at {address}:{port}: answered {answer.status}"}
-    return {"servers": parse_statistics(text)}
+    return {"servers": parse_statistics(answer.body)}
 
 
-def parse_statistics(text):
+def parse_statistics(text: str) -> list[dict[str, t.Any]]:
     """One dict for each server of a backend."""
     rows = csv.DictReader(text.removeprefix("# ").splitlines())
     return [

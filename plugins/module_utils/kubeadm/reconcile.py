@@ -20,8 +20,9 @@ import subprocess
 import tempfile
 import time
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common import files
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component.health import probe
-from ansible_collections.hardway.kubernetes.plugins.module_utils.component.host import Host, replace_file
+from ansible_collections.hardway.kubernetes.plugins.module_utils.component.host import Host
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component.model import Health
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -158,7 +159,7 @@ class System:
 
     def write(self, path, text, mode=0o600):
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        replace_file(path, text.encode(), mode, 0, 0)
+        files.write(path, text.encode(), mode, 0, 0)
 
     def remove(self, path):
         if os.path.lexists(path):

@@ -1,8 +1,9 @@
-# Copyright: (c) the hardway.kubernetes contributors
+# Copyright: (c) 2026, the hardway.kubernetes authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""How far the rotation of authorities and keys has come.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How far the rotation of CAs and keys has come.
 
-Each authority and lasting key has generations. Which are trusted and which one is in use stands in a file of the cluster's
+Each CA and lasting key has generations. Which are trusted and which one is in use stands in a file of the cluster's
 directory, and every playbook goes by it, so that a run in the middle of a rotation keeps what the rotation has reached.
 
 A rotation has three stages, each brought into force on all hosts before the next begins:
@@ -22,9 +23,9 @@ import typing as t
 
 STAGES = ("trust", "reissue", "drop")
 NAMES = ("ca", "etcd-ca", "front-proxy-ca", "kubelet-ca", "service-account", "encryption")
-FIRST = {"trusted": [1], "active": 1}
 
 State = dict[str, t.Any]
+FIRST: State = {"trusted": [1], "active": 1}
 
 
 class RotationError(ValueError):
@@ -112,7 +113,7 @@ def _advanced(state: State, stage: str, names: t.Sequence[str]) -> State:
     return {"generations": generations, "stage": {"name": stage, "names": list(names)}}
 
 
-def _generation(entry: dict, stage: str) -> dict:
+def _generation(entry: State, stage: str) -> State:
     newest = entry["trusted"][-1]
     if stage == "trust":
         return {"trusted": [*entry["trusted"], newest + 1], "active": entry["active"]}

@@ -1,57 +1,45 @@
-# Copyright: (c) the hardway.kubernetes contributors
+# Copyright: (c) 2026, the hardway.kubernetes authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Keys and certificates as RFC 5280 has them: making, reading, comparing and describing them. No files here."""
+"""Keys and certificates as RFC 5280 has them: making and reading them. No files here."""
 
 from __future__ import annotations
 
+import dataclasses
 import ipaddress
 import multiprocessing
 import os
 import traceback
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+import typing as t
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.spec import (
-    EXTENDED_KEY_USAGES,
-    UNFIT_USAGES,
+    SUBJECT_FIELDS,
+    CertificateSpec,
     KeyType,
     Subject,
-    Wanted,
-    format_name,
 )
 
+CRYPTOGRAPHY_IMPORT_ERROR: str | None = None
 try:
     from cryptography import x509
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-    from cryptography.x509.oid import ExtensionOID, NameOID
+    from cryptography.x509.oid import ExtensionOID
 except ImportError:
     CRYPTOGRAPHY_IMPORT_ERROR = traceback.format_exc()
 else:
-    CRYPTOGRAPHY_IMPORT_ERROR = None
-    _SUBJECT_OIDS = {
-        "C": NameOID.COUNTRY_NAME,
-        "ST": NameOID.STATE_OR_PROVINCE_NAME,
-        "L": NameOID.LOCALITY_NAME,
-        "O": NameOID.ORGANIZATION_NAME,
-        "OU": NameOID.ORGANIZATIONAL_UNIT_NAME,
-        "CN": NameOID.COMMON_NAME,
-    }
-    _SUBJECT_FIELDS = {oid: name for name, oid in _SUBJECT_OIDS.items()}
-    _CURVES = {256: ec.SECP256R1, 384: ec.SECP384R1, 521: ec.SECP521R1}
+    _CURVES: dict[int, t.Any] = {256: ec.SECP256R1, 384: ec.SECP384R1, 521: ec.SECP521R1}
     # FIPS 186-5: a hash as strong as the key.
-    _CURVE_HASHES = {256: hashes.SHA256, 384: hashes.SHA384, 521: hashes.SHA512}
-    _COMPARED_EXTENSIONS = {
-        ExtensionOID.BASIC_CONSTRAINTS,
-        ExtensionOID.KEY_USAGE,
-        ExtensionOID.EXTENDED_KEY_USAGE,
-        ExtensionOID.SUBJECT_ALTERNATIVE_NAME,
-        ExtensionOID.SUBJECT_KEY_IDENTIFIER,
-        ExtensionOID.AUTHORITY_KEY_IDENTIFIER,
-    }
+    _CURVE_HASHES: dict[int, t.Any] = {256: hashes.SHA256, 384: hashes.SHA384, 521: hashes.SHA512}
+
+if t.TYPE_CHECKING:
+    Certificate = x509.Certificate
+    PrivateKey = t.Union[rsa.RSAPrivateKey, ec.EllipticCurvePrivateKey]
+# What a certificate holds may be a key of any kind.
+PublicKey = t.Any
 
 # Clocks of hosts differ a little; a certificate must be valid on the slowest at once.
 BACKDATE = timedelta(minutes=5)
@@ -66,7 +54,6 @@ KEY_USAGE_FLAGS = (
     "encipher_only",
     "decipher_only",
 )
-_EXTENDED_KEY_USAGE_WORDS = {oid: word for word, oid in reversed(list(EXTENDED_KEY_USAGES.items()))}
 
 
 class Unreadable(Exception):
@@ -77,20 +64,20 @@ class Locked(Unreadable):
     """A key that the passphrase, if there is one, does not open."""
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Issuer:
-    """What a certificate shows of the authority that signs it; no public key yet: the authority is still to be made."""
+    """What a certificate shows of the CA that signs it; no public key yet: the CA is still to be made."""
 
     name: str
-    subject: object
-    public_key: object | None
+    subject: x509.Name
+    public_key: PublicKey | None
     key_identifier: bytes | None
     not_before: datetime
     not_after: datetime
-    below: int | None = None  # how many authorities may follow, one below the other; None: any number
+    below: int | None = None  # how many CAs may follow, one below the other; None: any number
 
     @classmethod
-    def of(cls, name: str, certificate, above: Issuer | None = None) -> Issuer:
+    def of(cls, name: str, certificate: Certificate, above: Issuer | None = None) -> Issuer:
         return cls(
             name,
             certificate.subject,
@@ -99,31 +86,31 @@ class Issuer:
             or x509.SubjectKeyIdentifier.from_public_key(certificate.public_key()).digest,
             certificate.not_valid_before_utc,
             certificate.not_valid_after_utc,
-            _authorities_below(path_length(certificate), above),
+            _cas_below(path_length(certificate), above),
         )
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Job:
     """A certificate to be issued; without a key one is made for it."""
 
-    wanted: Wanted
-    key: object | None
+    spec: CertificateSpec
+    key: PrivateKey | None
     issuer: Issuer
-    issuer_key: object
+    issuer_key: PrivateKey
 
 
-def load_certificate(data: bytes):
+def load_certificate(data: bytes) -> Certificate:
     try:
         certificate = x509.load_pem_x509_certificate(data)
-        certificate.extensions  # pylint: disable=pointless-statement  # parsed here, so that a malformed one is known at once
-        certificate.subject  # pylint: disable=pointless-statement
+        # Parsed here, so that a malformed one is known at once.
+        _ = certificate.extensions, certificate.subject
         return certificate
     except ValueError as error:
         raise Unreadable(f"is no certificate that can be read ({_first_line(error)})") from error
 
 
-def load_chain(data: bytes) -> list | None:
+def load_chain(data: bytes) -> list[Certificate] | None:
     """All certificates of a file; None where one of them cannot be read."""
     try:
         return x509.load_pem_x509_certificates(data)
@@ -131,11 +118,11 @@ def load_chain(data: bytes) -> list | None:
         return None
 
 
-def load_key(data: bytes):
+def load_key(data: bytes) -> PrivateKey:
     return open_key(data, [])[0]
 
 
-def open_key(data: bytes, passphrases: Sequence[str | None]) -> tuple[object, str | None]:
+def open_key(data: bytes, passphrases: Sequence[str | None]) -> tuple[PrivateKey, str | None]:
     """The key, and which of the passphrases opens it: None where it stands in the clear."""
     key, opened_by = _try_key(data, None), None
     given = [passphrase for passphrase in passphrases if passphrase is not None]
@@ -151,10 +138,10 @@ def open_key(data: bytes, passphrases: Sequence[str | None]) -> tuple[object, st
     return key, opened_by
 
 
-def _try_key(data: bytes, passphrase: str | None):
+def _try_key(data: bytes, passphrase: str | None) -> t.Any:
     """None: it is locked, and another passphrase is needed."""
     try:
-        # Keys of our own directory: validating the primes of an RSA key anew costs milliseconds each.
+        # Keys of our own directory: validating the primes of an RSA key again costs milliseconds each.
         return serialization.load_pem_private_key(
             data, passphrase.encode() if passphrase is not None else None, unsafe_skip_rsa_key_validation=True
         )
@@ -170,7 +157,7 @@ def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0][:120]
 
 
-def key_type_of(public_key) -> KeyType | None:
+def key_type_of(public_key: PublicKey) -> KeyType | None:
     if isinstance(public_key, rsa.RSAPublicKey) and public_key.key_size >= 2048:
         return KeyType("rsa", public_key.key_size)
     if isinstance(public_key, ec.EllipticCurvePublicKey) and isinstance(public_key.curve, tuple(_CURVES.values())):
@@ -178,27 +165,33 @@ def key_type_of(public_key) -> KeyType | None:
     return None
 
 
+T = t.TypeVar("T")
+R = t.TypeVar("R")
+
 # Work for other processes is inherited, for a fork copies what pickling cannot.
-_inherited: list = []
+_inherited: list[tuple[int, Callable[[t.Any], t.Any], t.Any]] = []
 
 
-def generate_keys(types: list[KeyType]) -> list:
+def generate_keys(types: list[KeyType]) -> list[PrivateKey]:
     """Make keys, on all cores where that is worth it."""
     several = sum(1 for key_type in types if key_type.type == "rsa")
     return [_load_der(der) for der in _on_all_cores(_generate_der, types, several)]
 
 
-def issue_all(jobs: list[Job], now: datetime) -> list[tuple[object, object]]:
+def issue_all(jobs: list[Job], now: datetime) -> list[tuple[PrivateKey, Certificate]]:
     """The key and the certificate of each, made on all cores where that is worth it."""
-    several = sum(1 for job in jobs if job.key is None and job.wanted.key.type == "rsa") or len(jobs) // 100
+    several = sum(1 for job in jobs if job.key is None and job.spec.key.type == "rsa") or len(jobs) // 100
     made = _on_all_cores(_issue_der, [(job, now) for job in jobs], several)
     return [
-        (_load_der(key) if key is not None else job.key, x509.load_der_x509_certificate(certificate))
+        (
+            _load_der(key) if key is not None else t.cast("PrivateKey", job.key),
+            x509.load_der_x509_certificate(certificate),
+        )
         for job, (key, certificate) in zip(jobs, made)
     ]
 
 
-def _on_all_cores(function, work: list, several: int) -> list:
+def _on_all_cores(function: Callable[[T], R], work: Sequence[T], several: int) -> list[R]:
     """In processes: the library holds the interpreter's lock for as long as a key or a signature takes."""
     workers = min(len(os.sched_getaffinity(0)), several)
     if workers > 1:
@@ -213,7 +206,7 @@ def _on_all_cores(function, work: list, several: int) -> list:
     return [function(item) for item in work]
 
 
-def _do_inherited(number: int):
+def _do_inherited(number: int) -> t.Any:
     parent, function, item = _inherited[number]
     made = function(item)
     if os.getppid() != parent:
@@ -232,18 +225,18 @@ def _generate_der(key_type: KeyType) -> bytes:
     )
 
 
-def _load_der(der: bytes):
+def _load_der(der: bytes) -> t.Any:
     return serialization.load_der_private_key(der, None, unsafe_skip_rsa_key_validation=True)
 
 
 def _issue_der(work: tuple[Job, datetime]) -> tuple[bytes | None, bytes]:
     job, now = work
-    made = _generate_der(job.wanted.key) if job.key is None else None
-    key = job.key if made is None else _load_der(made)
-    return made, issue(job.wanted, key, job.issuer, job.issuer_key, now).public_bytes(serialization.Encoding.DER)
+    made = _generate_der(job.spec.key) if job.key is None else None
+    key = t.cast("PrivateKey", job.key) if made is None else _load_der(made)
+    return made, issue(job.spec, key, job.issuer, job.issuer_key, now).public_bytes(serialization.Encoding.DER)
 
 
-def key_pem(key, passphrase: str | None = None) -> bytes:
+def key_pem(key: PrivateKey, passphrase: str | None = None) -> bytes:
     """As cfssl and the documents have it: BEGIN RSA PRIVATE KEY, BEGIN EC PRIVATE KEY; PKCS #8 where there is a passphrase."""
     if passphrase is None:
         return key.private_bytes(
@@ -253,26 +246,26 @@ def key_pem(key, passphrase: str | None = None) -> bytes:
     return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
 
 
-def public_pem(key) -> bytes:
+def public_pem(key: PrivateKey) -> bytes:
     return key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
-def certificate_pem(certificate) -> bytes:
+def certificate_pem(certificate: Certificate) -> bytes:
     return certificate.public_bytes(serialization.Encoding.PEM)
 
 
-def same_public_key(first, second) -> bool:
+def same_public_key(first: PublicKey, second: PublicKey) -> bool:
     return first == second
 
 
-def subject_key_identifier(certificate) -> bytes | None:
+def subject_key_identifier(certificate: Certificate) -> bytes | None:
     try:
         return certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
     except x509.ExtensionNotFound:
         return None
 
 
-def is_authority(certificate) -> bool:
+def is_ca(certificate: Certificate) -> bool:
     """RFC 5280, 6.1.4 (k) and (n): cA is true, and keyUsage, where there is one, has keyCertSign."""
     try:
         if not certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca:
@@ -282,162 +275,21 @@ def is_authority(certificate) -> bool:
         return missing.oid == ExtensionOID.KEY_USAGE
 
 
-def is_root(certificate) -> bool:
+def is_root(certificate: Certificate) -> bool:
     return certificate.subject == certificate.issuer and signed_by(certificate, certificate.public_key())
 
 
-def path_length(certificate) -> int | None:
+def path_length(certificate: Certificate) -> int | None:
     try:
         return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.path_length
     except x509.ExtensionNotFound:
         return None
 
 
-def _authorities_below(own: int | None, above: Issuer | None) -> int | None:
-    """RFC 5280, 6.1.4 (l) and (m): each authority takes one of what is left, and may itself leave less."""
-    left = above.below - 1 if above is not None and above.below is not None else None
-    return min((length for length in (own, left) if length is not None), default=None)
-
-
-def x509_name(subject: Subject):
-    return x509.Name([x509.NameAttribute(_SUBJECT_OIDS[name], value) for name, value in subject.attributes])
-
-
-def planned_issuer(wanted: Wanted, key, above: Issuer | None, now: datetime) -> Issuer:
-    """How an authority that is still to be made will look to those that it signs."""
-    not_before, not_after = validity_period(wanted, above, now)
-    identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key()).digest if key is not None else None
-    public_key = key.public_key() if key is not None else None
-    below = _authorities_below(wanted.path_length, above)
-    return Issuer(wanted.name, x509_name(wanted.subject), public_key, identifier, not_before, not_after, below)
-
-
-def validity_period(wanted: Wanted, issuer: Issuer | None, now: datetime) -> tuple[datetime, datetime]:
-    """A little back, and never beyond the issuer's."""
-    now = now.replace(microsecond=0)
-    not_before, not_after = now - BACKDATE, now + wanted.validity
-    if issuer is not None:
-        not_before, not_after = max(not_before, issuer.not_before), min(not_after, issuer.not_after)
-    return not_before, not_after
-
-
-def issue(wanted: Wanted, key, issuer: Issuer | None, issuer_key, now: datetime):
-    """Sign a certificate; without an issuer it is signed with its own key."""
-    public_key = key.public_key()
-    not_before, not_after = validity_period(wanted, issuer, now)
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(x509_name(wanted.subject))
-        .issuer_name(issuer.subject if issuer is not None else x509_name(wanted.subject))
-        .public_key(public_key)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(not_before)
-        .not_valid_after(not_after)
-    )
-    identifier = x509.SubjectKeyIdentifier.from_public_key(public_key)
-    authority_identifier = issuer.key_identifier if issuer is not None else identifier.digest
-    extensions = [
-        *_extensions(wanted),
-        (identifier, False),
-        (x509.AuthorityKeyIdentifier(authority_identifier, None, None), False),
-    ]
-    for value, critical in extensions:
-        builder = builder.add_extension(value, critical)
-    return builder.sign(
-        issuer_key if issuer is not None else key, _hash_for((issuer_key if issuer is not None else key).public_key())
-    )
-
-
-def _hash_for(public_key):
-    if isinstance(public_key, ec.EllipticCurvePublicKey):
-        return _CURVE_HASHES[public_key.curve.key_size]()
-    return hashes.SHA256()
-
-
-def _extensions(wanted: Wanted) -> list:
-    extensions = [
-        (x509.BasicConstraints(wanted.is_authority, wanted.path_length if wanted.is_authority else None), True)
-    ]
-    if wanted.key_usages:
-        extensions.append((x509.KeyUsage(**{flag: flag in wanted.key_usages for flag in KEY_USAGE_FLAGS}), True))
-    if wanted.extended_key_usages:
-        extensions.append(
-            (x509.ExtendedKeyUsage([x509.ObjectIdentifier(oid) for oid in sorted(wanted.extended_key_usages)]), False)
-        )
-    if wanted.names:
-        # RFC 5280, 4.2.1.6: critical where the subject is empty.
-        extensions.append(
-            (
-                x509.SubjectAlternativeName([_general_name(name) for name in sorted(wanted.names)]),
-                not wanted.subject.attributes,
-            )
-        )
-    return extensions
-
-
-def _general_name(name: tuple[str, str]):
-    kind, value = name
-    if kind == "IP":
-        return x509.IPAddress(ipaddress.ip_address(value))
-    return {"DNS": x509.DNSName, "URI": x509.UniformResourceIdentifier, "email": x509.RFC822Name}[kind](value)
-
-
-def subject_of(name) -> list[tuple[str, str]]:
-    return [
-        (_SUBJECT_FIELDS.get(attribute.oid, attribute.oid.dotted_string), str(attribute.value)) for attribute in name
-    ]
-
-
-def format_subject(name) -> str:
-    return ", ".join(f"{field}={value}" for field, value in subject_of(name)) or "(empty)"
-
-
-def names_of(certificate) -> frozenset[tuple[str, str]]:
-    try:
-        general_names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        return frozenset()
-    return frozenset(_classified(name) for name in general_names)
-
-
-def _classified(name) -> tuple[str, str]:
-    if isinstance(name, x509.IPAddress):
-        return ("IP", str(name.value))
-    if isinstance(name, x509.DNSName):
-        return ("DNS", name.value.lower())
-    if isinstance(name, x509.UniformResourceIdentifier):
-        return ("URI", name.value)
-    if isinstance(name, x509.RFC822Name):
-        return ("email", name.value)
-    return (type(name).__name__, str(name.value))
-
-
-def usages_of(certificate) -> tuple[frozenset[str], frozenset[str]]:
-    flags, extended = frozenset(), frozenset()
-    for extension in certificate.extensions:
-        if extension.oid == ExtensionOID.KEY_USAGE:
-            flags = frozenset(flag for flag in KEY_USAGE_FLAGS if _has_flag(extension.value, flag))
-        elif extension.oid == ExtensionOID.EXTENDED_KEY_USAGE:
-            extended = frozenset(usage.dotted_string for usage in extension.value)
-    return flags, extended
-
-
-def _has_flag(usage, flag: str) -> bool:
-    # The library refuses to read these two without key agreement, where they mean nothing.
-    if flag in ("encipher_only", "decipher_only") and not usage.key_agreement:
-        return False
-    return getattr(usage, flag)
-
-
-def format_usages(flags: frozenset[str], extended: frozenset[str]) -> list[str]:
-    words = [flag.replace("_", " ") for flag in KEY_USAGE_FLAGS if flag in flags]
-    return words + [_EXTENDED_KEY_USAGE_WORDS.get(oid, oid) for oid in sorted(extended)]
-
-
-def signed_by(certificate, public_key) -> bool:
+def signed_by(certificate: Certificate, public_key: PublicKey) -> bool:
     """Whether the signature is that of the key; names are not looked at."""
     try:
-        algorithm = certificate.signature_hash_algorithm
+        algorithm: t.Any = certificate.signature_hash_algorithm
         if isinstance(public_key, rsa.RSAPublicKey):
             public_key.verify(certificate.signature, certificate.tbs_certificate_bytes, padding.PKCS1v15(), algorithm)
         else:
@@ -453,178 +305,95 @@ def signed_by(certificate, public_key) -> bool:
         raise
 
 
-def differences(certificate, wanted: Wanted, issuer: Issuer, now: datetime, renew_before: timedelta) -> list[str]:
-    """Everything in which a certificate is not what is asked for, in words; empty: it may stay."""
-    return [
-        *_subject_differences(certificate, wanted),
-        *_name_differences(certificate, wanted),
-        *_usage_differences(certificate, wanted),
-        *_extension_differences(certificate, wanted),
-        *_issuer_differences(certificate, issuer),
-        *_validity_differences(certificate, wanted, issuer),
-        *expiry(certificate, issuer, now, renew_before),
-    ]
+def _cas_below(own: int | None, above: Issuer | None) -> int | None:
+    """RFC 5280, 6.1.4 (l) and (m): each CA takes one of what is left, and may itself leave less."""
+    left = above.below - 1 if above is not None and above.below is not None else None
+    return min((length for length in (own, left) if length is not None), default=None)
 
 
-def _subject_differences(certificate, wanted: Wanted) -> list[str]:
-    if sorted(subject_of(certificate.subject)) == sorted(wanted.subject.attributes):
-        return []
-    return [f"subject is {format_subject(certificate.subject)}, asked is {wanted.subject or '(empty)'}"]
-
-
-def _name_differences(certificate, wanted: Wanted) -> list[str]:
-    standing = names_of(certificate)
-    reasons = []
-    if wanted.names - standing:
-        reasons.append(f"names to add: {', '.join(sorted(map(format_name, wanted.names - standing)))}")
-    if standing - wanted.names:
-        reasons.append(f"names no longer asked for: {', '.join(sorted(map(format_name, standing - wanted.names)))}")
-    return reasons
-
-
-def _usage_differences(certificate, wanted: Wanted) -> list[str]:
-    standing = usages_of(certificate)
-    asked = (wanted.key_usages, wanted.extended_key_usages)
-    key_type = key_type_of(certificate.public_key())
-    if key_type is None or key_type.type != wanted.key.type:
-        # Another type of key is a reason of its own, and these usages only follow from it.
-        depending = frozenset().union(*UNFIT_USAGES.values())
-        standing, asked = (standing[0] - depending, standing[1]), (asked[0] - depending, asked[1])
-    if standing == asked:
-        return []
-    return [
-        f"usages are {', '.join(format_usages(*standing)) or 'none'}, asked are {', '.join(format_usages(*asked)) or 'none'}"
-    ]
-
-
-def _extension_differences(certificate, wanted: Wanted) -> list[str]:
-    reasons = []
-    present = {extension.oid: extension for extension in certificate.extensions}
-    constraints = present.get(ExtensionOID.BASIC_CONSTRAINTS)
-    if constraints is None or constraints.value.ca != wanted.is_authority:
-        reasons.append(
-            "basic constraints are missing"
-            if constraints is None
-            else "it is an authority"
-            if constraints.value.ca
-            else "it is no authority"
-        )
-    if ExtensionOID.SUBJECT_KEY_IDENTIFIER not in present:
-        reasons.append("the subject key identifier is missing")
-    critical = {ExtensionOID.BASIC_CONSTRAINTS: True, ExtensionOID.KEY_USAGE: True}
-    critical[ExtensionOID.SUBJECT_ALTERNATIVE_NAME] = not wanted.subject.attributes
-    for oid, extension in present.items():
-        if oid not in _COMPARED_EXTENSIONS:
-            reasons.append(f"carries an extension that was not asked for ({oid.dotted_string})")
-        elif extension.critical != critical.get(oid, False):
-            reasons.append(f"the extension {oid.dotted_string} is {'' if extension.critical else 'not '}critical")
-    return reasons
-
-
-def _issuer_differences(certificate, issuer: Issuer) -> list[str]:
-    if issuer.public_key is None:
-        return [f"its issuer {issuer.name} is made anew"]
-    if certificate.issuer != issuer.subject:
-        return [
-            f"issued by {format_subject(certificate.issuer)}, asked is {issuer.name} ({format_subject(issuer.subject)})"
-        ]
-    if not signed_by(certificate, issuer.public_key):
-        return [f"signed with another key than that of {issuer.name}"]
-    # Compared as a whole: other tools add the issuer's name and serial number, which its next certificate no longer has.
-    try:
-        identifier = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value
-    except x509.ExtensionNotFound:
-        identifier = None
-    if identifier != x509.AuthorityKeyIdentifier(issuer.key_identifier, None, None):
-        return [f"the authority key identifier is not that of {issuer.name}"]
-    if not isinstance(certificate.signature_hash_algorithm, (hashes.SHA256, hashes.SHA384, hashes.SHA512)):
-        return [f"signed with {certificate.signature_hash_algorithm.name}"]
-    return []
-
-
-def _tolerance(validity: timedelta) -> timedelta:
-    return min(timedelta(days=1), validity / 100) + 2 * BACKDATE
-
-
-def _validity_differences(certificate, wanted: Wanted, issuer: Issuer) -> list[str]:
-    """The rule, not the date: a lifetime that was asked for when it was issued, or what the issuer left of it."""
-    not_after = certificate.not_valid_after_utc
-    reasons = []
-    if not_after > issuer.not_after:
-        reasons.append(f"outlives its issuer {issuer.name}")
-    asked = min(certificate.not_valid_before_utc + wanted.validity, issuer.not_after)
-    if abs(not_after - asked) > _tolerance(wanted.validity):
-        lifetime = not_after - certificate.not_valid_before_utc
-        reasons.append(f"lasts {format_duration(lifetime)}, asked is {format_duration(wanted.validity)}")
-    return reasons
-
-
-def capped(wanted: Wanted, issuer: Issuer | None, not_before: datetime, not_after: datetime) -> bool:
-    """Whether the issuer's end cut off a noticeable part of the asked lifetime."""
-    return (
-        issuer is not None
-        and not_after == issuer.not_after
-        and not_before + wanted.validity - not_after > _tolerance(wanted.validity)
+def x509_name(subject: Subject) -> x509.Name:
+    return x509.Name(
+        [x509.NameAttribute(x509.ObjectIdentifier(SUBJECT_FIELDS[name]), value) for name, value in subject.attributes]
     )
 
 
-def expiry(certificate, issuer: Issuer | None, now: datetime, renew_before: timedelta) -> list[str]:
-    not_before, not_after = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    if now >= not_after:
-        return [f"expired on {format_time(not_after)}"]
-    if now < not_before:
-        return [f"not valid before {format_time(not_before)}"]
-    # Where the issuer ends at the same time, a new one would last no longer: that is for the issuer's rotation.
-    if issuer is not None and not_after >= issuer.not_after:
-        return []
-    if now >= not_after - min(renew_before, (not_after - not_before) / 3):
-        return [f"expires on {format_time(not_after)}, in {format_duration(not_after - now)}"]
-    return []
+def planned_issuer(spec: CertificateSpec, key: PrivateKey | None, above: Issuer | None, now: datetime) -> Issuer:
+    """How a CA that is still to be made will look to those that it signs."""
+    not_before, not_after = validity_period(spec, above, now)
+    identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key()).digest if key is not None else None
+    public_key = key.public_key() if key is not None else None
+    below = _cas_below(spec.path_length, above)
+    return Issuer(spec.name, x509_name(spec.subject), public_key, identifier, not_before, not_after, below)
 
 
-def format_time(moment: datetime) -> str:
-    return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+def validity_period(spec: CertificateSpec, issuer: Issuer | None, now: datetime) -> tuple[datetime, datetime]:
+    """A little back, and never beyond the issuer's."""
+    now = now.replace(microsecond=0)
+    not_before, not_after = now - BACKDATE, now + spec.validity
+    if issuer is not None:
+        not_before, not_after = max(not_before, issuer.not_before), min(not_after, issuer.not_after)
+    return not_before, not_after
 
 
-def format_duration(duration: timedelta) -> str:
-    if duration >= timedelta(days=2):
-        return f"{duration.days} days"
-    hours, rest = divmod(int(duration.total_seconds()), 3600)
-    return f"{hours} h" if hours else f"{rest // 60} min"
+def issue(
+    spec: CertificateSpec, key: PrivateKey, issuer: Issuer | None, issuer_key: PrivateKey | None, now: datetime
+) -> Certificate:
+    """Sign a certificate; without an issuer it is signed with its own key."""
+    public_key = key.public_key()
+    not_before, not_after = validity_period(spec, issuer, now)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(x509_name(spec.subject))
+        .issuer_name(issuer.subject if issuer is not None else x509_name(spec.subject))
+        .public_key(public_key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(not_before)
+        .not_valid_after(not_after)
+    )
+    identifier = x509.SubjectKeyIdentifier.from_public_key(public_key)
+    authority_identifier = issuer.key_identifier if issuer is not None else identifier.digest
+    extensions = [
+        *_extensions(spec),
+        (identifier, False),
+        (x509.AuthorityKeyIdentifier(authority_identifier, None, None), False),
+    ]
+    for value, critical in extensions:
+        builder = builder.add_extension(value, critical)
+    signer = issuer_key if issuer is not None else key
+    assert signer is not None
+    return builder.sign(signer, _hash_for(signer.public_key()))
 
 
-def fingerprint(certificate) -> str:
-    return certificate.fingerprint(hashes.SHA256()).hex(":").upper()
+def _hash_for(public_key: PublicKey) -> t.Any:
+    if isinstance(public_key, ec.EllipticCurvePublicKey):
+        return _CURVE_HASHES[public_key.curve.key_size]()
+    return hashes.SHA256()
 
 
-def describe(certificate, now: datetime) -> dict:
-    """A certificate as the module's result shows it."""
-    return {
-        "subject": format_subject(certificate.subject),
-        "names": sorted(map(format_name, names_of(certificate))),
-        "usages": format_usages(*usages_of(certificate)),
-        "issuer": format_subject(certificate.issuer),
-        "key": str(key_type_of(certificate.public_key()) or "unknown"),
-        "serial": f"{certificate.serial_number:x}",
-        "not_before": format_time(certificate.not_valid_before_utc),
-        "not_after": format_time(certificate.not_valid_after_utc),
-        "days_left": (certificate.not_valid_after_utc - now).days,
-        "fingerprint": fingerprint(certificate),
-    }
+def _extensions(spec: CertificateSpec) -> list[tuple[x509.ExtensionType, bool]]:
+    extensions: list[tuple[x509.ExtensionType, bool]] = [
+        (x509.BasicConstraints(spec.is_ca, spec.path_length if spec.is_ca else None), True)
+    ]
+    if spec.key_usages:
+        extensions.append((x509.KeyUsage(**{flag: flag in spec.key_usages for flag in KEY_USAGE_FLAGS}), True))
+    if spec.extended_key_usages:
+        extensions.append(
+            (x509.ExtendedKeyUsage([x509.ObjectIdentifier(oid) for oid in sorted(spec.extended_key_usages)]), False)
+        )
+    if spec.names:
+        # RFC 5280, 4.2.1.6: critical where the subject is empty.
+        extensions.append(
+            (
+                x509.SubjectAlternativeName([_general_name(name) for name in sorted(spec.names)]),
+                not spec.subject.attributes,
+            )
+        )
+    return extensions
 
 
-def describe_planned(wanted: Wanted, issuer: Issuer | None, now: datetime) -> dict:
-    """The same of a certificate that a run would issue: what only issuing tells is null."""
-    not_before, not_after = validity_period(wanted, issuer, now)
-    return {
-        "subject": str(wanted.subject) or "(empty)",
-        "names": sorted(map(format_name, wanted.names)),
-        "usages": format_usages(wanted.key_usages, wanted.extended_key_usages),
-        "issuer": format_subject(issuer.subject) if issuer is not None else str(wanted.subject),
-        "key": str(wanted.key),
-        "serial": None,
-        "not_before": format_time(not_before),
-        "not_after": format_time(not_after),
-        "days_left": (not_after - now).days,
-        "fingerprint": None,
-    }
+def _general_name(name: tuple[str, str]) -> x509.GeneralName:
+    kind, value = name
+    if kind == "IP":
+        return x509.IPAddress(ipaddress.ip_address(value))
+    kinds: dict[str, t.Any] = {"DNS": x509.DNSName, "URI": x509.UniformResourceIdentifier, "email": x509.RFC822Name}
+    return t.cast("x509.GeneralName", kinds[kind](value))

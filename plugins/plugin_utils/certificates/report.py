@@ -10,10 +10,10 @@ import typing as t
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.compare import describe
 from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.x509 import (
     Unreadable,
-    describe,
-    is_authority,
+    is_ca,
     load_certificate,
 )
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.untrusted import printable
@@ -37,7 +37,7 @@ def described(found: Record, now: datetime) -> dict[str, t.Any]:
         try:
             certificate = load_certificate(entry["pem"].encode())
             content = {
-                "type": "authority" if is_authority(certificate) else "certificate",
+                "type": "ca" if is_ca(certificate) else "certificate",
                 **_printable(describe(certificate, now)),
             }
         except Unreadable as error:
@@ -135,7 +135,7 @@ def evaluate(
     results = _results(hosts, controller)
     rows = _rows(results)
     moment = (now or datetime.now(timezone.utc)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    ends = {row.entry["subject"]: row.entry["not_after"] for row in rows if row.entry["type"] == "authority"}
+    ends = {row.entry["subject"]: row.entry["not_after"] for row in rows if row.entry["type"] == "ca"}
     findings = [finding for row in rows for finding in _check(row, ends, moment, warn_days, fail_days)]
     return rows, findings + _grouped(_differences(hosts, controller or {})) + _grouped(_troubles(results))
 
@@ -283,7 +283,7 @@ def _check(row: Row, ends: Mapping[str, str], now: str, warn_days: int, fail_day
 
 
 def _fix(entry: Record, ends: Mapping[str, str]) -> str:
-    if entry["type"] == "authority":
+    if entry["type"] == "ca":
         return "run ansible-playbook hardway.kubernetes.rotate_ca, which replaces CAs in stages"
     if entry["source"] == "endpoint" and entry["path"] is None and entry["where"] not in entry["running"]:
         return "restart the process, which creates it at each start"

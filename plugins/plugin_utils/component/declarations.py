@@ -88,7 +88,7 @@ def declaration(load: Load, path: str) -> Declaration:
     """One file of a role's directory ``components``."""
     raw = load(path)
     if not isinstance(raw, Mapping):
-        raise DeclarationError(f"{path} is no mapping. Fix: see docs/17-developing.md for what a declaration says")
+        raise DeclarationError(f"{path} is no mapping. Fix: see docs/declarations.md for what a declaration says")
     for key, kind in ABOUT.items():
         if key in raw and not isinstance(raw[key], kind):
             raise DeclarationError(f"{path}: {key} is not a {kind.__name__}. Fix: correct it")

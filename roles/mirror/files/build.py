@@ -603,10 +603,13 @@ def pack_artifact(entry: dict[str, Any], recipe: Recipe, binaries: Path, target:
             shutil.copyfile(source, temporary)
             return
         # Level 1: these archives cross a local network once, and packing them well would cost more than it saves.
-        with temporary.open("wb") as raw, gzip.GzipFile("", "wb", 1, raw, mtime=0) as packed:
-            with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive:
-                for installed, member in entry["install"].items():
-                    add_file(archive, tar_member(member), built[installed])
+        with (
+            temporary.open("wb") as raw,
+            gzip.GzipFile("", "wb", 1, raw, mtime=0) as packed,
+            tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive,
+        ):
+            for installed, member in entry["install"].items():
+                add_file(archive, tar_member(member), built[installed])
 
 
 def publish_checksum(entry: dict[str, Any], mirror: Path, digest: str) -> Path | None:

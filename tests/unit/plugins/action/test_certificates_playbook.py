@@ -17,8 +17,8 @@ import pytest
 pytest.importorskip("cryptography")
 
 from ansible_collections.hardway.kubernetes.plugins.action import certificate_info
-from ansible_collections.hardway.kubernetes.plugins.module_utils.pki import plan as pki
-from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.spec import parse_request
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.parse import parse_request
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.reconcile import reconcile as reconcile_directory
 
 # the collection below its ansible_collections, not the checkout that it may be a link to
 COLLECTION = Path(os.path.abspath(certificate_info.__file__)).parents[2]
@@ -43,12 +43,12 @@ all:
     lb: {{hosts: {{l1: }}}}
 """
 REQUEST = {
-    "authorities": [{"name": "ca", "subject": {"CN": "kubernetes-ca"}}],
+    "cas": [{"name": "ca", "subject": {"CN": "kubernetes-ca"}}],
     "certificates": [
-        {"name": "admin", "authority": "ca", "profile": "client", "subject": {"CN": "admin"}, "validity": "400d"},
+        {"name": "admin", "ca": "ca", "profile": "client", "subject": {"CN": "admin"}, "validity": "400d"},
         {
             "name": "kubelet",
-            "authority": "ca",
+            "ca": "ca",
             "profile": "server",
             "subject": {"CN": "kubelet"},
             "hosts": ["10.33.0.31"],
@@ -59,7 +59,7 @@ REQUEST = {
 
 
 def make(path: Path, age: int) -> None:
-    pki.reconcile(str(path), parse_request(REQUEST), now=datetime.now(timezone.utc) - timedelta(days=age))
+    reconcile_directory(str(path), parse_request(REQUEST), now=datetime.now(timezone.utc) - timedelta(days=age))
 
 
 @pytest.fixture(name="inventory")
@@ -126,7 +126,9 @@ def test_everything_is_told_and_hosts_that_fail_are_lines(inventory):
     }
     told = prose(text)
     assert "6 certificates on the controller and 2 hosts; the first one ends on " in told
-    assert re.search(r"warning: m1, l1: \S+/host/admin.pem \(CN=admin\) ends on \S+, in 19 days. Fix: run site.yml", told)
+    assert re.search(
+        r"warning: m1, l1: \S+/host/admin.pem \(CN=admin\) ends on \S+, in 19 days. Fix: run site.yml", told
+    )
     assert re.search(
         r"warning: m1, l1: \S+/host/kubelet.pem \(CN=kubelet\) is older than the controller's. Fix: run site.yml", told
     )

@@ -10,7 +10,7 @@ import pytest
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.hardway.kubernetes.plugins.filter.cfssl import cfssl
-from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.spec import parse_request
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.parse import parse_request
 
 DOCUMENTS = Path(__file__).resolve().parents[3] / "interop" / "documents"
 ALL_USAGES = ["signing", "key encipherment", "server auth", "client auth"]
@@ -47,7 +47,7 @@ def refusal(files: dict | None = None, **settings: object) -> list[str]:
 
 def test_document_000_as_it_stands():
     found = cfssl(str(DOCUMENTS / "000"))
-    assert found["authorities"] == [
+    assert found["cas"] == [
         {
             "name": "ca",
             "subject": {"C": "CN", "ST": "BeiJing", "L": "BeiJing", "O": "k8s", "OU": "System", "CN": "kubernetes"},
@@ -63,7 +63,7 @@ def test_document_000_as_it_stands():
     ]
     assert found["certificates"][2] == {
         "name": "kube-proxy",
-        "authority": "ca",
+        "ca": "ca",
         "profile": "kubernetes",
         "subject": {"C": "CN", "L": "Beijing", "ST": "Beijing", "O": "k8s", "OU": "System", "CN": "system:kube-proxy"},
         "hosts": [],
@@ -72,7 +72,7 @@ def test_document_000_as_it_stands():
 
 
 @pytest.mark.parametrize(
-    ("document", "authority", "profiles", "certificates"),
+    ("document", "ca", "profiles", "certificates"),
     [
         ("001/etcd", "etcd cluster", ["www"], ["server"]),
         ("001/k8s", "kubernetes-ca", ["kubernetes"], ["k8s-admin", "kube-proxy", "kubernetes"]),
@@ -81,11 +81,11 @@ def test_document_000_as_it_stands():
         ("004", "kubernetes", ["kubernetes"], []),
     ],
 )
-def test_the_other_documents(document, authority, profiles, certificates):
+def test_the_other_documents(document, ca, profiles, certificates):
     found = cfssl(str(DOCUMENTS / document))
-    assert found["authorities"][0]["subject"]["CN"] == authority
+    assert found["cas"][0]["subject"]["CN"] == ca
     # cfssl's own five years, for none of these has a section `ca`.
-    assert found["authorities"][0]["validity"] == "43800h"
+    assert found["cas"][0]["validity"] == "43800h"
     assert list(found["profiles"]) == profiles
     assert [entry["name"] for entry in found["certificates"]] == certificates
     parse_request(found)
@@ -127,12 +127,12 @@ def test_a_home_directory(tmp_path, monkeypatch):
 
 def test_content_instead_of_paths_as_text_or_parsed():
     texts = {path.name: path.read_text() for path in (DOCUMENTS / "000").iterdir()}
-    assert cfssl(texts)["authorities"] == cfssl({name: json.loads(text) for name, text in texts.items()})["authorities"]
+    assert cfssl(texts)["cas"] == cfssl({name: json.loads(text) for name, text in texts.items()})["cas"]
 
 
 def test_defaults_are_those_of_cfssl():
     found = asked({"ca-csr.json": {"CN": "ca"}, "etcd-csr.json": {"CN": "etcd", "hosts": None}})
-    assert found["authorities"] == [
+    assert found["cas"] == [
         {"name": "ca", "subject": {"CN": "ca"}, "key": {"type": "ecdsa", "size": 256}, "validity": "43800h"}
     ]
     assert (found["certificates"][0]["hosts"], found["certificates"][0]["key"]) == ([], {"type": "ecdsa", "size": 256})
@@ -150,8 +150,8 @@ def test_defaults_are_those_of_cfssl():
     ],
 )
 def test_the_section_ca(section, path_length):
-    authority = asked({"ca-csr.json": {**AUTHORITY, "ca": {"expiry": "8760h", **section}}})["authorities"][0]
-    assert (authority["validity"], authority.get("path_length")) == ("8760h", path_length)
+    ca = asked({"ca-csr.json": {**AUTHORITY, "ca": {"expiry": "8760h", **section}}})["cas"][0]
+    assert (ca["validity"], ca.get("path_length")) == ("8760h", path_length)
 
 
 def test_several_names():
@@ -214,15 +214,15 @@ def test_without_configuration_the_modules_profiles_count():
 
 
 def test_requests_for_an_authority_that_is_described_elsewhere():
-    found = asked({"ca-csr.json": None}, authority="etcd-ca")
-    assert (found["authorities"], found["certificates"][0]["authority"]) == ([], "etcd-ca")
+    found = asked({"ca-csr.json": None}, ca="etcd-ca")
+    assert (found["cas"], found["certificates"][0]["ca"]) == ([], "etcd-ca")
 
 
 def test_an_authority_that_cfssl_made_already():
     pair = {"certificate": "~/TLS/ca.pem", "key": "~/TLS/ca-key.pem"}
-    found = asked(authority="etcd-ca", adopt=pair)
-    assert (found["authorities"], found["certificates"][0]["authority"]) == (
-        [{"name": "etcd-ca", "adopt": pair}],
+    found = asked(ca="etcd-ca", import_from=pair)
+    assert (found["cas"], found["certificates"][0]["ca"]) == (
+        [{"name": "etcd-ca", "import_from": pair}],
         "etcd-ca",
     )
 
@@ -297,9 +297,9 @@ def test_an_authority_that_cfssl_made_already():
         ({"etcd-csr.json": {"key": RSA}}, "etcd-csr.json: CN: has neither a subject nor hosts"),
         (
             {"etcd-csr.json": {**REQUEST, "ca": {}}},
-            "ca-csr.json, etcd-csr.json: each is an authority's (by a section 'ca', or by the name ca-csr.json), ",
+            "ca-csr.json, etcd-csr.json: each is a CA's (by a section 'ca', or by the name ca-csr.json), ",
         ),
-        ({"ca-csr.json": {"key": RSA}}, "ca-csr.json: CN: is empty; an authority needs at least a CN"),
+        ({"ca-csr.json": {"key": RSA}}, "ca-csr.json: CN: is empty; a CA needs at least a CN"),
         (
             {"ca-csr.json": {**AUTHORITY, "ca": {"expiry": "ten years"}}},
             "ca-csr.json: ca.expiry: 'ten years' is not a duration; write a number and a unit",
@@ -346,7 +346,7 @@ def test_an_authority_that_cfssl_made_already():
         ),
         (
             {"ca-config.json": {"signing": {"profiles": {"www": {"usages": ["cert sign"]}}}}},
-            "ca-config.json: signing.profiles.www.usages: 'cert sign' is for authorities alone",
+            "ca-config.json: signing.profiles.www.usages: 'cert sign' is for CAs alone",
         ),
         (
             {"ca-config.json": {"signing": {"profiles": {"www": {"usages": ["signing"], "expiry": "0h"}}}}},
@@ -405,7 +405,7 @@ def test_all_problems_at_once():
             "certificates: x: is neither a file's name nor a dictionary with file and profile; ",
         ),
         ({"certificates": {"../x": "etcd-csr.json"}}, "etcd-csr.json: its name: '../x' cannot be a file's name; "),
-        ({"authority": "a/b"}, "ca-csr.json: its name: 'a/b' cannot be a file's name; "),
+        ({"ca": "a/b"}, "ca-csr.json: its name: 'a/b' cannot be a file's name; "),
     ],
 )
 def test_a_bad_argument(settings, problem):
@@ -432,7 +432,7 @@ def test_two_files_of_one_name(tmp_path):
         cfssl([str(tmp_path / "a"), str(tmp_path / "b")])
     with pytest.raises(
         AnsibleFilterError,
-        match="certificates: x.file: 'etcd-csr.json' is the name of several files; write its whole path",
+        match=r"certificates: x.file: 'etcd-csr.json' is the name of several files; write its whole path",
     ):
         cfssl([str(tmp_path / "a"), str(tmp_path / "b")], certificates={"x": "etcd-csr.json"})
     found = cfssl([str(tmp_path / "a"), str(tmp_path / "b")], certificates={"x": str(tmp_path / "a/etcd-csr.json")})
@@ -455,5 +455,5 @@ def test_paths_that_lead_nowhere(tmp_path):
         f"{tmp_path}/none.json: No such file or directory; name a file of cfssl, or a directory with such files, on the controller",
         f"{tmp_path}/latin-csr.json: is not UTF-8 (byte 8); save it as such",
     ]
-    with pytest.raises(AnsibleFilterError, match="cfssl: is given no file; name ca-config.json, "):
+    with pytest.raises(AnsibleFilterError, match=r"cfssl: is given no file; name ca-config.json, "):
         cfssl([])

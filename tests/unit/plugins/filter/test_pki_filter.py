@@ -5,13 +5,22 @@ import pytest
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.hardway.kubernetes.plugins.filter.pki import members, nth_address, pki, urls
-from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.spec import parse_request
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.parse import parse_request
 
 GROUPS = {
     "etcd": [{"name": "master1", "address": "10.33.0.11"}],
     "kube_master": [{"name": "master1", "address": "10.33.0.11"}, {"name": "master2", "address": "10.33.0.12"}],
 }
-CLUSTER = {"endpoint_address": "10.33.0.100", "service_network": "10.96.0.0/16", "dns_domain": "cluster.local"}
+CLUSTER = {
+    "endpoint_address": "10.33.0.100",
+    "service_network": "10.96.0.0/16",
+    "dns_domain": "cluster.local",
+    **GROUPS,
+}
+
+
+def request(**settings) -> dict:
+    return pki({**CLUSTER, **settings})
 
 
 def by_name(entries: list[dict]) -> dict[str, dict]:
@@ -60,9 +69,9 @@ def test_nth_address_refuses(network, number):
 
 
 def test_the_arguments_are_a_valid_request():
-    arguments = pki(GROUPS, **CLUSTER)
-    request = parse_request(arguments)
-    assert [authority.name for authority in request.authorities] == ["ca", "etcd-ca", "front-proxy-ca", "kubelet-ca"]
+    arguments = request()
+    parsed = parse_request(arguments)
+    assert [ca.name for ca in parsed.cas] == ["ca", "etcd-ca", "front-proxy-ca", "kubelet-ca"]
     assert list(by_name(arguments["certificates"])) == [
         "etcd-master1",
         "kube-apiserver-master1",
@@ -76,14 +85,12 @@ def test_the_arguments_are_a_valid_request():
         "flannel",
         "admin",
     ]
-    assert by_name(arguments["bundles"])["client-ca"]["authorities"] == ["ca", "kubelet-ca"]
+    assert by_name(arguments["bundles"])["client-ca"]["cas"] == ["ca", "kubelet-ca"]
     assert by_name(arguments["bundles"])["service-account-bundle"]["keys"] == ["service-account"]
 
 
 def test_an_api_server_answers_under_every_name_of_the_api():
-    certificates = by_name(
-        pki(GROUPS, **CLUSTER, endpoint_name="api.example.org", apiserver_hosts=["10.33.0.14"])["certificates"]
-    )
+    certificates = by_name(request(endpoint_name="api.example.org", apiserver_hosts=["10.33.0.14"])["certificates"])
     assert set(certificates["kube-apiserver-master2"]["hosts"]) == {
         "master2",
         "10.33.0.12",
@@ -101,18 +108,16 @@ def test_an_api_server_answers_under_every_name_of_the_api():
 
 
 def test_a_new_master_changes_no_other_certificate():
-    before = by_name(pki(GROUPS, **CLUSTER)["certificates"])
+    before = by_name(request()["certificates"])
     groups = {**GROUPS, "kube_master": [*GROUPS["kube_master"], {"name": "master3", "address": "10.33.0.13"}]}
-    after = by_name(pki(groups, **CLUSTER)["certificates"])
+    after = by_name(request(**groups)["certificates"])
     after.pop("kube-apiserver-master3")
     assert after == before
 
 
 def test_groups_of_the_authorization_are_those_of_the_contract():
     """O of the configured subject is a name of the organization, never a group of its clients."""
-    certificates = by_name(
-        pki(GROUPS, **CLUSTER, subject={"C": "CN", "O": "system:masters", "CN": "x"})["certificates"]
-    )
+    certificates = by_name(request(subject={"C": "CN", "O": "system:masters", "CN": "x"})["certificates"])
     organizations = {name: certificate["subject"].get("O") for name, certificate in certificates.items()}
     assert {name: organization for name, organization in organizations.items() if organization} == {
         "kube-apiserver-kubelet-client": "hardway:kubelet-api",
@@ -124,47 +129,47 @@ def test_groups_of_the_authorization_are_those_of_the_contract():
 
 
 def test_one_authority_for_all():
-    authorities = by_name(pki(GROUPS, **CLUSTER, single=True, subject={"CN": "kubernetes"})["authorities"])
-    assert authorities["ca"]["subject"]["CN"] == "kubernetes"
-    assert all(authority["same_as"] == "ca" for name, authority in authorities.items() if name != "ca")
+    cas = by_name(request(single=True, subject={"CN": "kubernetes"})["cas"])
+    assert cas["ca"]["subject"]["CN"] == "kubernetes"
+    assert all(ca["copy_of"] == "ca" for name, ca in cas.items() if name != "ca")
 
 
 def test_adoption_and_kinds_of_keys():
     source = {"certificate": "/a.pem", "key": "/a-key.pem"}
-    arguments = pki(GROUPS, **CLUSTER, adopt={"ca": source}, key={"type": "rsa"}, authority_key={"type": "ecdsa"})
-    authorities = by_name(arguments["authorities"])
-    assert authorities["ca"] == {"name": "ca", "adopt": source}
-    assert authorities["etcd-ca"]["key"] == {"type": "ecdsa"}
+    arguments = request(imports={"ca": source}, key={"type": "rsa"}, ca_key={"type": "ecdsa"})
+    cas = by_name(arguments["cas"])
+    assert cas["ca"] == {"name": "ca", "import_from": source}
+    assert cas["etcd-ca"]["key"] == {"type": "ecdsa"}
     assert by_name(arguments["certificates"])["admin"]["key"] == {"type": "rsa"}
-    with pytest.raises(AnsibleFilterError, match="adopt names cb"):
-        pki(GROUPS, **CLUSTER, adopt={"cb": source})
+    with pytest.raises(AnsibleFilterError, match="imports names cb"):
+        request(imports={"cb": source})
 
 
 def test_further_certificates():
     extra = {
         "name": "calico",
-        "authority": "etcd-ca",
+        "ca": "etcd-ca",
         "profile": "client",
         "subject": {"CN": "calico"},
         "validity": "1y",
     }
-    assert by_name(pki(GROUPS, **CLUSTER, certificates=[extra])["certificates"])["calico"]["validity"] == "1y"
+    assert by_name(request(certificates=[extra])["certificates"])["calico"]["validity"] == "1y"
 
 
 def test_two_service_networks():
-    hosts = by_name(pki(GROUPS, **{**CLUSTER, "service_network": "10.96.0.0/16,fd00:1::/108"})["certificates"])[
-        "kube-apiserver-master1"
-    ]["hosts"]
+    hosts = by_name(request(service_network="10.96.0.0/16,fd00:1::/108")["certificates"])["kube-apiserver-master1"][
+        "hosts"
+    ]
     assert {"10.96.0.1", "fd00:1::1"} <= set(hosts)
 
 
 def test_kubeadm_gets_an_identity_for_itself_and_for_each_masters_kubelet():
-    plain = by_name(pki(GROUPS, **CLUSTER)["certificates"])
-    certificates = by_name(pki(GROUPS, **CLUSTER, kubeadm=True)["certificates"])
+    plain = by_name(request()["certificates"])
+    certificates = by_name(request(installer="kubeadm")["certificates"])
     assert set(certificates) - set(plain) == {"kubeadm-admin", "kubelet-client-master1", "kubelet-client-master2"}
     assert certificates["kubeadm-admin"]["subject"] == {"O": "kubeadm:cluster-admins", "CN": "kubernetes-admin"}
     assert certificates["kubelet-client-master2"]["subject"] == {"O": "system:nodes", "CN": "system:node:master2"}
-    assert certificates["kubelet-client-master2"]["authority"] == "kubelet-ca"
+    assert certificates["kubelet-client-master2"]["ca"] == "kubelet-ca"
 
 
 def test_urls_keep_the_order_of_the_hosts():

@@ -10,8 +10,10 @@ from cryptography import x509
 
 from ansible_collections.hardway.kubernetes.plugins.filter.pki import generation_names
 from ansible_collections.hardway.kubernetes.plugins.filter.pki import pki as describe
-from ansible_collections.hardway.kubernetes.plugins.module_utils.pki import plan as pki
-from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.spec import parse_request
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.model import Refused
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.parse import parse_request
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.reconcile import reconcile as reconcile_directory
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.result import as_result
 from ansible_collections.hardway.kubernetes.plugins.test.usable import usable
 
 MASTER = [{"name": "master1", "address": "10.33.0.11"}]
@@ -23,18 +25,21 @@ DROP = {"trusted": [2], "active": 2}
 
 def request(stage: dict | None = None, names=ALL, **settings) -> dict:
     return describe(
-        {"etcd": MASTER, "kube_master": MASTER},
-        "10.33.0.100",
-        "10.96.0.0/16",
-        "cluster.local",
-        generations={name: stage for name in names} if stage else {},
-        **settings,
+        {
+            "etcd": MASTER,
+            "kube_master": MASTER,
+            "endpoint_address": "10.33.0.100",
+            "service_network": "10.96.0.0/16",
+            "dns_domain": "cluster.local",
+            "generations": {name: stage for name in names} if stage else {},
+            **settings,
+        }
     )
 
 
 def reconcile(path, wanted: dict) -> dict[str, str]:
     """What changed, and why."""
-    result = pki.result(str(path), pki.reconcile(str(path), parse_request(wanted)))
+    result = as_result(str(path), reconcile_directory(str(path), parse_request(wanted)))
     entries = result["certificates"] + result["keys"] + result["bundles"]
     return {entry["name"]: entry["reason"] for entry in entries if entry["changed"]}
 
@@ -47,7 +52,7 @@ def directory(tmp_path):
 
 def test_each_stage_changes_its_own(directory):
     leaves = {entry["name"] for entry in request()["certificates"]}
-    authorities = {"ca-2", "etcd-ca-2", "front-proxy-ca-2", "kubelet-ca-2"}
+    cas = {"ca-2", "etcd-ca-2", "front-proxy-ca-2", "kubelet-ca-2"}
     bundles = {
         "ca-bundle",
         "etcd-ca-bundle",
@@ -57,7 +62,7 @@ def test_each_stage_changes_its_own(directory):
         "service-account-bundle",
     }
 
-    assert set(reconcile(directory, request(TRUST))) == authorities | bundles | {"service-account-2", "encryption-2"}
+    assert set(reconcile(directory, request(TRUST))) == cas | bundles | {"service-account-2", "encryption-2"}
     assert reconcile(directory, request(TRUST)) == {}
     before = (directory / "ca-bundle.pem").read_bytes()
 
@@ -78,8 +83,8 @@ def test_one_generation_is_the_file_itself(directory):
 
 
 def test_the_new_one_is_what_the_settings_say_and_the_old_one_what_it_is(directory):
-    other = {"authority_key": {"type": "rsa", "size": 2048}, "subject": {"O": "k8s"}}
-    with pytest.raises(pki.Refused):
+    other = {"ca_key": {"type": "rsa", "size": 2048}, "subject": {"O": "k8s"}}
+    with pytest.raises(Refused):
         reconcile(directory, request(**other))
     reconcile(directory, request(TRUST, **other))
     reconcile(directory, request(REISSUE, **other))
@@ -91,10 +96,10 @@ def test_the_new_one_is_what_the_settings_say_and_the_old_one_what_it_is(directo
 def test_the_old_one_must_be_there(directory):
     (directory / "etcd-ca.pem").unlink()
     (directory / "encryption.key").unlink()
-    with pytest.raises(pki.Refused) as refused:
+    with pytest.raises(Refused) as refused:
         reconcile(directory, request(TRUST))
     missing = [problem.split(" is not there")[0] for problem in refused.value.problems]
-    assert missing == ["authorities[etcd-ca]: etcd-ca.pem", "keys[encryption]: encryption.key"]
+    assert missing == ["cas[etcd-ca]: etcd-ca.pem", "keys[encryption]: encryption.key"]
 
 
 def test_the_old_key_may_be_offline_once_it_signs_nothing(directory):

@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-Answer = t.Tuple[int, t.Any, t.Dict[str, str]]
-Handler = t.Callable[[str, str, t.Dict[str, str], t.Any], Answer]
+Answer = tuple[int, t.Any, dict[str, str]]
+Handler = t.Callable[[str, str, dict[str, str], t.Any], Answer]
 
 
 def name(**parts: str) -> x509.Name:

@@ -7,14 +7,15 @@ import subprocess
 from datetime import datetime
 from pathlib import Path
 
-from ansible_collections.hardway.kubernetes.plugins.module_utils.pki import plan as pki
 from ansible_collections.hardway.kubernetes.plugins.module_utils.pki import x509 as certs
-from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.spec import parse_request
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.parse import parse_request
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.reconcile import reconcile as reconcile_directory
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.result import as_diff, as_result
 
 
 def reconcile(path, request: dict, check_mode: bool = False, now: datetime | None = None) -> dict:
-    plan = pki.reconcile(str(path), parse_request(request), check_mode, now)
-    return {**pki.result(str(path), plan, now), "diff": pki.diff(str(path), plan, now), "warnings": plan.warnings}
+    plan = reconcile_directory(str(path), parse_request(request), check_mode, now)
+    return {**as_result(str(path), plan, now), "diff": as_diff(str(path), plan, now), "warnings": plan.warnings}
 
 
 def changes(result: dict) -> dict[str, str]:
@@ -38,12 +39,15 @@ def pairs_match(path: Path, passphrases: tuple[str, ...] = ()) -> bool:
     """Whether each certificate there is stands beside its own key."""
     for key in path.glob("*-key.pem"):
         certificate = path / key.name.replace("-key", "")
-        if certificate.exists() and b"BEGIN CERTIFICATE" in certificate.read_bytes():
-            if (
+        if (
+            certificate.exists()
+            and b"BEGIN CERTIFICATE" in certificate.read_bytes()
+            and (
                 certs.load_certificate(certificate.read_bytes()).public_key()
                 != certs.open_key(key.read_bytes(), passphrases)[0].public_key()
-            ):
-                return False
+            )
+        ):
+            return False
     return True
 
 

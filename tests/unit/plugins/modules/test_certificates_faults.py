@@ -16,25 +16,25 @@ from ansible.module_utils.testing import patch_module_args
 from ansible_collections.hardway.kubernetes.plugins.modules import certificates
 
 GOOD = {
-    "authorities": [
+    "cas": [
         {"name": "ca", "subject": {"C": "CN", "O": "k8s", "CN": "kubernetes"}, "passphrase": "correct horse"},
-        {"name": "copy", "same_as": "ca"},
+        {"name": "copy", "copy_of": "ca"},
     ],
     "certificates": [
         {
             "name": "etcd",
-            "authority": "ca",
+            "ca": "ca",
             "profile": "peer",
             "subject": {"CN": "etcd"},
             "hosts": ["127.0.0.1", "etcd"],
         }
     ],
     "keys": [{"name": "service-account"}, {"name": "encryption", "type": "random", "size": 32}],
-    "bundles": [{"name": "client-ca", "authorities": ["ca"]}],
+    "bundles": [{"name": "client-ca", "cas": ["ca"]}],
 }
 
 CERTIFICATE = ("certificates", 0)
-AUTHORITY = ("authorities", 0)
+CA = ("cas", 0)
 HOSTS = (*CERTIFICATE, "hosts")
 SUBJECT = (*CERTIFICATE, "subject")
 KEY = (*CERTIFICATE, "key")
@@ -44,7 +44,7 @@ VALIDITY = (*CERTIFICATE, "validity")
 FAULTS = {
     "certificates no list": (("certificates",), {"etcd": {}}, "certificates: is not a list"),
     "certificate no mapping": (CERTIFICATE, "etcd", "certificates[number 1]: is not a mapping"),
-    "no name": (CERTIFICATE, {"authority": "ca", "subject": {"CN": "x"}}, "certificates[number 1].name: is missing"),
+    "no name": (CERTIFICATE, {"ca": "ca", "subject": {"CN": "x"}}, "certificates[number 1].name: is missing"),
     "empty name": ((*CERTIFICATE, "name"), "", "certificates[number 1].name: is missing"),
     "name with slash": ((*CERTIFICATE, "name"), "../ca", "certificates[../ca].name: '../ca' cannot be a file's name"),
     "hidden name": ((*CERTIFICATE, "name"), ".lock", "certificates[.lock].name: '.lock' cannot be a file's name"),
@@ -57,28 +57,28 @@ FAULTS = {
     "same file twice": (
         (*CERTIFICATE, "name"),
         "ca",
-        "certificates[ca].name: its file ca.pem is that of authorities[ca]",
+        "certificates[ca].name: its file ca.pem is that of cas[ca]",
     ),
     "key file of another": (
         (*CERTIFICATE, "name"),
         "ca-key",
-        "certificates[ca-key].name: its file ca-key.pem is that of authorities[ca]",
+        "certificates[ca-key].name: its file ca-key.pem is that of cas[ca]",
     ),
     "misspelt option": (
         (*CERTIFICATE, "host"),
         ["etcd"],
-        "certificates[etcd].host: is not an option; there are authority, chain, hosts",
+        "certificates[etcd].host: is not an option; there are ca, chain, hosts",
     ),
-    "unknown authority": (
-        (*CERTIFICATE, "authority"),
+    "unknown CA": (
+        (*CERTIFICATE, "ca"),
         "cb",
-        "certificates[etcd].authority: 'cb' is not an authority of this call; there are ca, copy",
+        "certificates[etcd].ca: 'cb' is not a CA of this call; there are ca, copy",
     ),
-    "empty authority": ((*CERTIFICATE, "authority"), "", "certificates[etcd].authority: is missing"),
-    "no authority": (
+    "empty CA": ((*CERTIFICATE, "ca"), "", "certificates[etcd].ca: is missing"),
+    "no CA": (
         CERTIFICATE,
         {"name": "etcd", "subject": {"CN": "etcd"}},
-        "certificates[etcd].authority: is missing",
+        "certificates[etcd].ca: is missing",
     ),
     "unknown profile": (
         (*CERTIFICATE, "profile"),
@@ -91,14 +91,14 @@ FAULTS = {
         "certificates[etcd].chain: 'full' is neither true nor false",
     ),
     "existing neither true nor false": (
-        (*AUTHORITY, "existing"),
+        (*CA, "existing"),
         "maybe",
-        "authorities[ca].existing: 'maybe' is neither true nor false",
+        "cas[ca].existing: 'maybe' is neither true nor false",
     ),
     "existing and adopted": (
-        AUTHORITY,
-        {"name": "ca", "existing": True, "adopt": {"certificate": "/c", "key": "/k"}},
-        "authorities[ca]: adopt and existing",
+        CA,
+        {"name": "ca", "existing": True, "import_from": {"certificate": "/c", "key": "/k"}},
+        "cas[ca]: import_from and existing",
     ),
     "address out of range": (HOSTS, ["10.0.0.300"], "certificates[etcd].hosts: '10.0.0.300' is not an IP address"),
     "address with leading zeros": (HOSTS, ["010.0.0.1"], "certificates[etcd].hosts: '010.0.0.1' is not an IP address"),
@@ -152,7 +152,7 @@ FAULTS = {
     "host no text": (HOSTS, [{"ip": "10.0.0.1"}], "certificates[etcd].hosts: "),
     "nothing to name": (
         CERTIFICATE,
-        {"name": "etcd", "authority": "ca"},
+        {"name": "etcd", "ca": "ca"},
         "certificates[etcd]: has neither a subject nor hosts",
     ),
     "unknown subject field": (SUBJECT, {"CN": "x", "Org": "y"}, "certificates[etcd].subject.Org: is not a field"),
@@ -219,41 +219,41 @@ FAULTS = {
     ),
     "validity of too many digits": (VALIDITY, "9" * 5000 + "h", "certificates[etcd].validity: '999"),
     "validity negative": (VALIDITY, "-5h", "certificates[etcd].validity: '-5h' is not a duration"),
-    "no name of an authority": (AUTHORITY, {"subject": {"CN": "x"}}, "authorities[number 1].name: is missing"),
-    "authority without subject": ((*AUTHORITY, "subject"), {}, "authorities[ca].subject: is empty"),
-    "authority below itself": ((*AUTHORITY, "issuer"), "ca", "authorities[ca]: goes round in a circle: ca <- ca"),
+    "no name of a CA": (CA, {"subject": {"CN": "x"}}, "cas[number 1].name: is missing"),
+    "CA without subject": ((*CA, "subject"), {}, "cas[ca].subject: is empty"),
+    "CA below itself": ((*CA, "issuer"), "ca", "cas[ca]: goes round in a circle: ca <- ca"),
     "unknown issuer": (
-        (*AUTHORITY, "issuer"),
+        (*CA, "issuer"),
         "root",
-        "authorities[ca].issuer: 'root' is not an authority of this call",
+        "cas[ca].issuer: 'root' is not a CA of this call",
     ),
     "unknown original": (
-        ("authorities", 1, "same_as"),
+        ("cas", 1, "copy_of"),
         "root",
-        "authorities[copy].same_as: 'root' is not an authority of this call",
+        "cas[copy].copy_of: 'root' is not a CA of this call",
     ),
     "copy and adopted": (
-        ("authorities", 1, "adopt"),
+        ("cas", 1, "import_from"),
         {"certificate": "/c", "key": "/k"},
-        "authorities[copy]: same_as and adopt exclude each other",
+        "cas[copy]: copy_of and import_from exclude each other",
     ),
-    "passphrase of a copy": (("authorities", 1, "passphrase"), "x", "authorities[copy].passphrase: is that of 'ca'"),
-    "empty passphrase": ((*AUTHORITY, "passphrase"), "", "authorities[ca].passphrase: is empty; leave it out"),
-    "long passphrase": ((*AUTHORITY, "passphrase"), "ä" * 512, "authorities[ca].passphrase: is longer than 1023 bytes"),
+    "passphrase of a copy": (("cas", 1, "passphrase"), "x", "cas[copy].passphrase: is that of 'ca'"),
+    "empty passphrase": ((*CA, "passphrase"), "", "cas[ca].passphrase: is empty; leave it out"),
+    "long passphrase": ((*CA, "passphrase"), "ä" * 512, "cas[ca].passphrase: is longer than 1023 bytes"),
     "half an adoption": (
-        (*AUTHORITY, "adopt"),
+        (*CA, "import_from"),
         {"certificate": "/x"},
-        "authorities[ca].adopt: needs the paths of both",
+        "cas[ca].import_from: needs the paths of both",
     ),
     "path length negative": (
-        (*AUTHORITY, "path_length"),
+        (*CA, "path_length"),
         -1,
-        "authorities[ca].path_length: '-1' is not a number from 0 to 32",
+        "cas[ca].path_length: '-1' is not a number from 0 to 32",
     ),
     "path length no number": (
-        (*AUTHORITY, "path_length"),
+        (*CA, "path_length"),
         "none",
-        "authorities[ca].path_length: 'none' is not a number from 0 to 32",
+        "cas[ca].path_length: 'none' is not a number from 0 to 32",
     ),
     "unknown type of key": (
         ("keys", 0, "type"),
@@ -266,16 +266,16 @@ FAULTS = {
         8,
         "keys[encryption].size: '8' is not a number of bytes from 16 to 1024",
     ),
-    "empty bundle": (("bundles", 0, "authorities"), [], "bundles[client-ca]: is empty"),
+    "empty bundle": (("bundles", 0, "cas"), [], "bundles[client-ca]: is empty"),
     "unknown in bundle": (
-        ("bundles", 0, "authorities"),
+        ("bundles", 0, "cas"),
         ["cb"],
-        "bundles[client-ca].authorities: 'cb' is not an authority",
+        "bundles[client-ca].cas: 'cb' is not a CA",
     ),
     "bundle of both": (
         ("bundles", 0, "keys"),
         ["service-account"],
-        "bundles[client-ca]: authorities and keys exclude each other",
+        "bundles[client-ca]: cas and keys exclude each other",
     ),
     "unknown key in bundle": (("bundles", 0, "keys"), ["service"], "bundles[client-ca].keys: 'service' is not a key"),
     "random bytes in bundle": (
@@ -290,10 +290,10 @@ FAULTS = {
         {"server": {"usages": ["serve"]}},
         "profiles[server].usages: 'serve' is not a usage; there are signing",
     ),
-    "authority's usage": (
+    "CA's usage": (
         ("profiles",),
         {"server": {"usages": ["cert sign"]}},
-        "profiles[server].usages: 'cert sign' is for authorities",
+        "profiles[server].usages: 'cert sign' is for CAs",
     ),
     "usage that needs another": (
         ("profiles",),
@@ -314,7 +314,7 @@ FAULTS = {
     "unknown profile setting": (("profiles",), {"server": {"usage": []}}, "profiles[server].usage: is not an option"),
     "renew_before": (("renew_before",), "a month", "renew_before: 'a month' is not a duration"),
     "renew nothing": (("renew",), ["etcd", "etc-*"], "renew: 'etc-*' matches no certificate"),
-    "renew an authority": (("renew",), ["ca"], "renew: 'ca' matches no certificate"),
+    "renew a CA": (("renew",), ["ca"], "renew: 'ca' matches no certificate"),
 }
 
 
@@ -373,5 +373,5 @@ def test_there_are_many():
 
 
 def test_no_passphrase_in_any_message(call, tmp_path):
-    request = spoiled((*AUTHORITY, "passphrase"), ["correct horse"])
+    request = spoiled((*CA, "passphrase"), ["correct horse"])
     assert "correct" not in str(call(**request, path=str(tmp_path / "pki")))

@@ -30,8 +30,8 @@ def call(capsys):
 def request_arguments(tmp_path) -> dict:
     return {
         "path": str(tmp_path / "pki"),
-        "authorities": [{"name": "ca", "subject": {"CN": "kubernetes"}}],
-        "certificates": [{"name": "admin", "authority": "ca", "profile": "client", "subject": {"CN": "admin"}}],
+        "cas": [{"name": "ca", "subject": {"CN": "kubernetes"}}],
+        "certificates": [{"name": "admin", "ca": "ca", "profile": "client", "subject": {"CN": "admin"}}],
     }
 
 
@@ -51,7 +51,7 @@ def test_renewal_and_bundles(call, request_arguments):
     request_arguments |= {
         "keys": [{"name": "service-account"}],
         "bundles": [
-            {"name": "ca-bundle", "authorities": ["ca"]},
+            {"name": "ca-bundle", "cas": ["ca"]},
             {"name": "service-account-bundle", "keys": ["service-account"]},
         ],
         "renew": ["adm*"],
@@ -77,10 +77,10 @@ def test_an_invalid_request_writes_nothing(call, request_arguments):
 
 def test_what_stands_against_it(call, request_arguments):
     call(certificates, **request_arguments)
-    request_arguments["authorities"][0]["subject"] = {"CN": "another"}
+    request_arguments["cas"][0]["subject"] = {"CN": "another"}
     result = call(certificates, **request_arguments)
     assert result["failed"]
-    assert result["problems"] == ["authorities[ca]: subject is CN=kubernetes, asked is CN=another"]
+    assert result["problems"] == ["cas[ca]: subject is CN=kubernetes, asked is CN=another"]
     assert "rotate" in result["msg"]
 
 

@@ -19,7 +19,9 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.backup import archive as backup
-from ansible_collections.hardway.kubernetes.plugins.module_utils.common import files as private_files
+from ansible_collections.hardway.kubernetes.plugins.module_utils.backup import gather, store
+from ansible_collections.hardway.kubernetes.plugins.module_utils.backup import keys as backup_keys
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common import files
 
 NOW = datetime(2026, 11, 21, 10, 30, tzinfo=timezone.utc)
 
@@ -41,17 +43,17 @@ def cluster_dir(tmp_path) -> Path:
         (root / "pki" / name).write_text(text)
         (root / "pki" / name).chmod(mode)
     (root / "pki" / ".lock").touch()
-    (root / "pki" / ".hardway-tmp-1234-ca.pem").write_text("half written")
+    Path(files.temporary_of(str(root / "pki" / "ca.pem"))).write_text("half written")
     (root / "etcd.db").write_bytes(os.urandom(200_000))
     return root
 
 
 @pytest.fixture
 def order(tmp_path, cluster_dir):
-    def build(**more) -> backup.Order:
+    def build(**more) -> store.Order:
         sources = (
-            backup.Source(str(cluster_dir / "pki"), "pki"),
-            backup.Source(str(cluster_dir / "etcd.db"), "etcd/snapshot.db"),
+            gather.Source(str(cluster_dir / "pki"), "pki"),
+            gather.Source(str(cluster_dir / "etcd.db"), "etcd/snapshot.db"),
         )
         values = {
             "directory": str(tmp_path / "backups"),
@@ -60,7 +62,7 @@ def order(tmp_path, cluster_dir):
             "settings": '{"a": 1}',
             "revision": 42,
         }
-        return backup.Order(**{**values, "versions": {"etcd": "3.6.16"}, **more})
+        return store.Order(**{**values, "versions": {"etcd": "3.6.16"}, **more})
 
     return build
 
@@ -80,8 +82,8 @@ def keys(request) -> tuple[tuple[str, ...], list]:
     return (str(key.to_public()),), [key]
 
 
-def make(order: backup.Order, moment: datetime = NOW, **more) -> backup.Made:
-    return backup.make(order, now=lambda: moment, **more)
+def make(order: store.Order, moment: datetime = NOW, **more) -> store.Made:
+    return store.make(order, now=lambda: moment, **more)
 
 
 def content(directory: Path) -> dict[str, bytes]:
@@ -102,7 +104,7 @@ def test_what_goes_in_comes_out(order, keys, cluster_dir, tmp_path):
     assert names(tmp_path / "backups") == [name, f"{name}.sha256"]
     assert stat.S_IMODE((tmp_path / "backups").stat().st_mode) == 0o700
     assert {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "backups").iterdir()} == {0o600}
-    manifest, changed = backup.extract(made.archive.path, str(tmp_path / "out"), identities)
+    manifest, changed = store.extract(made.archive.path, str(tmp_path / "out"), identities)
     assert (
         changed
         and manifest == made.manifest
@@ -122,7 +124,7 @@ def test_what_goes_in_comes_out(order, keys, cluster_dir, tmp_path):
         for path in ("", "pki", "pki/ca.pem", "pki/ca-key.pem", "settings.json")
     }
     assert modes == {"": 0o700, "pki": 0o700, "pki/ca.pem": 0o644, "pki/ca-key.pem": 0o600, "settings.json": 0o600}
-    assert backup.extract(made.archive.path, str(tmp_path / "out"), identities)[1] is False
+    assert store.extract(made.archive.path, str(tmp_path / "out"), identities)[1] is False
 
 
 def test_no_more_than_tar_is_needed(order, tmp_path, cluster_dir):
@@ -152,7 +154,7 @@ def test_a_key_of_ssh_opens_it(order, tmp_path, identity):
         pytest.skip("no ssh-keygen")
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / "key")], check=True)
     made = make(order(recipients=(str(identity.to_public()), (tmp_path / "key.pub").read_text())))
-    assert backup.verify(made.archive.path, backup.read_identities(str(tmp_path / "key"))) == made.manifest
+    assert backup.verify(made.archive.path, backup_keys.read_identities(str(tmp_path / "key"))) == made.manifest
     assert backup.verify(made.archive.path, [identity]) == made.manifest
 
 
@@ -170,17 +172,17 @@ def test_keys_that_are_none(order, identity, tmp_path):
     ):
         path.write_text(text)
         with pytest.raises(backup.BackupError) as error:
-            backup.read_identities(str(path))
+            backup_keys.read_identities(str(path))
         assert "identity" in str(error.value) and "SECRETSECRET" not in str(error.value)
     path.write_text(f"# created: today\n{identity}\n")
-    assert len(backup.read_identities(str(path))) == 1
+    assert len(backup_keys.read_identities(str(path))) == 1
 
 
 def test_another_key_does_not_open_it(order, identity, tmp_path):
     made = make(order(recipients=(str(identity.to_public()),)))
     for identities, words in (([], "is encrypted"), ([type(identity).generate()], "none of the private keys")):
         with pytest.raises(backup.BackupError, match=words):
-            backup.extract(made.archive.path, str(tmp_path / "out"), identities)
+            store.extract(made.archive.path, str(tmp_path / "out"), identities)
         assert not (tmp_path / "out").exists()
 
 
@@ -200,7 +202,7 @@ def small(order, keys, tmp_path, cluster_dir):
 def refused(path: Path, identities: list, tmp_path: Path) -> bool:
     """Whether nothing is extracted."""
     try:
-        backup.extract(str(path), str(tmp_path / "out"), identities)
+        store.extract(str(path), str(tmp_path / "out"), identities)
     except backup.BackupError:
         pass
     else:
@@ -239,7 +241,7 @@ def test_a_sum_that_does_not_agree(order, keys, tmp_path):
     made = make(order(recipients=recipients))
     Path(made.archive.path + ".sha256").write_text("0" * 64 + "  name\n")
     with pytest.raises(backup.Damaged, match="does not agree"):
-        backup.extract(made.archive.path, str(tmp_path / "out"), identities)
+        store.extract(made.archive.path, str(tmp_path / "out"), identities)
     assert not (tmp_path / "out").exists()
 
 
@@ -325,29 +327,29 @@ def test_all_problems_at_once(order, cluster_dir, tmp_path):
         ("etcd.db", "pki/ca.pem"),
     ]
     with pytest.raises(backup.Refused) as error:
-        make(order(sources=tuple(backup.Source(str(cluster_dir / src), dest) for src, dest in sources)))
+        make(order(sources=tuple(gather.Source(str(cluster_dir / src), dest) for src, dest in sources)))
     assert len(error.value.problems) == 6
     assert names(tmp_path / "backups") == []
 
 
 def test_a_file_that_was_damaged_on_its_way(order, cluster_dir):
-    source = backup.Source(str(cluster_dir / "etcd.db"), "etcd.db", "0" * 64)
+    source = gather.Source(str(cluster_dir / "etcd.db"), "etcd.db", "0" * 64)
     with pytest.raises(backup.Refused, match="was expected"):
         make(order(sources=(source,)))
     digest = hashlib.sha256((cluster_dir / "etcd.db").read_bytes()).hexdigest()
-    assert make(order(sources=(backup.Source(str(cluster_dir / "etcd.db"), "etcd.db", digest.upper()),)))
+    assert make(order(sources=(gather.Source(str(cluster_dir / "etcd.db"), "etcd.db", digest.upper()),)))
 
 
 @pytest.mark.parametrize("text", [b"", b"short", b"longer" * 50_000, b"same size!" * 20_000])
 def test_a_file_that_changes_while_it_is_read(order, keys, cluster_dir, tmp_path, monkeypatch, text):
-    gathered = backup.gather
+    gathered = gather.gather
 
     def then_changes(sources, settings):
         items = gathered(sources, settings)
         (cluster_dir / "etcd.db").write_bytes(text)
         return items
 
-    monkeypatch.setattr(backup, "gather", then_changes)
+    monkeypatch.setattr(store, "gather", then_changes)
     with pytest.raises(backup.BackupError, match="changed while it was read"):
         make(order(recipients=keys[0]))
     assert names(tmp_path / "backups") == []
@@ -367,8 +369,8 @@ def test_a_full_disk_leaves_nothing(order, keys, tmp_path, monkeypatch):
 
 def test_certificates_are_read_under_their_lock(order, cluster_dir, monkeypatch):
     held = []
-    lock = private_files.lock
-    monkeypatch.setattr(backup.files, "lock", lambda path, create=True: held.append(path) or lock(path, create))
+    lock = files.lock
+    monkeypatch.setattr(store.files, "lock", lambda path, create=True: held.append(path) or lock(path, create))
     make(order())
     assert str(cluster_dir / "pki" / ".lock") in held
 
@@ -384,29 +386,27 @@ def test_a_directory_with_other_files_is_left_alone(order, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine").touch()
     with pytest.raises(backup.BackupError, match="has other files"):
-        backup.extract(made.archive.path, str(tmp_path / "out"))
+        store.extract(made.archive.path, str(tmp_path / "out"))
     os.unlink(tmp_path / "out" / "mine")
-    assert (
-        backup.extract(made.archive.path, str(tmp_path / "out"), check_mode=True)[1] and names(tmp_path / "out") == []
-    )
-    assert backup.extract(made.archive.path, str(tmp_path / "out"))[1]
+    assert store.extract(made.archive.path, str(tmp_path / "out"), check_mode=True)[1] and names(tmp_path / "out") == []
+    assert store.extract(made.archive.path, str(tmp_path / "out"))[1]
     (tmp_path / "out" / "pki" / "ca.pem").write_text("changed")
     with pytest.raises(backup.BackupError, match="has other files"):
-        backup.extract(made.archive.path, str(tmp_path / "out"))
+        store.extract(made.archive.path, str(tmp_path / "out"))
 
 
 # --- kept by number and age
 
 
-def archive(**span) -> backup.Archive:
+def archive(**span) -> store.Archive:
     moment = plus(**span)
-    return backup.Archive(f"/{moment.isoformat()}", "production", moment, False)
+    return store.Archive(f"/{moment.isoformat()}", "production", moment, False)
 
 
 DAILY = [archive(days=-day) for day in range(10)]
 
 
-def ages(found: list[backup.Archive]) -> list[int]:
+def ages(found: list[store.Archive]) -> list[int]:
     return [(NOW - each.time).days for each in found]
 
 
@@ -428,7 +428,7 @@ def ages(found: list[backup.Archive]) -> list[int]:
     ],
 )
 def test_who_goes(keep, keep_days, bad, going, damaged):
-    result = backup.expired(DAILY, keep, keep_days, NOW, lambda each: (NOW - each.time).days not in bad)
+    result = store.expired(DAILY, keep, keep_days, NOW, lambda each: (NOW - each.time).days not in bad)
     assert (ages(result[0]), sorted(ages(result[1]))) == (going, damaged)
 
 
@@ -436,12 +436,12 @@ def test_nothing_is_read_when_nothing_goes():
     def unread(each):
         raise AssertionError("was read")
 
-    assert backup.expired(DAILY, 10, 30, NOW, unread) == ([], [])
+    assert store.expired(DAILY, 10, 30, NOW, unread) == ([], [])
 
 
 def test_the_archive_just_made_stays_though_the_clock_went_back():
     fresh = DAILY[5]
-    assert fresh not in backup.expired(DAILY, 2, 3, NOW, lambda each: True, fresh)[0]
+    assert fresh not in store.expired(DAILY, 2, 3, NOW, lambda each: True, fresh)[0]
 
 
 def test_a_directory_of_archives(order, tmp_path):
@@ -455,7 +455,7 @@ def test_a_directory_of_archives(order, tmp_path):
     (directory / "production-20200101T000000Z.tar.gz").mkdir()
     # a killed run's
     (directory / "production-20200102T000000Z.tar.gz.sha256").touch()
-    (directory / ".hardway-tmp-production-20200102T000000Z.tar.gz").touch()
+    Path(files.temporary_of(str(directory / "production-20200102T000000Z.tar.gz"))).touch()
     damaged = directory / "production-20261125T103000Z.tar.gz"
     damaged.write_bytes(damaged.read_bytes()[:-1])
     made = make(order(keep=2), plus(days=5))
@@ -467,26 +467,28 @@ def test_a_directory_of_archives(order, tmp_path):
         "production-20200101T000000Z.tar.gz",
         *(name + suffix for name in kept for suffix in (".tar.gz", ".tar.gz.sha256")),
     ]
-    assert [each.name for each in backup.archives(str(directory), "production")] == [
+    assert [each.name for each in store.archives(str(directory), "production")] == [
         name + ".tar.gz" for name in reversed(kept)
     ]
 
 
 def test_two_in_one_second(order):
     moments = iter([NOW, NOW, NOW, plus(seconds=1)])
-    first = backup.make(order(), now=lambda: next(moments))
-    second = backup.make(order(), now=lambda: next(moments))
+    first = store.make(order(), now=lambda: next(moments))
+    second = store.make(order(), now=lambda: next(moments))
     assert first.archive.time == NOW and second.archive.time == plus(seconds=1)
 
 
 GROWTH = """
 import json, resource, sys
 from ansible_collections.hardway.kubernetes.plugins.module_utils.backup import archive as backup
+from ansible_collections.hardway.kubernetes.plugins.module_utils.backup import gather, store
+from ansible_collections.hardway.kubernetes.plugins.module_utils.backup import keys as backup_keys
 directory, source, out, recipients, key = json.loads(sys.argv[1])
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-order = backup.Order(directory, "production", (backup.Source(source, "etcd.db"),), recipients=tuple(recipients))
-made = backup.make(order)
-backup.extract(made.archive.path, out, [backup.pyrage.x25519.Identity.from_str(key)] if key else [])
+order = store.Order(directory, "production", (gather.Source(source, "etcd.db"),), recipients=tuple(recipients))
+made = store.make(order)
+store.extract(made.archive.path, out, [backup.pyrage.x25519.Identity.from_str(key)] if key else [])
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
 

@@ -8,6 +8,7 @@ import hashlib
 import http.server
 import io
 import os
+import shutil
 import tarfile
 import threading
 import typing as t
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common import files
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component import artifact_lock, artifacts
 
 UPSTREAM = "https://example.org/v1.0.0/tool.tar.gz"
@@ -109,7 +111,7 @@ class Host:
         return artifacts.install(entry, str(self.install_dir), str(self.bin_dir), timeout=5, **arguments)
 
     def leftovers(self) -> list[Path]:
-        return list(self.root.rglob(".hardway-new-*"))
+        return list(self.root.rglob(f".*{files.TEMPORARY}"))
 
 
 @pytest.fixture
@@ -215,18 +217,25 @@ def test_a_run_that_dies_leaves_the_version_before_and_the_next_ends_it(
     entry = host.entry(
         "1.1.0", content=archive(**{"a": b"a 1.1.0", "b": b"b 1.1.0"}), install={"tool": "a", "other": "b"}
     )
-    real = getattr(os, step)
-    monkeypatch.setattr(artifacts.shutil, "rmtree", lambda *_a, **_k: None)
+    real, real_rmtree = getattr(os, step), shutil.rmtree
     for fatal in range(20):
         calls = iter(range(1000))
+        dead: list[bool] = []
+
+        def rmtree(*arguments: t.Any, dead: list[bool] = dead, **options: t.Any) -> None:
+            if not dead:
+                real_rmtree(*arguments, **options)
 
         def dying(*arguments: t.Any, **options: t.Any) -> t.Any:
             if next(calls) == fatal:
+                dead.append(True)
+            if dead:
                 raise KeyboardInterrupt
             return real(*arguments, **options)
 
         with monkeypatch.context() as patch:
-            patch.setattr(artifacts.os, step, dying)
+            patch.setattr(os, step, dying)
+            patch.setattr(shutil, "rmtree", rmtree)
             try:
                 host.install(entry)
                 break
@@ -240,7 +249,7 @@ def test_a_run_that_dies_leaves_the_version_before_and_the_next_ends_it(
 
 
 def test_what_a_killed_run_left_goes_with_the_next(host: Host) -> None:
-    leftover = host.install_dir / "tool" / ".hardway-new-killed"
+    leftover = Path(files.temporary_of(str(host.install_dir / "tool" / "0.9")))
     leftover.mkdir(parents=True)
     (leftover / "tool").write_bytes(b"half")
     host.install(host.entry())

@@ -23,6 +23,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common import files
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component import (
     apply,
     artifacts,
@@ -120,7 +121,7 @@ def test_everything_is_put_in_place_and_started(systemd, server, tmp_path):
         f"systemctl enable {SERVICE}",
         f"systemctl start --no-block {SERVICE}",
     ]
-    assert not [item for item in tmp_path.rglob("*") if item.name.endswith(host.TEMPORARY_SUFFIX)]
+    assert not [item for item in tmp_path.rglob("*") if files.is_temporary(item.name)]
 
 
 def test_the_process_has_the_digest_of_its_inputs(systemd, server):
@@ -435,7 +436,7 @@ def test_a_change_that_is_taken_back_after_a_dead_run(systemd, server):
 
 
 def test_what_a_killed_run_left_is_replaced(systemd, server):
-    left = Path(path_of(server, "key")).with_name(f".key.pem{host.TEMPORARY_SUFFIX}")
+    left = Path(files.temporary_of(path_of(server, "key")))
     left.parent.mkdir(parents=True)
     left.write_bytes(b"half a k")
     subject.reconcile(server)

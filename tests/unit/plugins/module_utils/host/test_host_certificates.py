@@ -26,28 +26,28 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.component impor
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component.host import Host
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component.model import Component, File, Health
 from ansible_collections.hardway.kubernetes.plugins.module_utils.host import certificates as subject
-from ansible_collections.hardway.kubernetes.plugins.module_utils.pki import plan as pki
-from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.spec import parse_request
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.parse import parse_request
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.reconcile import reconcile as reconcile_directory
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.certificates.report import described
 from ansible_collections.hardway.kubernetes.tests.unit.plugins.module_utils.component.test_reconcile import ME
 from ansible_collections.hardway.kubernetes.tests.unit.plugins.module_utils.fake_systemd import Systemd
 
 NOW = datetime.now(timezone.utc)
 REQUEST = {
-    "authorities": [{"name": "ca", "subject": {"CN": "ca"}}, {"name": "other-ca", "subject": {"CN": "other"}}],
+    "cas": [{"name": "ca", "subject": {"CN": "ca"}}, {"name": "other-ca", "subject": {"CN": "other"}}],
     "certificates": [
         {
             "name": "server",
-            "authority": "ca",
+            "ca": "ca",
             "profile": "server",
             "subject": {"CN": "server"},
             "hosts": ["127.0.0.1", "localhost"],
             "validity": "365d",
         },
-        {"name": "client", "authority": "ca", "profile": "client", "subject": {"CN": "client"}, "validity": "365d"},
+        {"name": "client", "ca": "ca", "profile": "client", "subject": {"CN": "client"}, "validity": "365d"},
     ],
     "keys": [{"name": "service-account", "type": "rsa"}, {"name": "encryption", "type": "random"}],
-    "bundles": [{"name": "both", "authorities": ["ca", "other-ca"]}],
+    "bundles": [{"name": "both", "cas": ["ca", "other-ca"]}],
 }
 KUBECONFIG = """\
 apiVersion: v1
@@ -68,7 +68,7 @@ users:
 
 
 def make(path: Path, now: datetime = NOW) -> Path:
-    pki.reconcile(str(path), parse_request(REQUEST), now=now)
+    reconcile_directory(str(path), parse_request(REQUEST), now=now)
     return path
 
 
@@ -369,7 +369,7 @@ def test_a_server_is_compared_with_its_file(directory, older, served, state):
     ) as port:
         if served == "newer":  # renewed while it runs
             file.unlink()
-            pki.reconcile(str(directory), parse_request(REQUEST), now=NOW + timedelta(minutes=10))
+            reconcile_directory(str(directory), parse_request(REQUEST), now=NOW + timedelta(minutes=10))
         found = subject.gather(endpoints=[endpoint(port, component="web", path=str(file))])
     result = described(found, NOW)
     assert [(entry["source"], entry["running"]) for entry in result["certificates"]] == [

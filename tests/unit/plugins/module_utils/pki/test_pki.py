@@ -17,8 +17,8 @@ import pytest
 pytest.importorskip("cryptography")
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common import files
-from ansible_collections.hardway.kubernetes.plugins.module_utils.pki import plan as pki
 from ansible_collections.hardway.kubernetes.plugins.module_utils.pki import x509 as certs
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.model import Refused
 from ansible_collections.hardway.kubernetes.tests.unit.plugins.module_utils.pki_directory import (
     changes,
     contents,
@@ -31,7 +31,7 @@ from ansible_collections.hardway.kubernetes.tests.unit.plugins.module_utils.pki_
 needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
 
 REQUEST = {
-    "authorities": [
+    "cas": [
         {
             "name": "ca",
             "subject": {"C": "CN", "ST": "BeiJing", "L": "BeiJing", "O": "k8s", "OU": "System", "CN": "kubernetes"},
@@ -41,7 +41,7 @@ REQUEST = {
     "certificates": [
         {
             "name": "apiserver",
-            "authority": "ca",
+            "ca": "ca",
             "profile": "server",
             "subject": {"CN": "kube-apiserver"},
             "hosts": [
@@ -55,14 +55,14 @@ REQUEST = {
         },
         {
             "name": "admin",
-            "authority": "ca",
+            "ca": "ca",
             "profile": "client",
             "subject": {"O": ["system:masters", "ops"], "CN": "admin"},
             "validity": "1y",
         },
         {
             "name": "etcd",
-            "authority": "etcd-ca",
+            "ca": "etcd-ca",
             "profile": "peer",
             "subject": {"CN": "etcd"},
             "hosts": ["127.0.0.1"],
@@ -70,7 +70,7 @@ REQUEST = {
         },
         {
             "name": "nameless",
-            "authority": "ca",
+            "ca": "ca",
             "profile": "server",
             "hosts": ["a.example.org"],
             "key": {"type": "ecdsa", "size": 384},
@@ -78,7 +78,7 @@ REQUEST = {
     ],
     "keys": [{"name": "service-account", "type": "rsa"}, {"name": "encryption", "type": "random"}],
     "bundles": [
-        {"name": "client-ca", "authorities": ["ca", "etcd-ca"]},
+        {"name": "client-ca", "cas": ["ca", "etcd-ca"]},
         {"name": "service-account-bundle", "keys": ["service-account"]},
     ],
 }
@@ -99,7 +99,7 @@ def directory(made, tmp_path) -> Path:
 
 def changed_request(name: str, **settings) -> dict:
     request = copy.deepcopy(REQUEST)
-    for kind in ("authorities", "certificates", "keys", "bundles"):
+    for kind in ("cas", "certificates", "keys", "bundles"):
         for entry in request[kind]:
             if entry["name"] == name:
                 entry.update(settings)
@@ -118,7 +118,7 @@ def test_all_files_are_there_with_their_modes(made):
 
 @needs_openssl
 @pytest.mark.parametrize(
-    ("authority", "name", "purpose"),
+    ("ca", "name", "purpose"),
     [
         ("ca", "apiserver", "sslserver"),
         ("ca", "admin", "sslclient"),
@@ -127,9 +127,9 @@ def test_all_files_are_there_with_their_modes(made):
         ("ca", "nameless", "sslserver"),
     ],
 )
-def test_openssl_agrees(made, authority, name, purpose):
+def test_openssl_agrees(made, ca, name, purpose):
     assert "OK" in openssl(
-        "verify", "-x509_strict", "-purpose", purpose, "-CAfile", f"{authority}.pem", f"{name}.pem", directory=made
+        "verify", "-x509_strict", "-purpose", purpose, "-CAfile", f"{ca}.pem", f"{name}.pem", directory=made
     )
 
 
@@ -150,9 +150,9 @@ def test_what_openssl_reads(made):
     etcd = openssl("x509", "-in", "etcd.pem", "-noout", "-text", directory=made)
     assert "Digital Signature, Key Encipherment" in etcd
     assert "TLS Web Server Authentication, TLS Web Client Authentication" in etcd
-    authority = openssl("x509", "-in", "etcd-ca.pem", "-noout", "-text", directory=made)
-    assert "CA:TRUE, pathlen:0" in authority
-    assert "Certificate Sign, CRL Sign" in authority
+    ca = openssl("x509", "-in", "etcd-ca.pem", "-noout", "-text", directory=made)
+    assert "CA:TRUE, pathlen:0" in ca
+    assert "Certificate Sign, CRL Sign" in ca
 
 
 def test_serials_are_random_and_long(made):
@@ -239,10 +239,10 @@ ASKED = {
     "validity": ("admin", {"validity": "2y"}, "lasts 365 days, asked is 730 days"),
     "issuer": (
         "admin",
-        {"authority": "etcd-ca"},
+        {"ca": "etcd-ca"},
         "issued by C=CN, ST=BeiJing, L=BeiJing, O=k8s, OU=System, CN=kubernetes, asked is etcd-ca (CN=etcd cluster)",
     ),
-    "bundle": ("client-ca", {"authorities": ["ca"]}, "its authorities were not ca"),
+    "bundle": ("client-ca", {"cas": ["ca"]}, "its CAs were not ca"),
 }
 
 
@@ -450,24 +450,24 @@ def test_not_beyond_the_issuer(tmp_path):
     request = changed_request("ca", validity="60d")
     result = reconcile(tmp_path / "pki", request)
     assert described(result, "admin")["not_after"] == described(result, "ca")["not_after"]
-    assert described(result, "admin")["capped_by"] == "ca"
-    assert described(result, "etcd")["capped_by"] is None
+    assert described(result, "admin")["limited_by"] == "ca"
+    assert described(result, "etcd")["limited_by"] is None
     ends = [warning for warning in result["warnings"] if "before the lifetime asked for" in warning]
     assert ends == [
-        f"The authority ca ends on {described(result, 'ca')['not_after']}, and with it, before the lifetime asked for: apiserver, admin, nameless"
+        f"The CA ca ends on {described(result, 'ca')['not_after']}, and with it, before the lifetime asked for: apiserver, admin, nameless"
     ]
-    # Near the authority's end a new certificate would last no longer: a warning, not one more at each run.
+    # Near the CA's end a new certificate would last no longer: a warning, not one more at each run.
     late = reconcile(tmp_path / "pki", request, now=NOW + timedelta(days=50))
     assert not late["changed"]
-    assert any("The authority ca expires on" in warning for warning in late["warnings"])
+    assert any("The CA ca expires on" in warning for warning in late["warnings"])
 
 
 @needs_openssl
 def test_a_hundred_years(tmp_path):
-    """cfssl's 876000h, for authority and certificate: past 2049, where RFC 5280 (4.1.2.5) has another form of time, and 29th of February or not."""
+    """cfssl's 876000h, for CA and certificate: past 2049, where RFC 5280 (4.1.2.5) has another form of time, and 29th of February or not."""
     request = {
-        "authorities": [{"name": "ca", "subject": {"CN": "ca"}, "validity": "876000h"}],
-        "certificates": [{"name": "etcd", "authority": "ca", "subject": {"CN": "etcd"}, "validity": "876000h"}],
+        "cas": [{"name": "ca", "subject": {"CN": "ca"}, "validity": "876000h"}],
+        "certificates": [{"name": "etcd", "ca": "ca", "subject": {"CN": "etcd"}, "validity": "876000h"}],
     }
     result = reconcile(tmp_path / "pki", request, now=NOW)
     end = (NOW + timedelta(hours=876000)).replace(microsecond=0)
@@ -476,7 +476,7 @@ def test_a_hundred_years(tmp_path):
             "x509", "-in", f"{name}.pem", "-noout", "-enddate", "-dateopt", "iso_8601", directory=tmp_path / "pki"
         )
         assert text.strip() == f"notAfter={end:%Y-%m-%d %H:%M:%SZ}"
-        assert described(result, name)["capped_by"] is None
+        assert described(result, name)["limited_by"] is None
     assert "OK" in openssl("verify", "-x509_strict", "-CAfile", "ca.pem", "etcd.pem", directory=tmp_path / "pki")
     assert not reconcile(tmp_path / "pki", request, now=NOW + timedelta(days=60))["changed"]
 
@@ -484,7 +484,7 @@ def test_a_hundred_years(tmp_path):
 def test_an_expired_authority_is_an_error(tmp_path):
     request = changed_request("ca", validity="60d")
     reconcile(tmp_path / "pki", request)
-    with pytest.raises(pki.Refused, match=r"authorities\[ca\]: expired on .*(.|\n)*rotate"):
+    with pytest.raises(Refused, match=r"cas\[ca\]: expired on .*(.|\n)*rotate"):
         reconcile(tmp_path / "pki", request, now=NOW + timedelta(days=61))
 
 
@@ -493,15 +493,15 @@ def test_a_clock_that_is_behind(directory):
     assert not reconcile(directory, REQUEST, now=NOW - timedelta(minutes=4))["changed"]
 
 
-# Authorities and keys stay
+# CAs and keys stay
 
 
 @pytest.mark.parametrize(
     ("name", "settings", "message"),
     [
-        ("ca", {"subject": {"CN": "another"}}, "authorities[ca]: subject is"),
-        ("ca", {"key": {"type": "rsa"}}, "authorities[ca].key: its key is ECDSA P-256, asked is RSA 2048"),
-        ("ca", {"issuer": "etcd-ca"}, "authorities[ca]: issued by"),
+        ("ca", {"subject": {"CN": "another"}}, "cas[ca]: subject is"),
+        ("ca", {"key": {"type": "rsa"}}, "cas[ca].key: its key is ECDSA P-256, asked is RSA 2048"),
+        ("ca", {"issuer": "etcd-ca"}, "cas[ca]: issued by"),
         ("service-account", {"type": "ecdsa"}, "keys[service-account]: service-account-key.pem is RSA 2048"),
         ("encryption", {"size": 64}, "keys[encryption]: encryption.key is not the base64 of 64 bytes"),
     ],
@@ -509,8 +509,8 @@ def test_a_clock_that_is_behind(directory):
 def test_never_replaced(directory, name, settings, message):
     before = contents(directory)
     request = changed_request(name, **settings)
-    request["authorities"][1].pop("path_length")
-    with pytest.raises(pki.Refused) as caught:
+    request["cas"][1].pop("path_length")
+    with pytest.raises(Refused) as caught:
         reconcile(directory, request)
     assert any(problem.startswith(message) for problem in caught.value.problems), caught.value.problems
     assert "rotate: add a new" in str(caught.value)
@@ -520,7 +520,7 @@ def test_never_replaced(directory, name, settings, message):
 def test_a_lost_authority_is_not_a_fresh_one(directory):
     (directory / "ca.pem").unlink()
     (directory / "ca-key.pem").unlink()
-    with pytest.raises(pki.Refused, match="ca.pem and ca-key.pem are gone"):
+    with pytest.raises(Refused, match="ca.pem and ca-key.pem are gone"):
         reconcile(directory, REQUEST)
 
 
@@ -534,20 +534,20 @@ def test_an_authority_whose_certificate_is_missing_keeps_its_key(directory):
 def test_an_authority_without_its_key_until_something_is_to_sign(directory):
     (directory / "ca-key.pem").unlink()
     assert not reconcile(directory, REQUEST)["changed"]
-    with pytest.raises(pki.Refused, match=r"authorities\[ca\]: ca-key.pem is not here, and it is to sign admin"):
+    with pytest.raises(Refused, match=r"cas\[ca\]: ca-key.pem is not here, and it is to sign admin"):
         reconcile(directory, changed_request("admin", validity="2y"))
 
 
 def test_a_swapped_authority_key(directory):
     shutil.copy(directory / "admin-key.pem", directory / "ca-key.pem")
-    with pytest.raises(pki.Refused, match="ca-key.pem is not the key of ca.pem"):
+    with pytest.raises(Refused, match="ca-key.pem is not the key of ca.pem"):
         reconcile(directory, REQUEST)
 
 
 def test_all_that_stands_against_it_at_once(directory):
     request = changed_request("ca", subject={"CN": "another"})
     request["keys"][0]["type"] = "ecdsa"
-    with pytest.raises(pki.Refused) as caught:
+    with pytest.raises(Refused) as caught:
         reconcile(directory, request)
     assert len(caught.value.problems) == 2
 
@@ -555,12 +555,12 @@ def test_all_that_stands_against_it_at_once(directory):
 @needs_openssl
 def test_an_intermediate(tmp_path):
     request = {
-        "authorities": [
+        "cas": [
             {"name": "sub", "subject": {"CN": "sub"}, "issuer": "root", "path_length": 0},
             {"name": "root", "subject": {"CN": "root"}, "path_length": 1},
         ],
-        "certificates": [{"name": "leaf", "authority": "sub", "profile": "server", "hosts": ["a.example.org"]}],
-        "bundles": [{"name": "chain", "authorities": ["sub", "root"]}],
+        "certificates": [{"name": "leaf", "ca": "sub", "profile": "server", "hosts": ["a.example.org"]}],
+        "bundles": [{"name": "chain", "cas": ["sub", "root"]}],
     }
     reconcile(tmp_path / "pki", request)
     assert not reconcile(tmp_path / "pki", request)["changed"]
@@ -581,7 +581,7 @@ def test_an_intermediate(tmp_path):
 @needs_openssl
 def test_an_adopted_authority_under_several_names(tmp_path, foreign):
     request = adopting(foreign)
-    request["authorities"][1] = {"name": "etcd-ca", "same_as": "ca"}
+    request["cas"][1] = {"name": "etcd-ca", "copy_of": "ca"}
     reconcile(tmp_path / "pki", request)
     assert (tmp_path / "pki" / "ca.pem").read_bytes() == (tmp_path / "pki" / "etcd-ca.pem").read_bytes()
     assert not reconcile(tmp_path / "pki", request)["changed"]
@@ -589,9 +589,9 @@ def test_an_adopted_authority_under_several_names(tmp_path, foreign):
 
 def test_one_authority_under_several_names(tmp_path):
     request = {
-        "authorities": [{"name": "kubelet-ca", "same_as": "ca"}, {"name": "ca", "subject": {"CN": "ca"}}],
-        "certificates": [{"name": "leaf", "authority": "kubelet-ca", "subject": {"CN": "leaf"}}],
-        "bundles": [{"name": "client-ca", "authorities": ["ca", "kubelet-ca"]}],
+        "cas": [{"name": "kubelet-ca", "copy_of": "ca"}, {"name": "ca", "subject": {"CN": "ca"}}],
+        "certificates": [{"name": "leaf", "ca": "kubelet-ca", "subject": {"CN": "leaf"}}],
+        "bundles": [{"name": "client-ca", "cas": ["ca", "kubelet-ca"]}],
     }
     path = tmp_path / "pki"
     assert list(changes(reconcile(path, request, check_mode=True))) == list(changes(reconcile(path, request)))
@@ -610,7 +610,7 @@ def test_one_authority_under_several_names(tmp_path):
 def test_a_bundle_of_one_is_the_file_of_that_one(tmp_path):
     request = copy.deepcopy(REQUEST)
     request["bundles"] = [
-        {"name": "ca-bundle", "authorities": ["ca"]},
+        {"name": "ca-bundle", "cas": ["ca"]},
         {"name": "service-account-bundle", "keys": ["service-account"]},
     ]
     path = tmp_path / "pki"
@@ -624,7 +624,7 @@ def test_a_bundle_of_public_keys(directory):
     request = copy.deepcopy(REQUEST)
     request["keys"].append({"name": "service-account-2"})
     request["bundles"][1]["keys"].append("service-account-2")
-    anew = {"service-account-2": "there was none", "service-account-bundle": "a key in it is made anew"}
+    anew = {"service-account-2": "there was none", "service-account-bundle": "a key in it is replaced"}
     assert changes(reconcile(directory, request, check_mode=True)) == anew
     assert list(changes(reconcile(directory, request))) == ["service-account-2", "service-account-bundle"]
     first, second = ((directory / f"{name}.pem").read_bytes() for name in ("service-account", "service-account-2"))
@@ -644,7 +644,7 @@ def test_a_bundle_of_public_keys(directory):
 
 @pytest.fixture
 def foreign(tmp_path) -> Path:
-    """An authority as openssl makes it, with its order of the subject and its extensions, and the key usage that strict verifiers want."""
+    """A CA as openssl makes it, with its order of the subject and its extensions, and the key usage that strict verifiers want."""
     path = tmp_path / "foreign"
     path.mkdir()
     arguments = [
@@ -668,9 +668,9 @@ def foreign(tmp_path) -> Path:
 
 def adopting(foreign: Path) -> dict:
     request = copy.deepcopy(REQUEST)
-    request["authorities"][0] = {
+    request["cas"][0] = {
         "name": "ca",
-        "adopt": {"certificate": str(foreign / "c.pem"), "key": str(foreign / "k.pem")},
+        "import_from": {"certificate": str(foreign / "c.pem"), "key": str(foreign / "k.pem")},
     }
     return request
 
@@ -694,8 +694,8 @@ def test_an_authority_is_adopted(tmp_path, foreign):
     ("spoil", "message"),
     [
         (lambda path: (path / "k.pem").unlink(), "are not both there to be taken over"),
-        (lambda path: (path / "c.pem").write_text("nonsense"), "authorities[ca].adopt.certificate"),
-        (lambda path: (path / "k.pem").write_text("nonsense"), "authorities[ca].adopt.key"),
+        (lambda path: (path / "c.pem").write_text("nonsense"), "cas[ca].import_from.certificate"),
+        (lambda path: (path / "k.pem").write_text("nonsense"), "cas[ca].import_from.key"),
         (lambda path: openssl("genrsa", "-out", "k.pem", "2048", directory=path), "is not the key of"),
         (
             lambda path: openssl(
@@ -716,13 +716,13 @@ def test_an_authority_is_adopted(tmp_path, foreign):
                 ],
                 directory=path,
             ),
-            "is no authority's certificate",
+            "is no CA's certificate",
         ),
     ],
 )
 def test_what_cannot_be_adopted(tmp_path, foreign, spoil, message):
     spoil(foreign)
-    with pytest.raises(pki.Refused) as caught:
+    with pytest.raises(Refused) as caught:
         reconcile(tmp_path / "pki", adopting(foreign))
     assert any(message in problem for problem in caught.value.problems), caught.value.problems
     assert not (tmp_path / "pki").exists()
@@ -740,7 +740,7 @@ def test_an_authority_without_key_usage_is_adopted(tmp_path, foreign):
 
 @needs_openssl
 def test_another_authority_is_not_adopted_over_one(directory, foreign):
-    with pytest.raises(pki.Refused, match="ca.pem is another authority"):
+    with pytest.raises(Refused, match="ca.pem is another CA"):
         reconcile(directory, adopting(foreign))
 
 
@@ -763,7 +763,7 @@ def test_an_adopted_authority_that_was_renewed(tmp_path, foreign):
     )
     assert changes(reconcile(path, request)) == {
         "ca": f"{foreign}/c.pem was renewed",
-        "client-ca": "its authorities were not ca, etcd-ca",
+        "client-ca": "its CAs were not ca, etcd-ca",
     }
     assert not reconcile(path, request)["changed"]
 
@@ -794,7 +794,7 @@ def test_a_directory_is_no_file_of_ours(directory):
 def test_links_are_refused(directory, tmp_path, name):
     (directory / name).rename(tmp_path / name)
     (directory / name).symlink_to(tmp_path / name)
-    with pytest.raises(pki.Refused, match="is a symbolic link"):
+    with pytest.raises(Refused, match="is a symbolic link"):
         reconcile(directory, REQUEST)
 
 
@@ -804,7 +804,7 @@ def test_a_link_in_the_place_of_a_new_file_is_refused(tmp_path):
     pki_directory.mkdir(0o700)
     for name in ("admin-key.pem", "service-account-key.pem"):
         (pki_directory / name).symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(pki.Refused, match="admin-key.pem is a symbolic link"):
+    with pytest.raises(Refused, match="admin-key.pem is a symbolic link"):
         reconcile(pki_directory, REQUEST)
     assert not (tmp_path / "elsewhere").exists()
     (pki_directory / ".lock").unlink()
@@ -823,7 +823,7 @@ def test_a_link_to_the_directory_is_refused(directory, tmp_path):
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 def test_foreign_owners_are_refused(directory):
     os.chown(directory / "admin.pem", 65534, -1)
-    with pytest.raises(pki.Refused, match="belongs to user 65534"):
+    with pytest.raises(Refused, match="belongs to user 65534"):
         reconcile(directory, REQUEST)
     os.chown(directory, 65534, -1)
     with pytest.raises(files.FileRefused, match="belongs to user 65534"):
@@ -869,8 +869,9 @@ def test_modes_hold_from_the_first_byte(tmp_path, monkeypatch, umask):
     assert {(name, mode) for name, mode in seen if name.endswith("/")} == {("above/", 0o700), ("pki/", 0o700)}
     assert {mode for name, mode in seen if not name.endswith("/")} == {0o600}
     # Nothing came into the directory unseen.
-    staged = {name.split("-", 3)[-1] for name, _mode in seen if name.startswith(".hardway-tmp-")}
-    assert staged == set(files.names(str(tmp_path / "above" / "pki"))) - {".lock"}
+    staged = {name for name, _mode in seen if files.is_temporary(name)}
+    made = set(files.names(str(tmp_path / "above" / "pki"))) - {".lock"}
+    assert staged == {files.temporary_of(name) for name in made}
 
 
 # A new pair, step by step; runs that are really killed are in test_pki_kills.py

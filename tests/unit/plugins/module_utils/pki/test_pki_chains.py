@@ -1,5 +1,5 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Intermediate authorities, and certificates that carry them in their file."""
+"""Intermediate CAs, and certificates that carry them in their file."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import pytest
 
 pytest.importorskip("cryptography")
 
-from ansible_collections.hardway.kubernetes.plugins.module_utils.pki import plan as pki
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki import compare
 from ansible_collections.hardway.kubernetes.plugins.module_utils.pki import x509 as certs
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.model import Refused
 from ansible_collections.hardway.kubernetes.tests.unit.plugins.module_utils.pki_directory import (
     changes,
     contents,
@@ -24,17 +25,17 @@ from ansible_collections.hardway.kubernetes.tests.unit.plugins.module_utils.pki_
 needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
 
 REQUEST = {
-    "authorities": [
+    "cas": [
         {"name": "low", "subject": {"CN": "low"}, "issuer": "middle", "path_length": 0},
         {"name": "root", "subject": {"CN": "root"}, "path_length": 2},
         {"name": "middle", "subject": {"CN": "middle"}, "issuer": "root", "key": {"type": "ecdsa", "size": 384}},
-        {"name": "copy", "same_as": "low"},
+        {"name": "copy", "copy_of": "low"},
     ],
     "certificates": [
-        {"name": "server", "authority": "low", "profile": "server", "hosts": ["a.example.org"], "chain": True},
-        {"name": "client", "authority": "copy", "profile": "client", "subject": {"CN": "client"}, "chain": True},
-        {"name": "direct", "authority": "root", "profile": "server", "hosts": ["b.example.org"], "chain": True},
-        {"name": "bare", "authority": "low", "profile": "server", "hosts": ["c.example.org"]},
+        {"name": "server", "ca": "low", "profile": "server", "hosts": ["a.example.org"], "chain": True},
+        {"name": "client", "ca": "copy", "profile": "client", "subject": {"CN": "client"}, "chain": True},
+        {"name": "direct", "ca": "root", "profile": "server", "hosts": ["b.example.org"], "chain": True},
+        {"name": "bare", "ca": "low", "profile": "server", "hosts": ["c.example.org"]},
     ],
 }
 
@@ -53,14 +54,14 @@ def directory(made, tmp_path) -> Path:
 
 def changed_request(name: str, **settings) -> dict:
     request = copy.deepcopy(REQUEST)
-    for entry in request["authorities"] + request["certificates"]:
+    for entry in request["cas"] + request["certificates"]:
         if entry["name"] == name:
             entry.update(settings)
     return request
 
 
 def subjects(path: Path) -> list[str]:
-    return [certs.format_subject(certificate.subject) for certificate in certs.load_chain(path.read_bytes())]
+    return [compare.format_subject(certificate.subject) for certificate in certs.load_chain(path.read_bytes())]
 
 
 def test_the_intermediates_follow_without_the_root(made):
@@ -159,33 +160,36 @@ def test_it_is_asked_for_later_and_no_more(directory):
 
 def test_an_intermediate_that_is_issued_anew_over_the_same_key(directory):
     (directory / "middle.pem").unlink()
-    expected = {"middle": "there was none", "server": "its chain is issued anew", "client": "its chain is issued anew"}
+    expected = {"middle": "there was none", "server": "its chain is reissued", "client": "its chain is reissued"}
     assert changes(reconcile(directory, REQUEST, check_mode=True)) == changes(reconcile(directory, REQUEST)) == expected
     assert not reconcile(directory, REQUEST)["changed"]
     assert (directory / "server.pem").read_bytes().endswith((directory / "middle.pem").read_bytes())
 
 
 def test_another_issuer_is_another_chain(directory):
-    request = changed_request("server", authority="middle")
+    request = changed_request("server", ca="middle")
     assert list(changes(reconcile(directory, request))) == ["server"]
     assert subjects(directory / "server.pem") == ["(empty)", "CN=middle"]
 
 
 def test_an_adopted_intermediate(tmp_path, made):
-    """An authority below the company's own root, which is not here."""
-    adopt = {"certificate": str(made / "middle.pem"), "key": str(made / "middle-key.pem")}
+    """A CA below the company's own root, which is not here."""
+    import_from = {"certificate": str(made / "middle.pem"), "key": str(made / "middle-key.pem")}
     request = {
-        "authorities": [{"name": "ca", "adopt": adopt}, {"name": "low", "subject": {"CN": "below"}, "issuer": "ca"}],
+        "cas": [
+            {"name": "ca", "import_from": import_from},
+            {"name": "low", "subject": {"CN": "below"}, "issuer": "ca"},
+        ],
         "certificates": [
-            {"name": "one", "authority": "ca", "subject": {"CN": "one"}, "chain": True},
-            {"name": "two", "authority": "low", "subject": {"CN": "two"}, "chain": True},
+            {"name": "one", "ca": "ca", "subject": {"CN": "one"}, "chain": True},
+            {"name": "two", "ca": "low", "subject": {"CN": "two"}, "chain": True},
         ],
     }
     reconcile(tmp_path / "pki", request)
     assert subjects(tmp_path / "pki" / "one.pem") == ["CN=one", "CN=middle"]
     assert subjects(tmp_path / "pki" / "two.pem") == ["CN=two", "CN=below", "CN=middle"]
     assert not reconcile(tmp_path / "pki", request)["changed"]
-    request["authorities"][0] = {"name": "ca", "existing": True}
+    request["cas"][0] = {"name": "ca", "existing": True}
     assert not reconcile(tmp_path / "pki", request)["changed"]
 
 
@@ -195,23 +199,23 @@ def test_an_adopted_intermediate(tmp_path, made):
 @pytest.mark.parametrize(
     ("name", "path_length", "where"),
     [
-        ("middle", 0, "authorities[low].issuer: the path length of middle,"),
-        ("root", 1, "authorities[low].issuer: the path length of middle,"),
+        ("middle", 0, "cas[low].issuer: the path length of middle,"),
+        ("root", 1, "cas[low].issuer: the path length of middle,"),
     ],
 )
 def test_no_authority_beyond_the_path_length(tmp_path, name, path_length, where):
-    with pytest.raises(pki.Refused) as refused:
+    with pytest.raises(Refused) as refused:
         reconcile(tmp_path / "pki", changed_request(name, path_length=path_length))
     assert [problem[: len(where)] for problem in refused.value.problems] == [where]
     assert not (tmp_path / "pki").exists()
 
 
 def test_no_authority_beyond_the_path_length_of_an_adopted_one(tmp_path, made):
-    adopt = {"certificate": str(made / "low.pem"), "key": str(made / "low-key.pem")}
+    import_from = {"certificate": str(made / "low.pem"), "key": str(made / "low-key.pem")}
     request = {
-        "authorities": [{"name": "ca", "adopt": adopt}, {"name": "sub", "subject": {"CN": "sub"}, "issuer": "ca"}]
+        "cas": [{"name": "ca", "import_from": import_from}, {"name": "sub", "subject": {"CN": "sub"}, "issuer": "ca"}]
     }
-    with pytest.raises(pki.Refused, match=r"authorities\[sub\].issuer: the path length of ca"):
+    with pytest.raises(Refused, match=r"cas\[sub\].issuer: the path length of ca"):
         reconcile(tmp_path / "pki", request)
 
 

@@ -18,9 +18,10 @@ import pytest
 pytest.importorskip("cryptography")
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common import files
-from ansible_collections.hardway.kubernetes.plugins.module_utils.pki import plan as pki
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki import compare
 from ansible_collections.hardway.kubernetes.plugins.module_utils.pki import x509 as certs
-from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.spec import parse_request
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.parse import parse_request
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.reconcile import reconcile as reconcile_directory
 from ansible_collections.hardway.kubernetes.tests.unit.plugins.module_utils.pki_directory import (
     contents,
     pairs_match,
@@ -34,7 +35,7 @@ STEP = 0.003  # seconds
 def request(**settings) -> dict:
     leaf = {"validity": "1y", **settings.pop("leaf", {})}
     return {
-        "authorities": [
+        "cas": [
             {
                 "name": "ca",
                 "subject": {"CN": "ca"},
@@ -47,14 +48,14 @@ def request(**settings) -> dict:
         "certificates": [
             {
                 "name": f"leaf{number}",
-                "authority": ("ca", "sub")[number % 2],
+                "ca": ("ca", "sub")[number % 2],
                 "subject": {"CN": f"leaf{number}"},
                 **leaf,
             }
             for number in range(6)
         ],
         "keys": [{"name": "service-account"}, {"name": "encryption", "type": "random"}],
-        "bundles": [{"name": "trusted", "authorities": ["ca", "sub"]}, {"name": "public", "keys": ["service-account"]}],
+        "bundles": [{"name": "trusted", "cas": ["ca", "sub"]}, {"name": "public", "keys": ["service-account"]}],
         **settings,
     }
 
@@ -67,7 +68,7 @@ ERRANDS = {
     "another lifetime and a chain": request(leaf={"validity": "2y", "chain": True}),
     "another passphrase": request(ca={"passphrase": "second", "old_passphrase": "first"}),
     "less in a bundle": request(
-        bundles=[{"name": "trusted", "authorities": ["ca"]}, {"name": "public", "keys": ["service-account"]}]
+        bundles=[{"name": "trusted", "cas": ["ca"]}, {"name": "public", "keys": ["service-account"]}]
     ),
 }
 
@@ -97,7 +98,7 @@ def start(path: Path, wanted: dict, slow: bool = False) -> tuple[int, int]:
             os.setpgid(0, 0)
             if slow:
                 slow_down()
-            answer = b"changed" if pki.reconcile(str(path), parse_request(wanted)).changed else b"ok"
+            answer = b"changed" if reconcile_directory(str(path), parse_request(wanted)).changed else b"ok"
         finally:
             os.write(writing, answer)
             os._exit(0)
@@ -136,19 +137,17 @@ def faults(path: Path) -> list[str]:
     data = {file.name: file.read_bytes() for file in path.iterdir() if not file.name.startswith(".")}
     if not pairs_match(path, PASSPHRASES):
         found.append("a certificate beside another key")
-    authorities = {
-        certs.format_subject(certs.load_certificate(data[f"{name}.pem"]).subject): name
+    cas = {
+        compare.format_subject(certs.load_certificate(data[f"{name}.pem"]).subject): name
         for name in ("ca", "sub")
         if f"{name}.pem" in data
     }
     for name in data:
         if name.endswith(".pem") and b"BEGIN CERTIFICATE" in data[name]:
             certificate = certs.load_certificate(data[name])
-            authority = authorities.get(certs.format_subject(certificate.issuer))
-            if authority is None or not certs.signed_by(
-                certificate, certs.load_certificate(data[f"{authority}.pem"]).public_key()
-            ):
-                found.append(f"{name} without its authority")
+            ca = cas.get(compare.format_subject(certificate.issuer))
+            if ca is None or not certs.signed_by(certificate, certs.load_certificate(data[f"{ca}.pem"]).public_key()):
+                found.append(f"{name} without its CA")
         elif name == "encryption.key":
             found += [] if len(base64.b64decode(data[name])) == 32 else [name]
         elif name.endswith("-key.pem"):

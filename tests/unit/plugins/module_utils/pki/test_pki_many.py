@@ -22,7 +22,7 @@ def request(number: int, **leaf) -> dict:
     certificates = [
         {
             "name": f"node{index}",
-            "authority": "ca",
+            "ca": "ca",
             "profile": "peer",
             "subject": {"O": "system:nodes", "CN": f"system:node:node{index}"},
             "hosts": [f"node{index}", f"10.33.{index // 250}.{index % 250}", "127.0.0.1"],
@@ -30,7 +30,7 @@ def request(number: int, **leaf) -> dict:
         }
         for index in range(number)
     ]
-    return {"authorities": [{"name": "ca", "subject": {"CN": "ca"}}], "certificates": certificates}
+    return {"cas": [{"name": "ca", "subject": {"CN": "ca"}}], "certificates": certificates}
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_all_processors_issue(tmp_path, monkeypatch, processors, number, key):
     seen.mkdir()
 
     def issue_and_say_where(wanted, *arguments):
-        if not wanted.is_authority:
+        if not wanted.is_ca:
             (seen / str(os.getpid())).touch()
             # As long as a slow computer takes, so that no process is done with everything before the last has begun.
             time.sleep(0.002)

@@ -1,5 +1,5 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Authorities whose keys stand under a passphrase."""
+"""CAs whose keys stand under a passphrase."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("cryptography")
 
-from ansible_collections.hardway.kubernetes.plugins.module_utils.pki import plan as pki
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.model import Refused
 from ansible_collections.hardway.kubernetes.tests.unit.plugins.module_utils.pki_directory import (
     changes,
     contents,
@@ -25,7 +25,7 @@ needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="open
 
 def request(passphrase: str | None = "correct horse", **settings) -> dict:
     return {
-        "authorities": [
+        "cas": [
             {"name": "ca", "subject": {"CN": "kubernetes"}, "passphrase": passphrase, **settings},
             {
                 "name": "sub",
@@ -34,11 +34,11 @@ def request(passphrase: str | None = "correct horse", **settings) -> dict:
                 "key": {"type": "rsa"},
                 "passphrase": "Kuchen für alle",
             },
-            {"name": "copy", "same_as": "ca"},
+            {"name": "copy", "copy_of": "ca"},
         ],
         "certificates": [
-            {"name": name, "authority": authority, "subject": {"CN": name}}
-            for name, authority in (("one", "ca"), ("two", "sub"), ("three", "copy"))
+            {"name": name, "ca": ca, "subject": {"CN": name}}
+            for name, ca in (("one", "ca"), ("two", "sub"), ("three", "copy"))
         ],
     }
 
@@ -55,7 +55,7 @@ def directory(tmp_path) -> Path:
 
 def problems(path: Path, wanted: dict) -> list[str]:
     before = contents(path) if path.exists() else None
-    with pytest.raises(pki.Refused) as refused:
+    with pytest.raises(Refused) as refused:
         reconcile(path, wanted)
     assert (contents(path) if path.exists() else None) == before
     return refused.value.problems
@@ -105,8 +105,8 @@ def test_again_changes_nothing_and_signs(directory):
 def test_a_missing_or_a_wrong_passphrase(directory, passphrase, message):
     found = problems(directory, renewing(request(passphrase)))
     wanted = [
-        f"authorities[ca].passphrase: {message}",
-        f"authorities[copy].passphrase: {message.replace('ca-', 'copy-')}",
+        f"cas[ca].passphrase: {message}",
+        f"cas[copy].passphrase: {message.replace('ca-', 'copy-')}",
     ]
     assert [problem.partition("; ")[0] for problem in found] == wanted
     assert all("give the one that it has" in problem for problem in found)
@@ -165,7 +165,7 @@ def test_a_new_passphrase_while_something_is_signed(directory):
 
 @pytest.fixture
 def foreign(tmp_path) -> Path:
-    """An authority whose key openssl locked in its old way."""
+    """A CA whose key openssl locked in its old way."""
     path = tmp_path / "foreign"
     path.mkdir()
     arguments = [
@@ -200,17 +200,17 @@ def foreign(tmp_path) -> Path:
 
 
 def adopting(foreign: Path, passphrase: str | None = None, own: str | None = None) -> dict:
-    adopt = {"certificate": str(foreign / "c.pem"), "key": str(foreign / "k.pem"), "passphrase": passphrase}
+    import_from = {"certificate": str(foreign / "c.pem"), "key": str(foreign / "k.pem"), "passphrase": passphrase}
     return {
-        "authorities": [{"name": "ca", "adopt": adopt, "passphrase": own}],
-        "certificates": [{"name": "one", "authority": "ca", "subject": {"CN": "one"}}],
+        "cas": [{"name": "ca", "import_from": import_from, "passphrase": own}],
+        "certificates": [{"name": "one", "ca": "ca", "subject": {"CN": "one"}}],
     }
 
 
 @needs_openssl
 def test_an_adopted_key_needs_its_passphrase(foreign, tmp_path):
     path = tmp_path / "pki"
-    where = f"authorities[ca].adopt.passphrase: {foreign}/k.pem"
+    where = f"cas[ca].import_from.passphrase: {foreign}/k.pem"
     assert problems(path, adopting(foreign)) == [f"{where} is a key with a passphrase, and none was given"]
     assert problems(path, adopting(foreign, "wrong")) == [f"{where} cannot be opened with the passphrase given"]
     assert not path.exists()

@@ -25,13 +25,10 @@ from cryptography.x509.oid import NameOID
 from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.hardway.kubernetes.plugins.module_utils.pki import spec as pki_request
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki import compare, spec
 from ansible_collections.hardway.kubernetes.plugins.module_utils.pki import x509 as certs
-from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.spec import (
-    InvalidRequest,
-    classify_host,
-    parse_request,
-)
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.parse import OPTIONS, InvalidRequest, parse_request
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.values import classify_host
 from ansible_collections.hardway.kubernetes.tests.unit.plugins.module_utils.pki_directory import (
     changes,
     contents,
@@ -135,7 +132,7 @@ def validities():
 def leaves():
     return st.fixed_dictionaries(
         {
-            "authority": st.sampled_from(["ca", "short"]),
+            "ca": st.sampled_from(["ca", "short"]),
             "profile": st.sampled_from(sorted(PROFILES)),
             "subject": subjects(),
             "hosts": st.lists(hosts(), max_size=5),
@@ -148,7 +145,7 @@ def leaves():
 def requests(number: int):
     return st.lists(leaves(), min_size=number, max_size=number).map(
         lambda entries: {
-            "authorities": AUTHORITIES,
+            "cas": AUTHORITIES,
             "profiles": PROFILES,
             "certificates": [{"name": f"leaf{index}", **entry} for index, entry in enumerate(entries)],
             "renew_before": "0h",
@@ -157,11 +154,11 @@ def requests(number: int):
 
 
 @pytest.fixture(scope="module")
-def authorities(tmp_path_factory):
-    """The authorities, made once; RSA keys for leaves come from a store too, for which key it is matters to nothing here."""
+def cas(tmp_path_factory):
+    """The CAs, made once; RSA keys for leaves come from a store too, for which key it is matters to nothing here."""
     path = tmp_path_factory.mktemp("made") / "pki"
-    reconcile(path, {"authorities": AUTHORITIES})
-    store = {size: certs._generate_der(pki_request.KeyType("rsa", size)) for size in (2048, 3072, 4096)}
+    reconcile(path, {"cas": AUTHORITIES})
+    store = {size: certs._generate_der(spec.KeyType("rsa", size)) for size in (2048, 3072, 4096)}
     generate = certs._generate_der
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
@@ -173,11 +170,11 @@ def authorities(tmp_path_factory):
 
 
 class Directory:
-    """A new one for each example, with the authorities in it."""
+    """A new one for each example, with the CAs in it."""
 
-    def __init__(self, authorities: Path) -> None:
+    def __init__(self, cas: Path) -> None:
         self.above = tempfile.mkdtemp()
-        self.path = Path(shutil.copytree(authorities, Path(self.above) / "pki"))
+        self.path = Path(shutil.copytree(cas, Path(self.above) / "pki"))
 
     def __enter__(self) -> Path:
         return self.path
@@ -300,15 +297,15 @@ def load(path: Path, name: str):
 
 @given(request=requests(2))
 @examples(90)
-def test_what_is_asked_is_issued_and_stays(authorities, request):
-    with Directory(authorities) as path:
+def test_what_is_asked_is_issued_and_stays(cas, request):
+    with Directory(cas) as path:
         moment = datetime.now(timezone.utc)
         planned = reconcile(path, request, check_mode=True)
         result = reconcile(path, request)
         assert changes(planned) == changes(result) == {"leaf0": "there was none", "leaf1": "there was none"}
         for entry in request["certificates"]:
-            assert_as_asked(load(path, entry["name"]), entry, load(path, entry["authority"]), moment)
-            for field in ("subject", "names", "usages", "issuer", "key", "capped_by"):
+            assert_as_asked(load(path, entry["name"]), entry, load(path, entry["ca"]), moment)
+            for field in ("subject", "names", "usages", "issuer", "key", "limited_by"):
                 assert described(planned, entry["name"])[field] == described(result, entry["name"])[field]
         assert pairs_match(path)
         before = contents(path)
@@ -317,13 +314,13 @@ def test_what_is_asked_is_issued_and_stays(authorities, request):
 
 
 def another_subject(draw, entry: dict) -> str:
-    before = pki_request.Subject(_pairs(entry["subject"]))
+    before = spec.Subject(_pairs(entry["subject"]))
     field = draw(st.sampled_from(["C", "O", "OU", "CN"]))
     if field in entry["subject"] and field != "CN" and draw(st.booleans()):
         del entry["subject"][field]
     else:
         entry["subject"][field] = draw(st.just("FR")) if field == "C" else draw(texts(64))
-    after = pki_request.Subject(_pairs(entry["subject"]))
+    after = spec.Subject(_pairs(entry["subject"]))
     assume(sorted(before.attributes) != sorted(after.attributes))
     return f"subject is {before}, asked is {after}"
 
@@ -337,20 +334,20 @@ def one_more_host(draw, entry: dict) -> str:
     host = draw(hosts())
     assume(not asked_names([host]) <= asked_names(entry["hosts"]))
     entry["hosts"].append(host)
-    return f"names to add: {pki_request.format_name(classify_host(host))}"
+    return f"names to add: {spec.format_name(classify_host(host))}"
 
 
 def one_host_less(draw, entry: dict) -> str:
     assume(entry["hosts"])
     host = entry["hosts"].pop(draw(st.integers(0, len(entry["hosts"]) - 1)))
     assume(not asked_names([host]) <= asked_names(entry["hosts"]))
-    return f"names no longer asked for: {pki_request.format_name(classify_host(host))}"
+    return f"names no longer asked for: {spec.format_name(classify_host(host))}"
 
 
 def another_key(draw, entry: dict) -> str:
-    before = pki_request.KeyType(**entry["key"])
+    before = spec.KeyType(**entry["key"])
     entry["key"] = draw(st.sampled_from([key for key in KEYS if key != entry["key"]]))
-    return f"key is {before}, asked is {pki_request.KeyType(**entry['key'])}"
+    return f"key is {before}, asked is {spec.KeyType(**entry['key'])}"
 
 
 def another_profile(draw, entry: dict) -> str:
@@ -360,19 +357,17 @@ def another_profile(draw, entry: dict) -> str:
 
 def another_lifetime(draw, entry: dict) -> str:
     lasting = hours(entry["validity"])
-    # Beyond the end of its authority no lifetime differs from another.
-    assume(entry["authority"] == "ca" or lasting <= timedelta(days=200))
+    # Beyond the end of its CA no lifetime differs from another.
+    assume(entry["ca"] == "ca" or lasting <= timedelta(days=200))
     entry["validity"] = f"{lasting // HOUR * 2}h"
-    return (
-        f"lasts {certs.format_duration(lasting + timedelta(minutes=5))}, asked is {certs.format_duration(lasting * 2)}"
-    )
+    return f"lasts {compare.format_duration(lasting + timedelta(minutes=5))}, asked is {compare.format_duration(lasting * 2)}"
 
 
 def another_authority(draw, entry: dict) -> str:
     assume(hours(entry["validity"]) <= timedelta(days=390))
     subject = {"ca": "C=CN, O=k8s, CN=kubernetes", "short": "CN=short"}
-    before, entry["authority"] = entry["authority"], {"ca": "short", "short": "ca"}[entry["authority"]]
-    return f"issued by {subject[before]}, asked is {entry['authority']} ({subject[entry['authority']]})"
+    before, entry["ca"] = entry["ca"], {"ca": "short", "short": "ca"}[entry["ca"]]
+    return f"issued by {subject[before]}, asked is {entry['ca']} ({subject[entry['ca']]})"
 
 
 CHANGES = [
@@ -389,13 +384,13 @@ CHANGES = [
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
 @given(data=st.data())
 @examples(25)
-def test_one_thing_changed_is_one_certificate_issued_anew(authorities, change, data):
+def test_one_thing_changed_is_one_certificate_issued_anew(cas, change, data):
     request = copy.deepcopy(data.draw(requests(3)))
     changed = copy.deepcopy(request)
     entry = changed["certificates"][data.draw(st.integers(0, 2))]
     reason = change(data.draw, entry)
     name = entry["name"]
-    with Directory(authorities) as path:
+    with Directory(cas) as path:
         reconcile(path, request)
         before = contents(path)
         planned = changes(reconcile(path, changed, check_mode=True))
@@ -406,7 +401,7 @@ def test_one_thing_changed_is_one_certificate_issued_anew(authorities, change, d
         after = contents(path)
         files = {f"{name}.pem", f"{name}-key.pem"} if change is another_key else {f"{name}.pem"}
         assert {file for file in after if after[file] != before[file]} == files
-        assert_as_asked(load(path, name), entry, load(path, entry["authority"]), datetime.now(timezone.utc))
+        assert_as_asked(load(path, name), entry, load(path, entry["ca"]), datetime.now(timezone.utc))
         assert not reconcile(path, changed)["changed"]
 
 
@@ -418,7 +413,7 @@ def junk():
 
 
 def entries(kind: str):
-    option = st.sampled_from(sorted(pki_request.OPTIONS[kind])) | st.text(max_size=4)
+    option = st.sampled_from(sorted(OPTIONS[kind])) | st.text(max_size=4)
     return junk() | st.lists(st.dictionaries(option, junk(), max_size=6) | junk(), max_size=3)
 
 
@@ -426,7 +421,7 @@ def entries(kind: str):
     arguments=st.fixed_dictionaries(
         {},
         optional={
-            **{kind: entries(kind) for kind in pki_request.OPTIONS},
+            **{kind: entries(kind) for kind in OPTIONS},
             **{option: junk() for option in ("profiles", "renew", "renew_before", "purge")},
         },
     )
@@ -448,6 +443,6 @@ def test_what_passes_as_a_host_can_be_issued(text):
         assert str(error)
         return
     extension = x509.SubjectAlternativeName([certs._general_name(name)])
-    assert certs._classified(next(iter(extension))) == name
+    assert compare._classified(next(iter(extension))) == name
     assert extension.public_bytes()
     assert classify_host(name[1]) == name

@@ -8,29 +8,25 @@ from datetime import timedelta
 
 import pytest
 
-from ansible_collections.hardway.kubernetes.plugins.module_utils.pki import spec as pki_request
-from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.spec import (
-    InvalidRequest,
-    classify_host,
-    parse_duration,
-    parse_request,
-)
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki import spec
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.parse import InvalidRequest, parse_request
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.values import classify_host, parse_duration
 
 GOOD = {
-    "authorities": [
+    "cas": [
         {"name": "ca", "subject": {"C": "CN", "O": "k8s", "CN": "kubernetes"}, "key": {"type": "rsa", "size": 2048}}
     ],
     "certificates": [
         {
             "name": "etcd",
-            "authority": "ca",
+            "ca": "ca",
             "profile": "peer",
             "subject": {"CN": "etcd"},
             "hosts": ["127.0.0.1", "etcd"],
         }
     ],
     "keys": [{"name": "service-account"}, {"name": "encryption", "type": "random", "size": 32}],
-    "bundles": [{"name": "client-ca", "authorities": ["ca"]}],
+    "bundles": [{"name": "client-ca", "cas": ["ca"]}],
 }
 
 CERTIFICATE = ("certificates", 0)
@@ -53,25 +49,25 @@ def problems(request: dict) -> list[str]:
 
 def test_a_good_request_has_no_problem():
     request = parse_request(GOOD)
-    assert [authority.name for authority in request.authorities] == ["ca"]
+    assert [ca.name for ca in request.cas] == ["ca"]
     assert request.certificates[0].names == {("IP", "127.0.0.1"), ("DNS", "etcd")}
 
 
 def test_all_faults_are_named_at_once():
     request = changed((*CERTIFICATE, "hosts"), ["10.0.0.300", "a b"])
-    request["authorities"][0]["validity"] = "long"
+    request["cas"][0]["validity"] = "long"
     request["keys"][0]["type"] = "dsa"
     assert len(problems(request)) == 4
 
 
 def test_issuers_come_before_those_that_they_sign():
     request = copy.deepcopy(GOOD)
-    request["authorities"] = [
+    request["cas"] = [
         {"name": "low", "subject": {"CN": "low"}, "issuer": "middle"},
         {"name": "ca", "subject": {"CN": "ca"}},
         {"name": "middle", "subject": {"CN": "middle"}, "issuer": "ca"},
     ]
-    assert [authority.name for authority in parse_request(request).authorities] == ["ca", "middle", "low"]
+    assert [ca.name for ca in parse_request(request).cas] == ["ca", "middle", "low"]
 
 
 @pytest.mark.parametrize(
@@ -103,15 +99,15 @@ def test_a_profile_may_name_its_validity_alone():
     certificate = parse_request(request).certificates[0]
     assert certificate.validity == timedelta(days=365)
     assert certificate.extended_key_usages == {
-        pki_request.EXTENDED_KEY_USAGES["server auth"],
-        pki_request.EXTENDED_KEY_USAGES["client auth"],
+        spec.EXTENDED_KEY_USAGES["server auth"],
+        spec.EXTENDED_KEY_USAGES["client auth"],
     }
 
 
 def test_patterns_name_the_certificates_to_renew():
     request = copy.deepcopy(GOOD)
     request["certificates"] += [
-        {"name": name, "authority": "ca", "subject": {"CN": name}} for name in ("etcd-1", "etcd-2", "admin")
+        {"name": name, "ca": "ca", "subject": {"CN": name}} for name in ("etcd-1", "etcd-2", "admin")
     ]
     assert parse_request(request).renew == frozenset()
     assert parse_request({**request, "renew": ["etcd-*", "ad?in"]}).renew == {"etcd-1", "etcd-2", "admin"}

@@ -13,8 +13,9 @@ import pytest
 pytest.importorskip("cryptography")
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.host import certificates as certificate_info
-from ansible_collections.hardway.kubernetes.plugins.module_utils.pki import plan as pki
-from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.spec import parse_request
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.parse import parse_request
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.reconcile import reconcile as reconcile_directory
+from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.result import as_result
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.certificates.report import (
     COLUMNS,
     NO_BREAK_SPACE,
@@ -25,18 +26,18 @@ from ansible_collections.hardway.kubernetes.plugins.plugin_utils.certificates.re
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=timezone.utc)
 REQUEST = {
-    "authorities": [{"name": "ca", "subject": {"CN": "ca"}, "validity": "3650d"}],
+    "cas": [{"name": "ca", "subject": {"CN": "ca"}, "validity": "3650d"}],
     "certificates": [
         {
             "name": "server",
-            "authority": "ca",
+            "ca": "ca",
             "profile": "server",
             "subject": {"C": "CN", "ST": "BeiJing", "L": "BeiJing", "OU": "System", "CN": "the server"},
             "hosts": ["10.33.0.11", "kubernetes", "kubernetes.default", "kubernetes.default.svc"],
             "validity": "400d",
         },
-        {"name": "client", "authority": "ca", "profile": "client", "subject": {"CN": "client"}, "validity": "500d"},
-        {"name": "long", "authority": "ca", "profile": "client", "subject": {"CN": "long"}, "validity": "20000d"},
+        {"name": "client", "ca": "ca", "profile": "client", "subject": {"CN": "client"}, "validity": "500d"},
+        {"name": "long", "ca": "ca", "profile": "client", "subject": {"CN": "long"}, "validity": "20000d"},
     ],
 }
 
@@ -49,7 +50,7 @@ def make_pki_of(tmp_path_factory):
     def result(age: int = 0) -> dict:
         if age not in made:
             path = tmp_path_factory.mktemp("made") / "pki"
-            pki.reconcile(str(path), parse_request(REQUEST), now=NOW - timedelta(days=age))
+            reconcile_directory(str(path), parse_request(REQUEST), now=NOW - timedelta(days=age))
             found = certificate_info.gather([str(path)])
             for entry in found["certificates"]:
                 entry["where"] = entry["path"] = f"/pki/{entry['path'].rpartition('/')[2]}"
@@ -96,8 +97,8 @@ def table(lines: list[str]) -> list[dict]:
 
 def test_the_fields_are_those_of_the_module_certificates(tmp_path):
     path = tmp_path / "pki"
-    plan = pki.reconcile(str(path), parse_request(REQUEST), now=NOW)
-    expected = {entry["name"]: entry for entry in pki.result(str(path), plan, NOW)["certificates"]}
+    plan = reconcile_directory(str(path), parse_request(REQUEST), now=NOW)
+    expected = {entry["name"]: entry for entry in as_result(str(path), plan, NOW)["certificates"]}
     shared = (
         "type",
         "subject",
