@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-from ansible_collections.hardway.kubernetes.plugins.action.host_facts import clock_offset, error_text
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.outcome import clock_offset, error_text
 
 
 def test_clock_offset_allows_for_the_time_that_the_call_takes():
