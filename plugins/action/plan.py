@@ -67,6 +67,8 @@ class ActionModule(ActionBase):
         self, host: str, host_vars: dict[str, t.Any], declared: list[declarations.Declaration]
     ) -> list[plan.Entry]:
         facts = host_vars.get("ansible_facts", {}).get(FACTS) or {}
+        if facts.get("readable") is False:
+            return []
         try:
             snapshot: Snapshot | None = Snapshot(facts.get("components"))
             trouble = ""
@@ -121,7 +123,11 @@ def _compared(entry: plan.Entry, renderer: Renderer, item: declarations.Declarat
 
 
 def _on_controller(name: str, made: Mapping[str, t.Any]) -> list[plan.Entry]:
-    """What a module on the controller made, or would make."""
+    """What a module on the controller made, or would make; nothing where it did not run."""
+    if not made or made.get("skipped"):
+        return []
+    if made.get("failed"):
+        return [plan.Entry("controller", name, "", error=" ".join(str(made.get("msg") or "it failed").split()))]
     changes = [
         {"kind": "certificate", "name": item["name"], "action": item.get("reason") or "reissued"}
         for kind in PKI_KINDS

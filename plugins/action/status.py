@@ -28,7 +28,7 @@ ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "cluster": {"type": "dict", "required": True},
     "groups": {"type": "dict", "default": {}},
     "hosts": {"type": "dict", "required": True},
-    "plans": {"type": "dict", "default": {}},
+    "plan": {"type": "list", "elements": "dict", "default": []},
     "controller": {"type": "dict"},
     "kubeconfig": {"type": "path", "required": True},
     "servers": {"type": "dict", "default": {}},
@@ -52,7 +52,7 @@ class ActionModule(ActionBase):
         del tmp
         need_cryptography()
         _validation, arguments = self.validate_argument_spec(ARGUMENTS)
-        facts = {name: arguments[name] for name in ("cluster", "groups", "hosts", "plans", "controller")}
+        facts = {name: arguments[name] for name in ("cluster", "groups", "hosts", "plan", "controller")}
         facts["api"] = observe(arguments["kubeconfig"], arguments["servers"], arguments["timeout"])
         page = evaluate(facts, settings_of(arguments))
         path = arguments["path"]

@@ -13,7 +13,7 @@ author:
   - the hardway.kubernetes authors (@hardway)
 description:
   - Asks the API from the controller, and evaluates its answers together with the results of M(hardway.kubernetes.status_host) and
-    M(hardway.kubernetes.component_plan) for the hosts.
+    M(hardway.kubernetes.plan) for the hosts.
   - Draws one page, as lines for a terminal and as an HTML file that loads nothing from elsewhere. It contains no secrets.
   - Runs on the controller. Does not fail for what is wrong with the cluster - see RV(exit).
   - Changes nothing but the page.
@@ -35,10 +35,11 @@ options:
     description: Results of M(hardway.kubernetes.status_host) by name of the host.
     type: dict
     required: true
-  plans:
-    description: Results of M(hardway.kubernetes.component_plan) by name of the host. Without any, the page has no section about drift.
-    type: dict
-    default: {}
+  plan:
+    description: The entries of M(hardway.kubernetes.plan). Without any, the page has no section about drift.
+    type: list
+    elements: dict
+    default: []
   controller:
     description: Result of M(hardway.kubernetes.certificate_info) on the controller.
     type: dict
@@ -89,7 +90,7 @@ extends_documentation_fragment:
   - ansible.builtin.action_common_attributes
 seealso:
   - module: hardway.kubernetes.status_host
-  - module: hardway.kubernetes.component_plan
+  - module: hardway.kubernetes.plan
 """
 
 EXAMPLES = r"""

@@ -32,7 +32,7 @@ def evaluate(facts: Mapping[str, t.Any], settings: Settings = STANDARD, now: dat
 
     *facts* has `cluster` (`name`, `endpoint`, `virtual_address`, `version`, `minors`, `rotation`, its stage, and `balancer` and
     `address_program`, the components that balance and that move the address), `groups` (names of the inventory's hosts), `hosts` (results
-    of `status_host`), `plans` (results of `component_plan` by host, the controller's under `controller`), `controller` (result of
+    of `status_host`), `plan` (entries of the module `plan`), `controller` (result of
     `certificate_info`), `api` (of `status.api`).
     """
     moment = now or datetime.now(timezone.utc)

@@ -24,7 +24,7 @@ class Observation:
         self.cluster: Record = facts["cluster"]
         self.groups: Mapping[str, list[str]] = facts.get("groups") or {}
         self.seen: Mapping[str, Record] = facts.get("hosts") or {}
-        self.plans: Mapping[str, Record] = facts.get("plans") or {}
+        self.plan: list[Record] = facts.get("plan") or []
         self.controller: Record | None = facts.get("controller")
         self.api: Record = facts["api"]
         self.settings = settings

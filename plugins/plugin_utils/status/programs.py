@@ -81,32 +81,23 @@ def _causes(host: Record) -> dict[str, list[str]]:
 
 
 def drift(status: Observation) -> Section | None:
-    if not status.plans:
+    if not status.plan:
         return None
     section = Section("Drift between settings and hosts", ["where", "component", "site.yml would", "restart"])
     found: dict[tuple[str, tuple[str, ...], str | None], list[str]] = {}
-    for name, plan in status.plans.items():
-        _not_compared(status, name, plan)
-        for entry in plan.get("components", []):
-            if entry["changes"] and not entry["error"]:
-                found.setdefault((entry["component"], tuple(entry["changes"]), entry["restart"]), []).append(name)
+    for entry in status.plan:
+        if entry["error"]:
+            cause = f"{entry['component']} could not be compared with its settings: {entry['error']}"
+            status.report(WARNING, entry["host"], cause, COMPARE)
+        elif entry["changes"]:
+            changes = tuple(f"{change['name']}: {change['action']}" for change in entry["changes"])
+            found.setdefault((entry["component"], changes, entry["restart"]), []).append(entry["host"])
     for (component, changes, restart), names in found.items():
         section.add(few(names), component, Cell("; ".join(changes), WARNING), "yes" if restart else "no")
         for name in names:
             status.report(WARNING, name, f"{component} differs from the settings: {'; '.join(changes)}", COMPARE)
-    compared = sum(not entry["error"] for plan in status.plans.values() for entry in plan.get("components", []))
+    compared = sum(not entry["error"] for entry in status.plan)
     section.lines.append(f"{counted(compared, 'component')} compared{'' if found else ', no difference'}.")
     number = sum(map(len, found.values()))
     status.summarise("drift", counted(number, "component") if found else "none", WARNING if found else OK)
     return section
-
-
-def _not_compared(status: Observation, name: str, plan: Record) -> None:
-    fix = "run site.yml --check --diff"
-    if plan.get("error"):
-        status.report(WARNING, name, f"settings and host could not be compared: {plan['error']}", fix)
-    for entry in plan.get("components", []):
-        if entry["error"]:
-            status.report(
-                WARNING, name, f"{entry['component']} could not be compared with its settings: {entry['error']}", fix
-            )

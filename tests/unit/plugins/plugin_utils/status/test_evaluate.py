@@ -148,8 +148,9 @@ def node(name: str, **other) -> dict:
     return {**known, "runtime": "containerd://2.4.2", "kernel": "6.1", "os": "Debian 12", **other}
 
 
-def component(name: str = "kubelet", changes=(), restart=None, error: str = "") -> dict:
-    return {"component": name, "role": "x", "changes": list(changes), "restart": restart, "error": error}
+def component(host: str, name: str = "kubelet", changed: str = "", restart=None, error: str = "") -> dict:
+    changes = [{"kind": "file", "name": changed, "action": "changed"}] if changed else []
+    return {"host": host, "component": name, "role": "x", "changes": changes, "restart": restart, "error": error}
 
 
 @pytest.fixture(name="facts")
@@ -167,7 +168,7 @@ def make_facts() -> dict:
         },
         "groups": GROUPS,
         "hosts": {name: host(name) for name in HOSTS},
-        "plans": {name: {"components": [component()], "error": ""} for name in HOSTS},
+        "plan": [component(name) for name in HOSTS],
         "controller": {
             "reachable": True,
             "readable": True,
@@ -455,11 +456,7 @@ def test_a_pending_restart_is_one_finding_for_all_hosts(facts):
 
 
 def test_drift_is_one_finding_for_all_hosts(facts):
-    for name in MASTERS:
-        facts["plans"][name]["components"] = [
-            component("etcd", ["/etc/etcd/etcd.yaml: changed"], "it changed"),
-            component(),
-        ]
+    facts["plan"] += [component(name, "etcd", "/etc/etcd/etcd.yaml", "it changed") for name in MASTERS]
     only(facts, WARNING, "m1, m2, m3", "etcd differs from the settings: /etc/etcd/etcd.yaml: changed")
     page = evaluate(facts, now=NOW)
     assert rows(page, "Drift between settings and hosts") == [
@@ -469,16 +466,14 @@ def test_drift_is_one_finding_for_all_hosts(facts):
 
 
 def test_what_cannot_be_compared_is_a_finding(facts):
-    facts["plans"]["n1"] = {"components": [component(error="port is undefined")], "error": ""}
-    facts["plans"]["m1"] = {"components": [], "error": "no Python"}
+    facts["plan"].append(component("n1", error="port is undefined"))
     assert found(facts) == [
-        (WARNING, "m1", "settings and host could not be compared: no Python"),
         (WARNING, "n1", "kubelet could not be compared with its settings: port is undefined"),
     ]
 
 
-def test_without_plans_nothing_is_said_of_drift(facts):
-    facts["plans"] = {}
+def test_without_a_plan_nothing_is_said_of_drift(facts):
+    facts["plan"] = []
     page = evaluate(facts, now=NOW)
     assert "drift" not in summary(page) and not page.findings
 
