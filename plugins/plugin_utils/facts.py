@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.untrusted import (
     LONG,
     SHORT,
@@ -105,7 +106,7 @@ FACTS: dict[str, Check] = {
 _check = record(FACTS)
 
 
-class UntrustedFacts(Exception):
+class UntrustedFacts(HardwayError):
     """What a host returned as its facts is not that. The message names the key."""
 
 

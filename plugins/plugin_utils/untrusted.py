@@ -14,6 +14,8 @@ import re
 import typing as t
 from collections.abc import Mapping
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
+
 Check = t.Callable[[t.Any, str], t.Any]
 
 #: Characters of a text, entries of a list or a dictionary: more than any honest host has.
@@ -22,7 +24,7 @@ SHORT = 256
 REPLACEMENT = "?"
 
 
-class Untrusted(Exception):
+class Untrusted(HardwayError):
     """A host's answer is not what it must be. *key* names the place in it."""
 
     def __init__(self, key: str, reason: str) -> None:

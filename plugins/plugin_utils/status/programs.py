@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.text import counted
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.status.observation import Observation, Record
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.status.page import (
     CRITICAL,
@@ -13,7 +14,6 @@ from ansible_collections.hardway.kubernetes.plugins.plugin_utils.status.page imp
     Cell,
     Section,
     ages,
-    counted,
     few,
 )
 
