@@ -11,13 +11,13 @@ from datetime import datetime, timezone
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.hardway.kubernetes.plugins.action.host_facts import error_text
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.certificates.found import (
     checked_found,
     need_cryptography,
     unread,
 )
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.certificates.report import described
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.outcome import error_text
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.untrusted import Untrusted
 
 # Of a module that failed: why. Everything else that it returned is dropped.

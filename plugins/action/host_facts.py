@@ -1,13 +1,14 @@
-# Copyright: (c) the hardway.kubernetes contributors
+# Copyright: (c) 2026, the hardway.kubernetes authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The controller's half of host_facts: it knows both clocks, and it can turn a host that fails into a fact."""
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The controller's half of host_facts: it checks what the host returned, knows both clocks, and can turn a host that fails into a fact."""
 
 from __future__ import annotations
 
 import time
 import typing as t
 
-from ansible.errors import AnsibleConnectionFailure, AnsibleError
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.facts import (
@@ -15,26 +16,10 @@ from ansible_collections.hardway.kubernetes.plugins.plugin_utils.facts import (
     checked_facts,
     unreadable,
 )
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.outcome import clock_offset, error_text
 
-
-def clock_offset(host_time: float, before: float, after: float) -> float:
-    """Seconds that the host's clock is ahead, at least: a reading within the call tells no difference."""
-    if host_time > after:
-        return round(host_time - after, 3)
-    if host_time < before:
-        return round(host_time - before, 3)
-    return 0.0
-
-
-def error_text(outcome: dict) -> str:
-    """Why a module failed, in its own words, or in those of what ended it."""
-    parts = [str(outcome.get(key) or "").strip() for key in ("msg", "module_stderr", "module_stdout")]
-    if not parts[0] and "exception" in outcome:
-        exception = outcome["exception"]
-        # ansible-core keeps what a module died of as a summary, whose words may be as few as a missing key.
-        event = getattr(exception, "event", None)
-        parts[0] = "the module died: " + (str(exception).strip().rpartition("\n")[2] if event is None else event.msg)
-    return "; ".join(part for part in parts if part)[-1000:]
+# Of a module that failed: why. Everything else that it returned is dropped.
+FAILURE = ("failed", "unreachable", "msg", "exception")
 
 
 class ActionModule(ActionBase):
@@ -48,33 +33,29 @@ class ActionModule(ActionBase):
         before = time.time()
         try:
             outcome = self._execute_module(module_args=dict(self._task.args), task_vars=task_vars)
-        except AnsibleConnectionFailure as error:
-            if not report:
-                raise
-            return self._reported(result, unreadable(False, str(error)))
         except AnsibleError as error:
             if not report:
                 raise
-            return self._reported(result, unreadable(True, str(error)))
+            return result | returned(unreadable(not isinstance(error, AnsibleConnectionFailure), str(error)))
         after = time.time()
         if outcome.get("unreachable") and report:
-            return self._reported(result, unreadable(False, error_text(outcome)))
-        raw = outcome.get("ansible_facts", {}).get("hardway_host")
-        if raw is None:
+            return result | returned(unreadable(False, error_text(outcome)))
+        facts = outcome.get("ansible_facts")
+        if not isinstance(facts, dict) or facts.get("hardway_host") is None:
             if report:
-                return self._reported(result, unreadable(True, error_text(outcome)))
-            kept = ("failed", "unreachable", "msg", "exception")
-            return result | {key: outcome[key] for key in kept if key in outcome}
+                return result | returned(unreadable(True, error_text(outcome)))
+            return result | {key: outcome[key] for key in FAILURE if key in outcome}
         try:
-            # Of what the host returns nothing else is believed, facts of other names least of all.
-            facts = checked_facts(raw)
+            checked = checked_facts(facts["hardway_host"])
         except UntrustedFacts as error:
-            if not report:
-                return result | {"failed": True, "msg": str(error)}
-            return self._reported(result, unreadable(True, str(error), untrusted=True))
-        return self._reported(result, {**facts, "clock_offset": clock_offset(facts["time"], before, after)})
+            if report:
+                return result | returned(unreadable(True, str(error), untrusted=True))
+            raise AnsibleActionFail(
+                f"The answer of the host cannot be used: {error}. Fix: find out what runs as Python on it"
+            ) from None
+        return result | returned({**checked, "clock_offset": clock_offset(checked["time"], before, after)})
 
-    @staticmethod
-    def _reported(result: dict, facts: dict) -> dict:
-        result.update(changed=False, ansible_facts={"hardway_host": facts})
-        return result
+
+def returned(facts: dict[str, t.Any]) -> dict[str, t.Any]:
+    """The result: of what the host returned nothing else is believed, facts of other names least of all."""
+    return {"changed": False, "ansible_facts": {"hardway_host": facts}}

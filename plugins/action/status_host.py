@@ -12,10 +12,10 @@ from datetime import datetime, timezone
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.hardway.kubernetes.plugins.action.host_facts import clock_offset, error_text
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.certificates.found import need_cryptography, unread
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.certificates.report import described
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.facts import unreadable
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.outcome import clock_offset, error_text
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.status.answers import checked_answer
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.untrusted import Untrusted
 

@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 ROOT = Path(os.path.realpath(__file__)).parents[2]
-ROLES = sorted(path.parent.name for path in ROOT.glob("roles/*/meta") if (path / "main.yml").is_file())
+ROLES = sorted(path.parents[1].name for path in ROOT.glob("roles/*/meta/argument_specs.yml"))
 WORD = re.compile(rf"(?<![\w./@-])((?:{'|'.join(ROLES)})_[a-z0-9_]*[a-z0-9])(?![\w/-]*\.(?:md|py|yml|j2)\b)(?![\w-])")
 # Keys of tasks whose texts are for people.
 MESSAGES = {"fail_msg", "success_msg", "msg", "prompt", "question"}
@@ -35,7 +35,7 @@ FOREIGN = {
 PYTHON = sorted(path for path in ROOT.glob("plugins/**/*.py"))
 YAML = sorted(
     path
-    for pattern in ("roles/*/tasks/**/*.yml", "roles/*/vars/**/*.yml", "playbooks/**/*.yml")
+    for pattern in ("roles/*/tasks/**/*.yml", "roles/*/vars/**/*.yml", "roles/*/components/*.yml", "playbooks/**/*.yml")
     for path in ROOT.glob(pattern)
 )
 

@@ -10,6 +10,7 @@ import typing as t
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.text import counted
 from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.compare import describe
 from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.x509 import (
     Unreadable,
@@ -191,21 +192,17 @@ def _running(entry: Record) -> str:
 def _summary(rows: list[Row], results: list[tuple[str, Record]]) -> str:
     count = len({row.entry["fingerprint"] for row in rows})
     hosts = len([host for host, result in results if result["readable"] and host != CONTROLLER])
-    places = [*([f"the {CONTROLLER}"] if results and results[0][0] == CONTROLLER else []), _counted(hosts, "host")]
+    places = [*([f"the {CONTROLLER}"] if results and results[0][0] == CONTROLLER else []), counted(hosts, "host")]
     if not rows:
         return f"No certificate on {' and '.join(places)}"
     entry = rows[0].entry
-    return f"{_counted(count, 'certificate')} on {' and '.join(places)}; the first one {_end(entry)}"
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    return f"{counted(count, 'certificate')} on {' and '.join(places)}; the first one {_end(entry)}"
 
 
 def _end(entry: Record) -> str:
     if entry["days_left"] < 0:
         return f"expired on {entry['not_after']}"
-    return f"ends on {entry['not_after']}, in {_counted(entry['days_left'], 'day')}"
+    return f"ends on {entry['not_after']}, in {counted(entry['days_left'], 'day')}"
 
 
 # --- the table

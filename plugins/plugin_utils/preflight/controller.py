@@ -9,9 +9,10 @@ import os
 import stat
 from collections.abc import Iterator
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.text import listed
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.versions import numbers
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight.plan import Plan
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight.problem import Kind, Problem
-from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight.text import listed, numbers
 
 
 def check_cluster_dir(plan: Plan) -> Iterator[Problem]:

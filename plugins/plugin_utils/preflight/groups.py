@@ -8,10 +8,11 @@ from __future__ import annotations
 import typing as t
 from collections.abc import Iterator
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.text import listed
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight.networks import address_of
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight.plan import CLUSTER_GROUPS, Plan
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight.problem import ERROR, WARNING, Kind, Problem
-from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight.text import is_domain, listed, nearest
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight.text import is_domain, nearest
 
 ETCD_MEMBERS = 7  # etcd's documents advise at most seven: each write goes to a majority
 

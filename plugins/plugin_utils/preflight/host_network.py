@@ -9,6 +9,7 @@ import ipaddress
 import typing as t
 from collections.abc import Iterator
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.text import listed
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight.networks import (
     address_of,
     network_of,
@@ -17,7 +18,6 @@ from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight.netwo
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight.plan import address_moves
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight.problem import WARNING, Kind, Problem
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight.site import Host, Site
-from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight.text import listed
 
 
 def check_host_addresses(site: Site) -> Iterator[Problem]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.text import listed
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.versions import minor_of, numbers
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight.host_network import (
     check_host_addresses,
     check_host_networks,
@@ -31,7 +33,6 @@ from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight.site 
     size,
     whole,
 )
-from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight.text import listed, minor_of, numbers
 
 FAIL_CGROUP_V1_SINCE = (1, 35)  # kubelet refuses cgroup v1 by default from this minor version on (KEP-5573)
 

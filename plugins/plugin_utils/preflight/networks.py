@@ -9,9 +9,10 @@ import ipaddress
 import typing as t
 from collections.abc import Iterator
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.text import listed
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight.plan import Plan
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight.problem import ERROR, WARNING, Kind, Problem
-from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight.text import LABEL, is_domain, listed
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight.text import LABEL, is_domain
 
 NODE_MASK = {4: 24, 6: 64}  # kube-controller-manager's defaults of --node-cidr-mask-size-ipv4 and -ipv6
 SERVICE_BITS = 20  # kube-apiserver refuses a service network with more bits for hosts than this

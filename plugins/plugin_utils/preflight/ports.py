@@ -8,9 +8,9 @@ from __future__ import annotations
 import typing as t
 from collections.abc import Iterator
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.text import listed
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight.plan import Plan, PortUse
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight.problem import Kind, Problem
-from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight.text import listed
 
 
 def port_of(value: t.Any) -> int | None:

@@ -10,6 +10,7 @@ import enum
 import textwrap
 from collections.abc import Iterable
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.text import counted
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.untrusted import one_line
 
 ERROR = "error"
@@ -136,10 +137,6 @@ def deduplicate(problems: Iterable[Problem], accepted: Iterable[str] = ()) -> li
 
 def errors(problems: Iterable[Problem]) -> list[Problem]:
     return [problem for problem in problems if problem.level == ERROR]
-
-
-def counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def paragraph(label: str, text: str) -> str:

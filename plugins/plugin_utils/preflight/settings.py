@@ -11,10 +11,11 @@ import typing as t
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.text import listed
 from ansible_collections.hardway.kubernetes.plugins.module_utils.kube import static_token
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight.plan import UNRESOLVED, Plan
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight.problem import WARNING, Kind, Problem
-from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight.text import SIMILAR, listed, nearest
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight.text import SIMILAR, nearest
 
 SECRET_NAME = re.compile(r"pass|secret|token|key\b|credential", re.IGNORECASE)
 TRUTH = {"true", "false", "yes", "no", "on", "off", "1", "0"}

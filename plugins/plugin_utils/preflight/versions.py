@@ -9,15 +9,11 @@ import re
 import typing as t
 from collections.abc import Iterable, Iterator
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.text import listed
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.versions import minor_of, numbers, version_of
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight.networks import network_of
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight.plan import Plan
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight.problem import WARNING, Kind, Problem
-from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight.text import (
-    listed,
-    minor_of,
-    numbers,
-    version_of,
-)
 
 BLOCK_SIZES = range(20, 33)  # Calico's, of IPv4
 KUBEADM_FROM = (1, 31)  # kubeadm.k8s.io/v1beta4 came with it
@@ -49,20 +45,21 @@ def supported_versions(table: t.Any, etcd: Iterable[t.Any] = ()) -> dict[str, di
 def check_kubernetes_version(plan: Plan) -> Iterator[Problem]:
     name = "cluster_kubernetes_version"
     minor = minor_of(plan.setting(name))
+    known = sorted(plan.supported, key=numbers)
     if minor and plan.supported and minor not in plan.supported:
         yield Problem(
             Kind.UNSUPPORTED_VERSION,
             plan.place(name),
             f"Kubernetes {plan.setting(name)} is not supported.",
-            f"Use a version of {listed(sorted(plan.supported, key=numbers), 'or')}.",
+            f"Use a version of {listed(known, 'or')}.",
         )
     elif minor in plan.supported and plan.supported[minor].get("untried"):
-        tried = [known for known in plan.supported if not plan.supported[known].get("untried")]
+        tried = [item for item in known if not plan.supported[item].get("untried")]
         yield Problem(
             Kind.UNTRIED_VERSION,
             plan.place(name),
             f"This collection was not tested with Kubernetes {minor}.",
-            f"Test it in a cluster that nothing depends on, or use a version of {listed(sorted(tried, key=numbers), 'or')}.",
+            f"Test it in a cluster that nothing depends on, or use a version of {listed(tried, 'or')}.",
             WARNING,
         )
 

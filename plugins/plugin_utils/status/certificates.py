@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.text import counted
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.certificates.report import CONTROLLER, Row, evaluate
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.status.observation import Observation
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.status.page import (
@@ -15,7 +16,6 @@ from ansible_collections.hardway.kubernetes.plugins.plugin_utils.status.page imp
     WARNING,
     Cell,
     Section,
-    counted,
     few,
 )
 

@@ -5,15 +5,9 @@
 
 from __future__ import annotations
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.text import counted
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.status.observation import Observation, Record
-from ansible_collections.hardway.kubernetes.plugins.plugin_utils.status.page import (
-    CRITICAL,
-    OK,
-    WARNING,
-    Cell,
-    Section,
-    counted,
-)
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.status.page import CRITICAL, OK, WARNING, Cell, Section
 
 CONTROLLERS = ("kube-controller-manager", "kube-scheduler")
 

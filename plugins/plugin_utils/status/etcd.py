@@ -9,14 +9,7 @@ from collections.abc import Sequence
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd.cluster import quorum
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.status.observation import Observation, Record
-from ansible_collections.hardway.kubernetes.plugins.plugin_utils.status.page import (
-    CRITICAL,
-    OK,
-    WARNING,
-    Cell,
-    Section,
-    size,
-)
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.status.page import CRITICAL, OK, WARNING, Cell, Section
 
 # Entries of its log that a member may lag behind the others: with 10,000 it would need a snapshot.
 RAFT_LAG = 1000

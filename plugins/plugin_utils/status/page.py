@@ -8,6 +8,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Sequence
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.text import counted, some
+
 CRITICAL, WARNING, NOTE = "critical", "warning", "note"
 LEVELS = (CRITICAL, WARNING, NOTE)
 OK = "ok"
@@ -105,21 +107,7 @@ def merged(findings: Iterable[tuple[str, str, str, str]]) -> list[Finding]:
 
 
 def few(names: Sequence[str]) -> str:
-    more = len(names) - MOST_PLACES
-    return ", ".join(names[:MOST_PLACES]) + (f" and {more} more" if more > 0 else "")
-
-
-def counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def size(count: int) -> str:
-    value, unit = float(count), "B"
-    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
-        if value < 1024 or unit == "TiB":
-            break
-        value /= 1024
-    return f"{value:.0f} {unit}" if value >= 10 or unit == "B" else f"{value:.1f} {unit}"
+    return some(names, MOST_PLACES)
 
 
 def age(seconds: int) -> str:

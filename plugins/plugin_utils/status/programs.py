@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.text import counted
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.status.observation import Observation, Record
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.status.page import (
     CRITICAL,
@@ -13,7 +14,6 @@ from ansible_collections.hardway.kubernetes.plugins.plugin_utils.status.page imp
     Cell,
     Section,
     ages,
-    counted,
     few,
 )
 
@@ -90,7 +90,7 @@ def drift(status: Observation) -> Section | None:
             cause = f"{entry['component']} could not be compared with its settings: {entry['error']}"
             status.report(WARNING, entry["host"], cause, COMPARE)
         elif entry["changes"]:
-            changes = tuple(f"{change['name']}: {change['action']}" for change in entry["changes"])
+            changes = tuple(map(_change, entry["changes"]))
             found.setdefault((entry["component"], changes, entry["restart"]), []).append(entry["host"])
     for (component, changes, restart), names in found.items():
         section.add(few(names), component, Cell("; ".join(changes), WARNING), "yes" if restart else "no")
@@ -101,3 +101,8 @@ def drift(status: Observation) -> Section | None:
     number = sum(map(len, found.values()))
     status.summarise("drift", counted(number, "component") if found else "none", WARNING if found else OK)
     return section
+
+
+def _change(change: Record) -> str:
+    """A change in words. One of the whole component does not repeat its name."""
+    return str(change["action"]) if change["kind"] == "component" else f"{change['name']}: {change['action']}"

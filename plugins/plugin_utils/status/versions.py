@@ -12,15 +12,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.text import counted
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.versions import minor_numbers
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.status.control_plane import CONTROLLERS
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.status.observation import Observation
-from ansible_collections.hardway.kubernetes.plugins.plugin_utils.status.page import (
-    CRITICAL,
-    WARNING,
-    Cell,
-    Section,
-    counted,
-)
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.status.page import CRITICAL, WARNING, Cell, Section
 
 OLDEST_NODE, OLDEST_CONTROLLER = 3, 1
 
@@ -61,13 +57,13 @@ def versions(status: Observation) -> Section:
 
 
 def _known(by_name: Mapping[str, str]) -> list[str]:
-    return sorted({version for version in by_name.values() if minor_of(version)}, key=_order)
+    return sorted({version for version in by_name.values() if minor_numbers(version)}, key=_order)
 
 
 def wanted_version(running: str, wanted: str) -> tuple[str, str]:
     """What is wrong with the setting, and its fix."""
     cause = f"{running} runs, and the settings say {wanted}"
-    before, after = minor_of(running), minor_of(wanted)
+    before, after = minor_numbers(running), minor_numbers(wanted)
     if before and after and (after[0] != before[0] or after[1] > before[1] + 1):
         return (
             f"{cause}: API servers may not skip a minor version",
@@ -80,7 +76,7 @@ def wanted_version(running: str, wanted: str) -> tuple[str, str]:
 
 def _skew(status: Observation, running: Sequence[str], kubelets: Mapping[str, str]) -> None:
     """Against the oldest and the newest API server, since a client may connect to either."""
-    oldest, newest = minor_of(running[0]), minor_of(running[-1])
+    oldest, newest = minor_numbers(running[0]), minor_numbers(running[-1])
     if oldest is None or newest is None:
         return
     of_programs = [("kube-proxy", OLDEST_NODE), *((component, OLDEST_CONTROLLER) for component in CONTROLLERS)]
@@ -90,7 +86,7 @@ def _skew(status: Observation, running: Sequence[str], kubelets: Mapping[str, st
     ]
     for component, by_host, distance in parts:
         for name, version in by_host.items():
-            minor = minor_of(version)
+            minor = minor_numbers(version)
             if minor and minor > oldest:
                 status.report(
                     CRITICAL,
@@ -107,24 +103,19 @@ def _skew(status: Observation, running: Sequence[str], kubelets: Mapping[str, st
                 )
 
 
-def minor_of(version: str) -> tuple[int, int] | None:
-    found = re.match(r"v?(\d{1,9})\.(\d{1,9})", version or "", re.ASCII)
-    return (int(found[1]), int(found[2])) if found else None
-
-
 def _order(version: str) -> tuple[int, ...]:
     return tuple(int(number) for number in re.findall(r"\d{1,9}", version.partition("-")[0], re.ASCII))
 
 
 def possible(running: str, kubelets: Sequence[str], minors: Sequence[str]) -> list[str]:
     """What may come next, by the skew policy and by what this collection supports."""
-    known = minor_of(running)
+    known = minor_numbers(running)
     if known is None:
         return []
     major, minor = known
     following = f"{major}.{minor + 1}"
     lines = [f"A later patch of {major}.{minor} is always possible."]
-    old = [version for version in kubelets if minor + 1 - (minor_of(version) or (0, minor))[1] > OLDEST_NODE]
+    old = [version for version in kubelets if minor + 1 - (minor_numbers(version) or (0, minor))[1] > OLDEST_NODE]
     if following not in minors:
         lines.append(
             f"{following} comes next, and this version of the collection does not support it (it supports {', '.join(minors) or 'none'})."

@@ -465,6 +465,13 @@ def test_drift_is_one_finding_for_all_hosts(facts):
     assert summary(page)["drift"] == ("3 components", WARNING)
 
 
+def test_a_change_of_a_whole_component_names_it_once(facts):
+    facts["plan"] = [
+        {**component("n1"), "changes": [{"kind": "component", "name": "kubelet", "action": "would be new"}]}
+    ]
+    only(facts, WARNING, "n1", "kubelet differs from the settings: would be new")
+
+
 def test_what_cannot_be_compared_is_a_finding(facts):
     facts["plan"].append(component("n1", error="port is undefined"))
     assert found(facts) == [
