@@ -46,7 +46,7 @@ ORDER = (
         "upgrade",
         "backup",
         "restore",
-        "etcd_care",
+        "etcd_maintenance",
         "reset",
         "mirror",
     ),

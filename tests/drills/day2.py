@@ -117,7 +117,7 @@ def jobs() -> list[Job]:
             ],
         ),
         Job('a setting changed and changed back', [_step('site.yml', '-e', CHANGE), _step('site.yml')]),
-        Job('etcd cared for', [_step('etcd-care.yml', '-e', 'etcd_care_minimum_size=4194304')]),
+        Job('etcd cared for', [_step('etcd-maintenance.yml', '-e', 'etcd_maintenance_minimum_size=4194304')]),
         Job('backed up', [_step('backup.yml')], changes=1),
     ]  # fmt: skip
 

@@ -1060,8 +1060,8 @@ def drill_restore_etcd(options: Options) -> str:
     return ", ".join(figures)
 
 
-def drill_etcd_care(options: Options) -> str:
-    """etcd-care.yml: a fragmented database, member by member, the leader last, with no failed request; again with changed=0."""
+def drill_etcd_maintenance(options: Options) -> str:
+    """etcd-maintenance.yml: a fragmented database, member by member, the leader last, with no failed request; again with changed=0."""
     for number in range(30):
         named = {"name": f"hardway-{number}", "namespace": "default"}
         lab.kubectl(
@@ -1072,16 +1072,16 @@ def drill_etcd_care(options: Options) -> str:
     lab.kubectl("delete", "configmap", "--namespace=default", *[f"hardway-{number}" for number in range(30)])
     script = ". /etc/profile.d/etcdctl.sh; etcdctl compact $(etcdctl endpoint status --write-out=json | grep -o '\"revision\":[0-9]*' | head -1 | cut -d: -f2)"
     lab.ssh("master1", script)
-    size = ["-e", "etcd_care_minimum_size=4194304"]
+    size = ["-e", "etcd_maintenance_minimum_size=4194304"]
     before = {machine: int(lab.ssh(machine, "stat -c %s /var/lib/etcd/member/snap/db")) for machine in lab.MASTERS}
-    planned = lab.play("etcd-care.yml", "--check", "--diff", *size).succeed()
+    planned = lab.play("etcd-maintenance.yml", "--check", "--diff", *size).succeed()
     require(
         planned.output.count("+defragment master") == 3,
         f"the plan does not name three defragmentations:\n{planned.output[-3000:]}",
     )
     with Watch(str(lab.KUBECONFIG), writes=True) as watch:
         time.sleep(2)
-        run = lab.play("etcd-care.yml", *size).succeed()
+        run = lab.play("etcd-maintenance.yml", *size).succeed()
         time.sleep(2)
     figures = watched(watch.report())
     # Under load the leadership moves now and then: whoever led was spared as long as others were left.
@@ -1092,7 +1092,7 @@ def drill_etcd_care(options: Options) -> str:
     require(
         all(after[machine] < before[machine] / 2 for machine in lab.MASTERS), f"sizes before {before}, after {after}"
     )
-    again = lab.play("etcd-care.yml", *size).succeed()
+    again = lab.play("etcd-maintenance.yml", *size).succeed()
     require(again.changed == 0, f"changed={again.changed} on the second run:\n{again.output[-3000:]}")
     nothing_to_do()
     return (
