@@ -85,7 +85,7 @@ def origin(*candidates) -> str:
 def role_specs() -> dict[str, dict]:
     """The options of all roles' argument_specs, by name; a default that no spec describes counts as one of any kind."""
     specs: dict[str, dict] = {}
-    for path in glob.glob(os.path.join(ROLES, "*", "meta", "argument_specs.yml")):
+    for path in glob.glob(os.path.join(ROLES, "[!_]*", "meta", "argument_specs.yml")):
         for entry_point in (load_plain(path).get("argument_specs") or {}).values():
             specs.update((entry_point or {}).get("options") or {})
     for path in glob.glob(os.path.join(ROLES, "*", "defaults", "main.yml")):

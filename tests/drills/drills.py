@@ -892,7 +892,7 @@ def drill_backup_restore(options: Options) -> str:
             else lab.random_moments(5, run.seconds, options.seed)
         )
         for number, moment in enumerate(moments):
-            word = f"restore_again=drill{options.seed}x{number}"
+            word = f"restore_force_id=drill{options.seed}x{number}"
             lab.play_killed(
                 moment, "restore.yml", "-e", f"restore_archive={archive}", "-e", "restore_confirm=yes", "-e", word
             )

@@ -26,7 +26,7 @@ def load_generator():
 
 
 docs = load_generator()
-ROLES = sorted(path.parent.name for path in ROOT.glob("roles/*/meta") if (path / "main.yml").is_file())
+ROLES = sorted(path.parent.name for path in ROOT.glob("roles/[!_]*/meta") if (path / "main.yml").is_file())
 EXAMPLES = sorted(path.parent for path in ROOT.glob("examples/*/hosts.yml"))
 PAGES = sorted(
     [

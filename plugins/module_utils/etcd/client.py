@@ -236,7 +236,7 @@ class Cluster:
     def member(self, identity: int) -> Member | None:
         return next((member for member in self.members if member.id == identity), None)
 
-    def in_order_of_care(self) -> list[Member]:
+    def defragmentation_order(self) -> list[Member]:
         """As defragmentation and restarts go through them: by name, and the leader last, so that leadership moves once at most."""
         return sorted(
             (member for member in self.members if member.started),
@@ -293,7 +293,7 @@ class Cluster:
             "quorum": self.quorum,
             "has_quorum": self.has_quorum,
             "fault_tolerance": max(0, len(self.healthy_voters) - self.quorum),
-            "defragmentation_order": [member.name for member in self.in_order_of_care() if member.alive],
+            "defragmentation_order": [member.name for member in self.defragmentation_order() if member.alive],
             "healthy": not any(not member.healthy or member.alarms for member in self.members) and self.has_quorum,
             "problems": self.problems(),
         }

@@ -396,7 +396,7 @@ def test_fault_tolerance(voters, dead, tolerance):
 
 
 def test_the_leader_is_last():
-    assert [each.name for each in cluster("healthy", "healthy", "healthy", leader=2).in_order_of_care()] == [
+    assert [each.name for each in cluster("healthy", "healthy", "healthy", leader=2).defragmentation_order()] == [
         "etcd1",
         "etcd3",
         "etcd2",
