@@ -475,7 +475,7 @@ def drill_refusals(options: Options) -> str:
     refuses("other-cni", "site.yml", "-e", "cluster_cni=bridge")
     refuses("unsupported-version", "upgrade.yml", "-e", "cluster_kubernetes_version=1.38.0")
     refuses("it does not go back", "upgrade.yml", "-e", "cluster_kubernetes_version=1.35.4")
-    refuses("bears to lose one at a time", "remove-master.yml", "--limit", "master2,master3")
+    refuses("etcd can lose one at a time", "remove-master.yml", "--limit", "master2,master3")
     refuses("No host would be left in", "remove-lb.yml", "--limit", "lb1,lb2")
     with lab.Pods():
         lab.kubectl(
