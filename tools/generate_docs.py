@@ -46,7 +46,7 @@ ORDER = (
         "upgrade",
         "backup",
         "restore",
-        "etcd_care",
+        "etcd_maintenance",
         "reset",
         "mirror",
     ),
@@ -62,7 +62,7 @@ def load(path: Path) -> dict:
 
 
 def roles() -> list[str]:
-    names = sorted(path.parents[1].name for path in ROOT.glob("roles/*/meta/argument_specs.yml"))
+    names = sorted(path.parents[1].name for path in ROOT.glob("roles/[!_]*/meta/argument_specs.yml"))
     return sorted(names, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
 
 

@@ -85,7 +85,10 @@ class ActionModule(ActionBase):
             try:
                 if not renderer.is_wanted(item):
                     continue
-                entry = plan.Entry(host, item.name, item.role, renderer.phase(item), error=trouble)
+                phase = renderer.phase(item)
+                if phase not in declarations.PHASES:
+                    continue
+                entry = plan.Entry(host, item.name, item.role, phase, error=trouble)
                 if snapshot:
                     entry = _compared(entry, renderer, item, snapshot)
             except (AnsibleError, model.ComponentError, OSError) as error:

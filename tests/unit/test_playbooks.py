@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, the hardway.kubernetes authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What playbooks must keep to: a restore goes on as site.yml does, and a play knows the settings that it asks for."""
+"""What playbooks must keep to: one list of phases for all, and a play knows the settings that it asks for."""
 
 from __future__ import annotations
 
@@ -15,23 +15,31 @@ ROOT = Path(os.path.realpath(__file__)).parents[2]
 PLAYBOOKS = ROOT / "playbooks"
 
 
-def imports(path: Path) -> list[Path]:
+CONVERGE = PLAYBOOKS / "_converge.yml"
+PHASES = next(path for path in (PLAYBOOKS / "phases", PLAYBOOKS / "steps") if path.is_dir())
+(VERIFY,) = PHASES.glob("*verify.yml")
+
+
+def imported(path: Path) -> list[Path]:
+    """The playbooks that a playbook imports, in order; plays of its own are left out."""
     plays = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return [(path.parent / play["ansible.builtin.import_playbook"]).resolve() for play in plays]
+    names = [play["ansible.builtin.import_playbook"] for play in plays if "ansible.builtin.import_playbook" in play]
+    return [(path.parent / name).resolve() for name in names]
 
 
-def test_the_root_has_two_playbooks():
-    """Every job is `ansible-playbook hardway.kubernetes.NAME`, in a checkout as installed; two have a short way, too."""
-    found = {path.name: yaml.safe_load(path.read_text(encoding="utf-8")) for path in ROOT.glob("*.yml")}
-    playbooks = {name: imports(ROOT / name) for name, content in found.items() if isinstance(content, list)}
-    assert playbooks == {"site.yml": [PLAYBOOKS / "site.yml"], "add-node.yml": [PLAYBOOKS / "add_node.yml"]}
+@pytest.mark.parametrize("name", ["restore.yml", "restore_etcd.yml"])
+def test_a_restore_converges_as_site_does_and_verifies_after_what_ran_on_has_learnt_of_it(name):
+    members, finish = PHASES / "restore_members.yml", PHASES / "restore_finish.yml"
+    assert imported(PLAYBOOKS / name) == [members, CONVERGE, PHASES / "post_restore.yml", VERIFY, finish]
 
 
-def test_a_restore_leaves_out_no_step_of_site():
-    steps = imports(PLAYBOOKS / "steps" / "restore_site.yml")
-    settle = PLAYBOOKS / "steps" / "restore_settle.yml"
-    assert steps.index(settle) == len(steps) - 2, "it is settled right before it is verified"
-    assert [step for step in steps if step != settle] == imports(PLAYBOOKS / "site.yml")
+def test_each_stage_of_a_rotation_converges_and_verifies():
+    assert imported(PHASES / "rotation_stage.yml") == [CONVERGE, VERIFY]
+
+
+def test_site_converges_and_verifies():
+    phases = imported(PLAYBOOKS / "site.yml")
+    assert phases in ([CONVERGE, VERIFY], [*imported(CONVERGE), VERIFY])
 
 
 @pytest.mark.parametrize("path", sorted(PLAYBOOKS.rglob("*.yml")), ids=lambda path: path.name)

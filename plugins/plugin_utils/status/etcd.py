@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.text import size
 from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd.cluster import quorum
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.status.observation import Observation, Record
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.status.page import CRITICAL, OK, WARNING, Cell, Section

@@ -133,7 +133,7 @@ def _components(host: str, state: pathlib.Path, settings: dict) -> dict[str, dic
             merged = {**defaults, **known, **variables, "role_path": role_path}
             templar = Templar(loader=loader, variables=merged)
             renderer = render.Renderer(templar, loader, merged, role_path, check_mode=True)
-            if renderer.is_wanted(item):
+            if renderer.is_wanted(item) and renderer.phase(item) in declarations.PHASES:
                 phase = declarations.PHASES.index(renderer.phase(item))
                 found.append((phase, _described(json.loads(json.dumps(renderer.describe(item))))))
     return {described["name"]: described for _phase, described in sorted(found, key=lambda pair: pair[0])}

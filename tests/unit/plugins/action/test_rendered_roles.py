@@ -144,7 +144,10 @@ def test_a_node_has_the_parts_of_its_network_and_of_no_other(node, cni, installe
 @pytest.mark.parametrize("installer", INSTALLERS)
 def test_plain_routes_have_an_identity_to_ask_with(node, installer):
     component = node(cluster_cni="bridge", cluster_installer=installer)["pod-routes"]
-    kubeconfig = re.search(r"--kubeconfig=([^\"]+)", component["texts"]["/usr/local/libexec/pod-routes"]).group(1)
+    configuration = component["unit"].split("ExecStart=/usr/local/libexec/pod-routes ")[1].splitlines()[0]
+    settings = json.loads(component["texts"][configuration])
+    assert settings["pod_networks"] and settings["node_mask"] == 24 and settings["mtu"] == 1500
+    kubeconfig = settings["kubeconfig"]
     user = yaml.safe_load(component["texts"][kubeconfig])["users"][0]["user"]
     authority = yaml.safe_load(component["texts"][kubeconfig])["clusters"][0]["cluster"]["certificate-authority"]
     paths = [item["path"] for item in component["files"]]
