@@ -27,7 +27,9 @@ def host_results(hosts: Sequence[str], hostvars: Mapping[str, Data], name: str) 
     return {host: hostvars[host][name] for host in hosts if name in hostvars[host]}
 
 
-def removal_problems(host: str, group: str, leaving: Sequence[str], groups: Mapping[str, Sequence[str]]) -> list[dict[str, str]]:
+def removal_problems(
+    host: str, group: str, leaving: Sequence[str], groups: Mapping[str, Sequence[str]]
+) -> list[dict[str, str]]:
     return to_data(Removal(host, group, leaving, groups).problems())
 
 

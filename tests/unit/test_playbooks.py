@@ -16,8 +16,8 @@ PLAYBOOKS = ROOT / "playbooks"
 
 
 CONVERGE = PLAYBOOKS / "_converge.yml"
-PHASES = next(path for path in (PLAYBOOKS / "phases", PLAYBOOKS / "steps") if path.is_dir())
-(VERIFY,) = PHASES.glob("*verify.yml")
+PHASES = PLAYBOOKS / "phases"
+VERIFY = PHASES / "verify.yml"
 
 
 def imported(path: Path) -> list[Path]:
@@ -25,6 +25,13 @@ def imported(path: Path) -> list[Path]:
     plays = yaml.safe_load(path.read_text(encoding="utf-8"))
     names = [play["ansible.builtin.import_playbook"] for play in plays if "ansible.builtin.import_playbook" in play]
     return [(path.parent / name).resolve() for name in names]
+
+
+def test_the_root_has_two_playbooks():
+    """Every job is `ansible-playbook hardway.kubernetes.NAME`, in a checkout as installed; two have a short way, too."""
+    found = {path.name: yaml.safe_load(path.read_text(encoding="utf-8")) for path in ROOT.glob("*.yml")}
+    playbooks = {name: imported(ROOT / name) for name, content in found.items() if isinstance(content, list)}
+    assert playbooks == {"site.yml": [PLAYBOOKS / "site.yml"], "add-node.yml": [PLAYBOOKS / "add_node.yml"]}
 
 
 @pytest.mark.parametrize("name", ["restore.yml", "restore_etcd.yml"])
@@ -38,8 +45,7 @@ def test_each_stage_of_a_rotation_converges_and_verifies():
 
 
 def test_site_converges_and_verifies():
-    phases = imported(PLAYBOOKS / "site.yml")
-    assert phases in ([CONVERGE, VERIFY], [*imported(CONVERGE), VERIFY])
+    assert imported(PLAYBOOKS / "site.yml") == imported(PLAYBOOKS / "_add.yml") == [CONVERGE, VERIFY]
 
 
 @pytest.mark.parametrize("path", sorted(PLAYBOOKS.rglob("*.yml")), ids=lambda path: path.name)
