@@ -5,7 +5,10 @@
 from __future__ import annotations
 
 import copy
+import os
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -1052,6 +1055,13 @@ def test_an_even_number_of_members_is_no_error_while_they_come_one_at_a_time():
 
 def test_every_kind_has_a_case():
     assert {kind.value for kind in Kind} == {kind for kind, place, spoil, vary in CASES}
+
+
+def test_the_page_names_kinds_that_exist():
+    page = Path(os.path.realpath(__file__)).parents[5] / "docs" / "preflight.md"
+    table = page.read_text().partition("| --- | --- |")[2].partition("\n\n")[0]
+    named = set(re.findall(r"`([a-z-]+)`", table))
+    assert len(named) > 20 and named <= {kind.value for kind in Kind}
 
 
 def test_all_problems_of_one_terrible_cluster_are_found_in_one_run():
