@@ -6,6 +6,7 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import json
+import signal
 import sys
 import time
 import typing as t
@@ -21,6 +22,17 @@ spec = importlib.util.spec_from_file_location("watch", PATH)
 assert spec and spec.loader
 watch = sys.modules["watch"] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(watch)
+
+
+@pytest.fixture(autouse=True)
+def signals_as_before() -> t.Iterator[None]:
+    """The program handles signals; the workers that a later test ends by SIGTERM must not inherit that."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    for number, handler in zip(numbers, before):
+        signal.signal(number, handler)
+
 
 RIGHT = (200, {"kind": "Namespace"}, {})
 
