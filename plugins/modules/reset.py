@@ -92,7 +92,6 @@ import ipaddress
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
-from ansible_collections.hardway.kubernetes.plugins.module_utils.reset.footprint import FOOTPRINT
 from ansible_collections.hardway.kubernetes.plugins.module_utils.reset.run import reset
 from ansible_collections.hardway.kubernetes.plugins.module_utils.reset.scope import Request
 
@@ -104,11 +103,11 @@ def main() -> None:
             "bin_dir": {"type": "path", "default": Request.bin_dir},
             "pod_networks": {"type": "list", "elements": "str", "default": []},
             "endpoint_address": {"type": "str", "default": ""},
-            "footprints": {"type": "list", "elements": "dict", "default": []},
+            "footprints": {"type": "list", "elements": "dict", "required": True},
         },
         supports_check_mode=True,
     )
-    footprints = module.params.pop("footprints") or FOOTPRINT
+    footprints = module.params.pop("footprints")
     request = Request(**{**module.params, "pod_networks": tuple(module.params["pod_networks"])})
     try:
         for network in request.pod_networks:

@@ -18,11 +18,6 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors i
 
 #: In ``component``: pods, which end while their runtime still runs; and the components that declare nothing.
 PODS, OTHERS = "(pods)", "(others)"
-NETWORK_NAMESPACES = "/run/netns/cni-*"
-#: By which keepalived learns that what it watches has ended (role lb, lb_ended_file).
-LOAD_BALANCER_ENDED = "/run/load-balancer-ended"
-#: Of a member: its data, those from before a restore, and what a restore that was killed was making.
-ETCD_DATA = ["member", "member.before-*", files.temporary_of("member")]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,173 +92,12 @@ class Footprint:
 
 def read_footprints(declared: Iterable[Mapping[str, t.Any]]) -> dict[str, Footprint]:
     """Component -> its footprint."""
-    found = [Footprint.from_dict(each) for each in declared]
+    found = [Footprint.from_dict(each) for each in (*PSEUDO, *declared)]
     return {footprint.component: footprint for footprint in found}
 
 
-FOOTPRINT: tuple[dict[str, t.Any], ...] = (
-    {
-        "component": "kubelet",
-        "footprint": {
-            "directories": [
-                "/var/lib/kubelet",
-                "/var/log/pods",
-                "/var/log/containers",
-                "/usr/libexec/kubernetes",
-                "/etc/kubernetes",
-            ],
-            "files": ["/etc/systemd/logind.conf.d/99-kubelet.conf"],
-            "mounts": ["/var/lib/kubelet/*"],
-            "chains": ["KUBE-"],
-            "cgroups": ["kubepods", "kubepods.slice"],
-            "pods": True,
-        },
-    },
+#: Where pods end, and where components that declare nothing stop, among those that declare it.
+PSEUDO: tuple[dict[str, t.Any], ...] = (
     {"component": PODS, "stops_after": ["kubelet"]},
-    {
-        "component": "kube-proxy",
-        "stops_after": ["kubelet"],
-        "footprint": {
-            "directories": ["/etc/kubernetes"],
-            "interfaces": ["kube-ipvs0"],
-            "chains": ["KUBE-"],
-            "sets": ["KUBE-"],
-            "tables": ["kube-proxy"],
-            "counters": ["ct_state_invalid_dropped_pkts", "localhost_nps_accepted_pkts"],
-        },
-    },
-    {
-        "component": "flanneld",
-        "stops_after": ["kubelet"],
-        "footprint": {
-            "directories": ["/run/flannel", "/etc/flannel"],
-            "interfaces": ["flannel.[0-9]*", "flannel-v6.[0-9]*", "flannel-wg*"],
-            "chains": ["FLANNEL-"],
-            "tables": ["flannel-"],
-            "routes": True,
-        },
-    },
-    {
-        "component": "pod-routes",
-        "stops_after": ["kubelet"],
-        "footprint": {"routes": True, "route_protocols": ["77"], "masquerade": True},
-    },
     {"component": OTHERS, "stops_after": ["kube-proxy", "flanneld", "pod-routes"]},
-    {
-        "component": "cri-dockerd",
-        "stops_after": [OTHERS],
-        "footprint": {"directories": ["/var/lib/cri-dockerd"], "files": ["/run/cri-dockerd.sock"]},
-    },
-    {
-        "component": "containerd",
-        "stops_after": ["cri-dockerd"],
-        "footprint": {
-            "directories": [
-                "/var/lib/containerd",
-                "/run/containerd",
-                "/run/nri",
-                "/opt/containerd",
-                "/opt/cni",
-                "/etc/cni/net.d",
-                "/var/lib/cni",
-            ],
-            "files": [NETWORK_NAMESPACES],
-            "mounts": ["/run/containerd/*", "/var/lib/containerd/*", NETWORK_NAMESPACES],
-            "interfaces": ["cni0"],
-            "chains": ["CNI-"],
-            "tables": ["cni_hostport", "cni_plugins_masquerade"],
-            "pods": True,
-        },
-    },
-    {
-        "component": "docker",
-        "stops_after": ["cri-dockerd"],
-        "footprint": {
-            "directories": [
-                "/var/lib/docker",
-                "/run/docker",
-                "/etc/docker",
-                "/var/lib/dockershim",
-                "/opt/cni",
-                "/etc/cni/net.d",
-                "/var/lib/cni",
-            ],
-            "files": ["/run/docker.sock", "/run/docker.pid", NETWORK_NAMESPACES],
-            "mounts": ["/run/docker/*", "/var/lib/docker/*", NETWORK_NAMESPACES],
-            "interfaces": ["cni0", "docker0"],
-            "chains": ["DOCKER", "CNI-"],
-            "tables": ["cni_hostport", "cni_plugins_masquerade"],
-            "pods": True,
-        },
-    },
-    # What its pods leave; the plugins and their configuration are in directories of the runtime's.
-    {
-        "component": "calico",
-        "footprint": {
-            "directories": ["/etc/calico", "/var/lib/calico", "/var/log/calico", "/run/calico", "/run/nodeagent"],
-            "mounts": ["/run/calico/*"],
-            "interfaces": [
-                "cali*",
-                "vxlan.calico",
-                "vxlan-v6.calico",
-                "wireguard.cali",
-                "wg-v6.cali",
-                "bpfin.cali",
-                "bpfout.cali",
-            ],
-            "chains": ["cali"],
-            "comments": ["cali:"],
-            "sets": ["cali"],
-            "tables": ["calico"],
-            "routes": True,
-            "tunnels": ["tunl0"],
-        },
-    },
-    {"component": "calicoctl", "footprint": {"directories": ["/etc/calico"]}},
-    # Its kube-proxy is a pod, and kubelet makes the lock for it.
-    {
-        "component": "kubeadm",
-        "footprint": {
-            "directories": ["/etc/kubernetes", "/var/log/kubernetes"],
-            "files": ["/run/xtables.lock"],
-            "interfaces": ["kube-ipvs0"],
-            "chains": ["KUBE-"],
-            "sets": ["KUBE-"],
-            "tables": ["kube-proxy"],
-        },
-    },
-    {
-        "component": "kube-scheduler",
-        "stops_after": ["containerd", "docker"],
-        "footprint": {"directories": ["/etc/kubernetes"]},
-    },
-    {
-        "component": "kube-controller-manager",
-        "stops_after": ["containerd", "docker"],
-        "footprint": {"directories": ["/etc/kubernetes"]},
-    },
-    {
-        "component": "kube-apiserver",
-        "stops_after": ["kube-scheduler", "kube-controller-manager"],
-        "footprint": {"directories": ["/etc/kubernetes", "/var/log/kubernetes"]},
-    },
-    {
-        "component": "etcd",
-        "stops_after": ["kube-apiserver"],
-        "footprint": {"directories": ["/etc/etcd"], "contents": ETCD_DATA},
-    },
-    {"component": "etcd-restore", "footprint": {"contents": ETCD_DATA}},
-    {"component": "etcd-backup", "footprint": {"directories": ["/etc/etcd"], "unit": "etcd-backup.timer"}},
-    # The virtual address moves on before the load balancer behind it ends.
-    {"component": "keepalived", "stops_after": ["etcd"], "footprint": {"virtual_address": True}},
-    {
-        "component": "haproxy",
-        "stops_after": ["keepalived"],
-        "footprint": {"files": ["/run/haproxy.pid", "/run/haproxy-master.sock", LOAD_BALANCER_ENDED]},
-    },
-    {
-        "component": "nginx",
-        "stops_after": ["keepalived"],
-        "footprint": {"files": ["/run/nginx.pid", LOAD_BALANCER_ENDED]},
-    },
 )

@@ -227,7 +227,9 @@ class Paths:
         contents = [
             entry
             for component_name, owned in self.scope.components.items()
-            for name in self.scope.footprint(component_name).contents
+            for content in self.scope.footprint(component_name).contents
+            # and what a killed run was making of it
+            for name in (content, files.temporary_of(content))
             for path in owned.paths
             if is_removable(path)
             for entry in sorted(glob.glob(os.path.join(glob.escape(path), name)))

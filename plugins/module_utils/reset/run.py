@@ -24,7 +24,7 @@ from collections.abc import Iterable, Mapping
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component import paths as component_paths
 from ansible_collections.hardway.kubernetes.plugins.module_utils.reset import services
 from ansible_collections.hardway.kubernetes.plugins.module_utils.reset.firewall import Counters, Firewall
-from ansible_collections.hardway.kubernetes.plugins.module_utils.reset.footprint import FOOTPRINT, read_footprints
+from ansible_collections.hardway.kubernetes.plugins.module_utils.reset.footprint import read_footprints
 from ansible_collections.hardway.kubernetes.plugins.module_utils.reset.mounts import Mounts
 from ansible_collections.hardway.kubernetes.plugins.module_utils.reset.network import (
     Addresses,
@@ -46,7 +46,7 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.reset.system im
 
 
 def reset(
-    request: Request, check_mode: bool = False, footprints: Iterable[Mapping[str, t.Any]] = FOOTPRINT
+    request: Request, check_mode: bool = False, footprints: Iterable[Mapping[str, t.Any]] = ()
 ) -> dict[str, t.Any]:
     """Remove what is ours from this host. *footprints* are the declarations of all components.
 

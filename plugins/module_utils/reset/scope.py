@@ -19,7 +19,6 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.common import c
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component import paths as component_paths
 from ansible_collections.hardway.kubernetes.plugins.module_utils.reset.footprint import (
-    FOOTPRINT,
     Footprint,
     read_footprints,
 )
@@ -70,7 +69,7 @@ class Scope:
 
     request: Request
     components: dict[str, Owned]
-    footprints: Mapping[str, Footprint] = dataclasses.field(default_factory=lambda: read_footprints(FOOTPRINT))
+    footprints: Mapping[str, Footprint] = dataclasses.field(default_factory=dict)
 
     def footprint(self, name: str) -> Footprint:
         return self.footprints.get(name) or Footprint(name)

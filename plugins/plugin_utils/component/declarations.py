@@ -128,3 +128,50 @@ def role_variables(load: Load, root: str, role: str) -> tuple[dict[str, t.Any], 
         for path in files:
             found.update(load(path) or {})
     return defaults, variables
+
+
+# --- what others ask of all of them
+
+
+def footprints(declared: Sequence[Declaration]) -> list[dict[str, t.Any]]:
+    """What each component leaves on a host, and after which others it stops; once for each, whatever its declarations."""
+    found: dict[str, dict[str, t.Any]] = {}
+    for item in declared:
+        known = found.setdefault(item.name, {"component": item.name, "stops_after": [], "footprint": {}})
+        known["stops_after"] += [name for name in item.stops_after if name not in known["stops_after"]]
+        known["footprint"].update(item.footprint)
+    return list(found.values())
+
+
+def ports(declared: Sequence[Declaration]) -> list[dict[str, t.Any]]:
+    """Where components listen, by group: see the option ``ports`` of the module preflight."""
+    found: list[dict[str, t.Any]] = []
+    for item in declared:
+        for port in item.ports:
+            entry = {"group": item.groups[0], "component": item.name, "units": [item.name], **port}
+            if entry not in found:
+                found.append(entry)
+    return found
+
+
+def packages(declared: Sequence[Declaration]) -> dict[str, Mapping[str, t.Any]]:
+    """The distribution's packages: component -> family -> names."""
+    return {item.name: item.packages for item in declared if item.packages}
+
+
+def services(declared: Sequence[Declaration]) -> list[str]:
+    return list(dict.fromkeys(item.name for item in declared))
+
+
+def packaged(declared: Sequence[Declaration]) -> list[str]:
+    """Components whose unit comes with a package of the distribution: they have no unit of their own."""
+    return list(dict.fromkeys(item.name for item in declared if item.packages and "unit" not in item.arguments))
+
+
+ASKED: dict[str, Callable[[Sequence[Declaration]], t.Any]] = {
+    "footprints": footprints,
+    "ports": ports,
+    "packages": packages,
+    "services": services,
+    "packaged": packaged,
+}

@@ -13,6 +13,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,11 +32,15 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.reset import (
 )
 from ansible_collections.hardway.kubernetes.plugins.module_utils.reset import run as reset
 from ansible_collections.hardway.kubernetes.plugins.module_utils.reset.footprint import (
-    FOOTPRINT,
     Footprint,
     read_footprints,
 )
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.component import declarations
 
+#: As the roles declare them.
+FOOTPRINT = declarations.footprints(
+    declarations.declarations(lambda path: yaml.safe_load(Path(path).read_text(encoding="utf-8")))
+)
 FOOTPRINTS = read_footprints(FOOTPRINT)
 
 SAVED = """\
@@ -553,7 +558,7 @@ class Place:
     root: Path
     request: scope.Request
     commands: list[tuple[str, ...]] = dataclasses.field(default_factory=list)
-    footprints: list[dict[str, t.Any]] = dataclasses.field(default_factory=list)
+    footprints: list[dict[str, t.Any]] = dataclasses.field(default_factory=lambda: FOOTPRINT)
 
     def write(self, path: str, content: str = "") -> Path:
         file = self.root / path
