@@ -13,7 +13,6 @@ import dataclasses
 import typing as t
 from collections.abc import Iterable, Mapping
 
-from ansible_collections.hardway.kubernetes.plugins.module_utils.common import files
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
 
 #: In ``component``: pods, which end while their runtime still runs; and the components that declare nothing.

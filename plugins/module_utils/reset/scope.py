@@ -20,7 +20,6 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors i
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component import paths as component_paths
 from ansible_collections.hardway.kubernetes.plugins.module_utils.reset.footprint import (
     Footprint,
-    read_footprints,
 )
 
 DROP_IN = "50-hardway-inputs.conf"
