@@ -16,7 +16,7 @@ from ansible_collections.hardway.kubernetes.plugins.plugin_utils.component.decla
     declaration_of,
 )
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.component.render import Renderer, encode
-from ansible_collections.hardway.kubernetes.plugins.plugin_utils.rollout.lock import Turn, TurnRefused
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.rollout.lock import RolloutLock, roll_out
 
 HOST_MODULE = "hardway.kubernetes.component_apply"
 #: What of the host's answer is believed: the rest is dropped, facts among it.
@@ -68,21 +68,11 @@ class ActionModule(ActionBase):
         return {**task_vars, **hostvars.raw_get(delegate)}
 
     def _reconcile(self, name: str, payload: str) -> dict[str, t.Any]:
-        """No-ops and first starts run on all hosts at once; restarts of what runs go one host at a time."""
-        result = self._call(payload, defer_restart=True)
-        if not result.get("deferred"):
-            return result
-        run = C.DEFAULT_LOCAL_TMP  # one per ansible-playbook, shared by its workers
         host = self._variables["inventory_hostname"]
         cluster_dir = self._templar.template(self._variables["cluster_dir"])
-        try:
-            with Turn(cluster_dir, name, host, run) as turn:
-                result = self._call(payload, defer_restart=False)
-                if result.get("failed") or result.get("unreachable"):
-                    turn.failed()
-        except TurnRefused as error:
-            return {"failed": True, "msg": str(error)}
-        return result
+        # One for each ansible-playbook, shared by its workers.
+        lock = RolloutLock(cluster_dir, name, host, C.DEFAULT_LOCAL_TMP)
+        return roll_out(lambda defer: self._call(payload, defer), lock)
 
     def _call(self, payload: str, defer_restart: bool) -> dict[str, t.Any]:
         outcome = self._execute_module(

@@ -9,7 +9,7 @@ import typing as t
 from ansible import constants as C
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.hardway.kubernetes.plugins.plugin_utils.rollout.lock import Turn, TurnRefused
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.rollout.lock import RolloutLock, roll_out
 
 
 class ActionModule(ActionBase):
@@ -28,18 +28,9 @@ class ActionModule(ActionBase):
         return result
 
     def _rollout(self, host: str, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
-        result = self._call(task_vars, defer_restart=True)
-        if not result.get("deferred"):
-            return result
         cluster_dir = self._templar.template(task_vars.get("cluster_dir"))
-        try:
-            with Turn(cluster_dir, "kubeadm", host, C.DEFAULT_LOCAL_TMP) as turn:
-                result = self._call(task_vars, defer_restart=False)
-                if result.get("failed") or result.get("unreachable"):
-                    turn.failed()
-        except TurnRefused as error:
-            return {"failed": True, "msg": str(error)}
-        return result
+        lock = RolloutLock(cluster_dir, "kubeadm", host, C.DEFAULT_LOCAL_TMP)
+        return roll_out(lambda defer: self._call(task_vars, defer), lock)
 
     def _call(self, task_vars: dict[str, t.Any], defer_restart: bool) -> dict[str, t.Any]:
         result: dict[str, t.Any] = self._execute_module(

@@ -19,7 +19,7 @@ description:
   - A digest of all inputs is handed to the process through its environment, so a restart that is still pending after a run that died is
     seen and done by the next run. There are no handlers to lose.
   - Templates are rendered, and certificates read, on the controller. The host needs nothing but Python.
-  - A restart of a running process is rolling. Hosts of the same component take turns, each waits until it is healthy, and when one does
+  - A restart of a running process is rolling. Hosts of the same component go one at a time, each waits until it is healthy, and when one does
     not get healthy those behind it are left as they are.
 author: the hardway.kubernetes authors (@hardway)
 options:
@@ -157,7 +157,7 @@ options:
   replaces:
     description:
       - Name of a component that this one takes the place of, and that cannot run beside it.
-      - Where that one is on the host, it is stopped right before this one starts, hosts taking turns, and is removed once this one is healthy.
+      - Where that one is on the host, it is stopped right before this one starts, one host at a time, and is removed once this one is healthy.
     type: str
   state:
     description:

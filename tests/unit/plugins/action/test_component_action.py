@@ -271,16 +271,16 @@ def test_of_what_a_host_returns_only_what_is_known_is_kept(call):
     assert not {"ansible_facts", "add_host"} & set(call())
 
 
-# --- turns
+# --- rollouts
 
 
-def test_what_interrupts_nothing_takes_no_turn(call, role):
+def test_what_interrupts_nothing_takes_no_lock(call, role):
     assert call()["changed"]
     assert [item["defer_restart"] for item in call.sent] == [True]
-    assert not (role / "cluster/turns").exists()
+    assert not (role / "cluster/locks").exists()
 
 
-def test_a_restart_takes_a_turn(call):
+def test_a_restart_is_rolled_out(call):
     call.answers = [DEFERRED, CHANGED]
     result = call()
     assert [item["defer_restart"] for item in call.sent] == [True, False]
@@ -291,7 +291,7 @@ def test_a_restart_takes_a_turn(call):
 def test_in_check_mode_nobody_waits(call, role):
     result = call(check_mode=True)
     assert result["restart"] == "x changed"
-    assert not (role / "cluster/turns").exists()
+    assert not (role / "cluster/locks").exists()
 
 
 @pytest.mark.parametrize("failure", [{"failed": True, "msg": "not healthy"}, {"unreachable": True, "msg": "gone"}])
