@@ -14,7 +14,7 @@ import time
 import pytest
 
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.rollout import lock as rolling
-from ansible_collections.hardway.kubernetes.plugins.plugin_utils.rollout.lock import RolloutLock, RolloutHalted
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.rollout.lock import RolloutHalted, RolloutLock
 
 HOLD = """
 import runpy, sys, time
