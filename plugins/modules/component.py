@@ -112,7 +112,9 @@ options:
         description: Further variables for the template.
         type: dict
   pki:
-    description: Certificates and keys from the cluster's PKI directory on the controller. Keys get mode 0600.
+    description:
+      - Where the component's certificates and keys are. Which those are, and what a changed one asks of the process, says the table of
+        certificates (C(plugins/plugin_utils/pki/catalogue.py)).
     type: dict
     suboptions:
       path:
@@ -123,14 +125,6 @@ options:
         description: Owner of the directory and the files.
         type: str
         default: root
-      files:
-        description: Name on the host to name in the PKI directory. The process restarts when one of them changes.
-        type: dict
-        default: {}
-      reread:
-        description: The same for those that the process reads again by itself, at each handshake say. It is left alone when they change.
-        type: dict
-        default: {}
   unit:
     description: Template of the systemd unit. Without it O(service) is a unit of the distribution, which gets a drop-in alone.
     type: str

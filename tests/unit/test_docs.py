@@ -27,6 +27,7 @@ def load_generator():
 
 
 docs = load_generator()
+DEFAULTS = docs.load(ROOT / "roles" / "cluster" / "defaults" / "main.yml")
 # Those with settings; one whose name begins with _ is internal.
 ROLES = sorted(path.parents[1].name for path in ROOT.glob("roles/[!_]*/meta/argument_specs.yml"))
 EXAMPLES = sorted(path.parent for path in ROOT.glob("examples/*/hosts.yml"))
@@ -172,7 +173,9 @@ def test_example_has_no_problem(directory):
         )
         for name, values in tree["hosts"].items()
     }
-    ports = docs.load(ROOT / "roles" / "preflight" / "vars" / "main.yml")["preflight_ports"]
+    from ansible_collections.hardway.kubernetes.plugins.plugin_utils.component import declarations
+
+    ports = declarations.ports(declarations.declarations(lambda path: docs.load(Path(path)), str(ROOT)))
     settings = {**settings, "cluster_dir": "/srv/clusters/example", **given}
     plan = inventory.Plan(
         settings=settings,
@@ -192,6 +195,7 @@ def test_example_has_no_problem(directory):
                 entry["component"],
             )
             for entry in ports
+            if all(settings.get(name, DEFAULTS.get(name)) == value for name, value in entry.get("where", {}).items())
         ],
         run=list(machines),
     )

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common import files
+
 ROOT = Path(__file__).parents[2]
 PLUGINS = ROOT / "plugins"
 OURS = "ansible_collections.hardway.kubernetes.plugins."
@@ -49,6 +51,8 @@ RUNNERS = {
     "module_utils/etcd/salvage.py": "an etcd runs meanwhile, and is asked",
     "action/mirror_build.py": "its output is shown line by line",
 }
+#: Programs that run on hosts by themselves, and so cannot import the one place.
+PROGRAMS = ("roles/cni/files/pod-routes.py", "roles/host/files/disable-swap.py")
 TEMPORARY_NAMES = (".hardway-new", ".hardway-tmp", ".hardway-restore")
 
 
@@ -181,7 +185,13 @@ def test_names_of_temporary_files_are_spelt_in_one_place(directory: str) -> None
         and path.suffix in (".py", ".yml", ".j2", ".sh", "")
         and any(name in path.read_text(encoding="utf-8") for name in TEMPORARY_NAMES)
     ]
-    assert spelt in ([], ["plugins/module_utils/common/files.py"])
+    assert [path for path in spelt if path not in PROGRAMS] in ([], ["plugins/module_utils/common/files.py"])
+
+
+def test_programs_on_hosts_spell_it_the_same_way() -> None:
+    for path in PROGRAMS:
+        text = (ROOT / path).read_text(encoding="utf-8")
+        assert files.TEMPORARY in text and not [name for name in TEMPORARY_NAMES[1:] if name in text], path
 
 
 @pytest.mark.parametrize(

@@ -47,8 +47,6 @@ ARGUMENTS = {
         "options": {
             "path": {"type": "path", "required": True},
             "owner": {"type": "str", "default": "root"},
-            "files": {"type": "dict", "default": {}},
-            "reread": {"type": "dict", "default": {}},
         },
     },
     "unit": {"type": "str"},

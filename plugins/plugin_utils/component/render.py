@@ -24,8 +24,8 @@ from ansible.template import trust_as_template
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.component.arguments import ARGUMENTS
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.component.declarations import Declaration
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.merge import argument, merged
-
-KEY_MODE = "0600"
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.pki.catalogue import certificates_of
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.pki.settings import Settings
 
 
 class RenderError(AnsibleError):
@@ -82,7 +82,7 @@ class Renderer:
             "unit": self._render(unit, self._arguments(args.get("arguments"))) if unit else None,
             "user": args.get("user"),
             "directories": _directories(args),
-            "files": [self._file(item) for item in args["files"] + self._pki_files(args)],
+            "files": [self._file(item) for item in args["files"] + self._pki_files(name, args)],
             "artifacts": [self._artifact(item) for item in args["artifacts"]],
             "tools": [self._artifact(item) for item in args["tools"]],
             "apply": args.get("apply"),
@@ -96,24 +96,26 @@ class Renderer:
             "download_timeout": self._variable("cluster_download_timeout"),
         }
 
-    def _pki_files(self, args: Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
-        pki = args.get("pki")
-        if not pki:
-            return []
+    def _pki_files(self, name: str, args: Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
+        """The component's certificates and keys, by the table of certificates."""
+        owner = (args.get("pki") or {}).get("owner", "root")
         directory = self._variable("cluster_pki")
-        effects = [(pki["files"], "restart"), (pki["reread"], "none")]
         return [
             {
-                "dest": os.path.join(pki["path"], name),
-                "src": os.path.join(directory, source),
-                "mode": KEY_MODE if source.endswith(("-key.pem", ".key")) else "0644",
-                "owner": pki["owner"],
-                "group": pki["owner"],
-                "on_change": effect,
+                "dest": path,
+                "src": os.path.join(directory, file.source),
+                "mode": file.mode,
+                "owner": owner,
+                "group": owner,
+                # What the process rereads by itself needs nothing.
+                "on_change": "none" if file.effect == "reread" else file.effect,
             }
-            for files, effect in effects
-            for name, source in files.items()
+            for path, file in certificates_of(name, self._certificates, self.variables["inventory_hostname"]).items()
         ]
+
+    @functools.cached_property
+    def _certificates(self) -> Settings:
+        return Settings.of(self._variable("cluster_certificate_settings"))
 
     def _file(self, item: Mapping[str, t.Any]) -> dict[str, t.Any]:
         item = {key: value for key, value in item.items() if value is not None}

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.backup import cluster_directory
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.restore.model import Directory
 
 PENDING = "etcd-restore.json"
@@ -21,7 +22,7 @@ AUTHORITY = re.compile(r"(ca|etcd-ca)(-.*)?(?<!bundle)(?<!key)[.]pem")
 BLOCK = 1024 * 1024
 
 
-class UnreadableDirectory(Exception):
+class UnreadableDirectory(HardwayError):
     """A file of the cluster's directory that is none of ours."""
 
 

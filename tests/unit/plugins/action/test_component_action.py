@@ -17,6 +17,8 @@ from ansible.playbook.task import Task
 from ansible.template import Templar
 
 from ansible_collections.hardway.kubernetes.plugins.action import component as subject
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.component import render
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.pki.catalogue import HostFile
 
 KEY = "-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49AgEG\n-----END PRIVATE KEY-----\n"
 CHANGED = {"changed": True, "changes": ["x: changed"], "restart": "x changed", "deferred": False, "diff": []}
@@ -60,6 +62,7 @@ def make_call(role, monkeypatch):
                 "image-pause": {"ref": "pause:3", "url": "http://x/", "sha256": "ab", "version": "3"},
             },
             "cluster_image_source": "archive",
+            "cluster_certificate_settings": {},
             **(variables or {}),
         }
         loader = DataLoader()
@@ -93,6 +96,20 @@ def make_call(role, monkeypatch):
 
     call.sent, call.answers = [], []
     return call
+
+
+@pytest.fixture(name="table")
+def make_table(monkeypatch):
+    """Let the table of certificates have these files of the component: path -> source."""
+
+    def table(files, effect="restart"):
+        found = {
+            path: HostFile("x", path, source, source, effect, "0600" if source.endswith("-key.pem") else "0644")
+            for path, source in files.items()
+        }
+        monkeypatch.setattr(render, "certificates_of", lambda name, settings, host: found if name == "x" else {})
+
+    return table
 
 
 def content(item: dict) -> str:
@@ -157,11 +174,9 @@ def test_arguments_are_merged_and_sorted(call):
     assert call.sent[0]["service"] == "x.service"
 
 
-def test_pki(call):
-    call(
-        directories=[{"path": "/var/lib/x"}],
-        pki={"path": "/etc/x/pki", "owner": "etcd", "files": {"ca.pem": "ca.pem", "key.pem": "x-key.pem"}},
-    )
+def test_pki(call, table):
+    table({"/etc/x/pki/ca.pem": "ca.pem", "/etc/x/pki/key.pem": "x-key.pem"})
+    call(directories=[{"path": "/var/lib/x"}], pki={"path": "/etc/x/pki", "owner": "etcd"})
     assert call.sent[0]["directories"] == [
         {"path": "/var/lib/x", "mode": "0755", "owner": "root", "group": "root"},
         {"path": "/etc/x/pki", "mode": "0700", "owner": "etcd", "group": "etcd"},
@@ -172,26 +187,33 @@ def test_pki(call):
     ]
 
 
+@pytest.mark.parametrize(("effect", "on_change"), [("restart", "restart"), ("reload", "reload"), ("reread", "none")])
+def test_what_a_changed_certificate_asks_of_the_process(call, table, effect, on_change):
+    table({"/p/ca.pem": "ca.pem"}, effect)
+    call(pki={"path": "/p"})
+    assert [item["on_change"] for item in call.sent[0]["files"]] == [on_change]
+
+
 def test_directories_without_pki(call):
     call(directories=[{"path": "/var/lib/x", "mode": "0700"}])
     assert [item["path"] for item in call.sent[0]["directories"]] == ["/var/lib/x"]
 
 
-def test_in_check_mode_certificates_need_not_be_there(call, role):
+def test_in_check_mode_certificates_need_not_be_there(call, role, table):
     planned = {
         "certificates": [
             {"name": "ca", "changed": True, "reason": "expires in 3 days"},
             {"name": "x", "changed": False},
         ]
     }
-    files = {"ca.pem": "ca.pem", "new.pem": "new.pem"}
-    call(check_mode=True, variables={"ca_pki": planned}, pki={"path": "/p", "files": files})
+    table({"/p/ca.pem": "ca.pem", "/p/new.pem": "new.pem"})
+    call(check_mode=True, variables={"ca_pki": planned}, pki={"path": "/p"})
     assert [item["pending"] for item in call.sent[0]["files"]] == [
         "would change: expires in 3 days",
         "would be created",
     ]
     with pytest.raises(AnsibleError, match=r"new.pem is not on the controller"):
-        call(pki={"path": "/p", "files": files})
+        call(pki={"path": "/p"})
 
 
 def test_artifacts_and_images_come_from_the_lock(call):
@@ -329,10 +351,9 @@ def test_a_failure_names_component_and_host(call):
     assert call()["msg"] == "x on master1: no space"
 
 
-def test_keys_are_not_in_a_result(call):
-    result = call(
-        pki={"path": "/p", "files": {"key.pem": "x-key.pem"}}, files=[{"dest": "/s", "content": KEY, "mode": "0600"}]
-    )
+def test_keys_are_not_in_a_result(call, table):
+    table({"/p/key.pem": "x-key.pem"})
+    result = call(pki={"path": "/p"}, files=[{"dest": "/s", "content": KEY, "mode": "0600"}])
     text = json.dumps(result, default=str)
     assert "PRIVATE KEY" not in text
     assert base64.b64encode(KEY.encode()).decode() not in text

@@ -54,7 +54,13 @@ NOTHING = {
     "images": {},
     "trouble": {},
 }
-SETTINGS = {"cluster_install_dir": "/opt/hardway", "cluster_bin_dir": "/usr/local/bin", "cluster_download_timeout": 60}
+SETTINGS = {
+    "cluster_install_dir": "/opt/hardway",
+    "cluster_bin_dir": "/usr/local/bin",
+    "cluster_download_timeout": 60,
+    "cluster_pki": "/state/pki",
+    "cluster_certificate_settings": {},
+}
 
 
 @pytest.fixture(name="root")
@@ -116,7 +122,7 @@ def desired(root, **settings) -> model.Component:
 
     (declared,) = declarations.declarations(load, str(root))
     defaults, variables = declarations.role_variables(load, str(root), "toy")
-    merged = {**defaults, "group_names": ["kube_node"], **SETTINGS, **settings, **variables}
+    merged = {**defaults, "group_names": ["kube_node"], "inventory_hostname": "n1", **SETTINGS, **settings, **variables}
     templar = Templar(loader=loader, variables=merged)
     renderer = render.Renderer(templar, loader, merged, str(root / "roles/toy"))
     return model.from_description(renderer.describe(declared))

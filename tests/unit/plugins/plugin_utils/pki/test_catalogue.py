@@ -9,12 +9,8 @@ import dataclasses
 import itertools
 import os
 import typing as t
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import jinja2
-import jinja2.meta
-import jinja2.nativetypes
 import pytest
 import yaml
 from ansible.errors import AnsibleFilterError
@@ -30,91 +26,56 @@ HOST = "master1"
 # Rotated, so that an active generation and a bundle are told apart.
 GENERATIONS = {name: {"trusted": [1, 2], "active": 2} for name in rotation.NAMES}
 EVERYWHERE: dict[str, t.Any] = {"generations": GENERATIONS, "addons": ["calicoctl"]}
-# The settings with which each file of tasks that has certificates is run.
-RUN_WITH: dict[str, list[dict[str, t.Any]]] = {
-    "etcd/tasks/run.yml": [{}, {"installer": "kubeadm"}],
-    "lb/tasks/main.yml": [{}, {"installer": "kubeadm"}],
-    "kube_master/tasks/main.yml": [{}],
-    "kube_node/tasks/main.yml": [{}],
-    "kubeadm/tasks/masters.yml": [{"installer": "kubeadm"}],
-    "cni/tasks/flannel.yml": [{"cni": "flannel"}],
-    "cni/tasks/flannel_in_etcd.yml": [{"cni": "flannel", "datastore": "etcd"}],
-    "cni/tasks/bridge.yml": [{"cni": "bridge"}],
-    "cni/tasks/calicoctl.yml": [{"cni": "calico"}, {"cni": "calico", "datastore": "etcd"}],
-}
-EFFECTS = {"files": "restart", "reloaded": "reread", "reread": "reread"}
+# Settings in which each of the table's entries is wanted at least once.
+RUNS: list[dict[str, t.Any]] = [
+    {},
+    {"installer": "kubeadm"},
+    {"cni": "flannel"},
+    {"cni": "flannel", "datastore": "etcd"},
+    {"cni": "bridge"},
+    {"cni": "calico"},
+    {"cni": "calico", "datastore": "etcd"},
+]
 
 
 def settings(**values: t.Any) -> Settings:
     return Settings.of({**EVERYWHERE, **values})
 
 
-# --- What the roles say
+# --- Who has them
 
 
-class Variables:
-    """A role's variables, evaluated where they are asked for."""
-
-    def __init__(self, role: str, values: Mapping[str, t.Any]) -> None:
-        file = ROLES / role / "vars/main.yml"
-        own = yaml.safe_load(file.read_text()) if file.exists() else {}
-        self.values = {
-            **own,
-            "inventory_hostname": HOST,
-            "cluster_pki": PKI,
-            "cluster_pki_names": lineage.generation_names(GENERATIONS),
-            "cluster_calico_in_etcd": values.get("cni") == "calico" and values.get("datastore") == "etcd",
-        }
-        self.environment = jinja2.nativetypes.NativeEnvironment()
-
-    def evaluate(self, value: t.Any) -> t.Any:
-        if isinstance(value, dict):
-            return {key: self.evaluate(item) for key, item in value.items()}
-        if not isinstance(value, str) or "{{" not in value:
-            return value
-        names = jinja2.meta.find_undeclared_variables(self.environment.parse(value))
-        return self.environment.from_string(value).render({name: self.evaluate(self.values[name]) for name in names})
-
-
-def components_of(file: str) -> Iterator[dict[str, t.Any]]:
-    for task in yaml.safe_load((ROLES / file).read_text()):
-        component = task.get("hardway.kubernetes.component")
-        if component and (component.get("pki") or sources(component)):
-            yield component
-
-
-def sources(component: Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
-    """Files that are no kubeconfig and no template, and come from the PKI directory all the same."""
-    files = component.get("files") or []
-    return [item for item in files if isinstance(item, dict) and str(item.get("src")).startswith("{{ cluster_pki }}/")]
-
-
-def described_by_roles(component: Mapping[str, t.Any], variables: Variables) -> dict[str, tuple[str, str]]:
-    """By path: the file of the PKI directory, and the effect."""
-    found = {item["dest"]: (item["src"].split("/")[-1], item["on_change"]) for item in sources(component)}
-    pki = variables.evaluate(component.get("pki") or {})
-    for kind, effect in EFFECTS.items():
-        for name, source in (pki.get(kind) or {}).items():
-            found[os.path.join(pki["path"], name)] = (source, effect)
+def declared() -> dict[str, list[dict[str, t.Any]]]:
+    """The declarations of components, by name."""
+    found: dict[str, list[dict[str, t.Any]]] = {}
+    for path in sorted(ROLES.glob("*/components/*.yml")):
+        component = yaml.safe_load(path.read_text(encoding="utf-8"))
+        found.setdefault(component["name"], []).append(component)
     return found
 
 
-@pytest.mark.parametrize(("file", "values"), [(file, values) for file, runs in RUN_WITH.items() for values in runs])
-def test_the_table_equals_the_roles(file, values):
-    components = list(components_of(file))
-    assert components, f"{file} has no component with certificates"
-    for component in components:
-        expected = described_by_roles(component, Variables(file.split("/")[0], values))
-        found = catalogue.certificates_of(component["name"], settings(**values), HOST)
-        assert {path: (entry.source, entry.effect) for path, entry in found.items()} == expected, component["name"]
+def test_who_has_certificates_is_a_component_that_a_role_declares():
+    """One of haproxy's lies beside its configuration; all others say where theirs are."""
+    components = declared()
+    named = {consumer.component for entry in catalogue.ENTRIES for consumer in entry.consumers}
+    assert named <= set(components)
+    assert {name for name, all_of_it in components.items() if any("pki" in item for item in all_of_it)} == named - {
+        "haproxy"
+    }
 
 
-def test_no_component_is_missing():
-    """Neither one of the roles in the table, nor one of the table in the roles."""
-    files = {str(file.relative_to(ROLES)): list(components_of_any(file)) for file in ROLES.glob("*/tasks/**/*.yml")}
-    assert {file for file, names in files.items() if names} == set(RUN_WITH)
-    named = {name for names in files.values() for name in names}
-    assert {consumer.component for entry in catalogue.ENTRIES for consumer in entry.consumers} == named
+def test_no_declaration_repeats_the_table():
+    for components in declared().values():
+        for component in components:
+            files = component.get("files") or []
+            sources = [str(item.get("src")) for item in files if isinstance(item, dict)]
+            assert not [source for source in sources if source.startswith("{{ cluster_pki }}")], component["name"]
+            assert set(component.get("pki", {})) <= {"path", "owner"}, component["name"]
+
+
+@pytest.mark.parametrize("effect", ["restart", "reload", "reread"])
+def test_each_effect_has_a_user(effect):
+    assert effect in {consumer.effect for entry in catalogue.ENTRIES for consumer in entry.consumers}
 
 
 def test_the_report_asks_servers_for_the_certificates_of_the_table():
@@ -125,25 +86,20 @@ def test_the_report_asks_servers_for_the_certificates_of_the_table():
             assert endpoint.get("path", "") == catalogue.served_by(endpoint["component"], settings()), endpoint
 
 
-def components_of_any(file: Path) -> Iterator[str]:
-    if isinstance(yaml.safe_load(file.read_text()), list):
-        yield from (component["name"] for component in components_of(str(file.relative_to(ROLES))))
-
-
 # --- The table itself
 
 
 def test_names_and_paths_are_unique():
     names = [entry.name for entry in catalogue.ENTRIES]
     assert len(set(names)) == len(names)
-    for values in [values for runs in RUN_WITH.values() for values in runs]:
+    for values in RUNS:
         paths = [(file.component, file.path) for file in catalogue.host_files(settings(**values), HOST)]
         assert len(set(paths)) == len(paths)
 
 
 def test_a_path_has_one_source_whoever_writes_it():
     """Components of a host share a directory: none may write a file of another's differently."""
-    for values in [values for runs in RUN_WITH.values() for values in runs]:
+    for values in RUNS:
         known: dict[str, str] = {}
         for file in catalogue.host_files(settings(**values), HOST):
             assert known.setdefault(file.path, file.source) == file.source, file
