@@ -63,7 +63,7 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.component.model
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component.reconcile import reconcile
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "payload": {"type": "str", "required": True, "no_log": True},

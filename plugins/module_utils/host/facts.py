@@ -276,10 +276,8 @@ def certificate(path: str) -> dict:
     try:
         import ssl  # only here: its import costs more than the rest of this module
 
-        ends = ssl.cert_time_to_seconds(ssl._ssl._test_decode_cert(path)["notAfter"])
-        pem = re.search(
-            r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n?", read_text(path), re.DOTALL
-        ).group()
+        ends = ssl.cert_time_to_seconds(ssl._ssl._test_decode_cert(path)["notAfter"])  # type: ignore[attr-defined]
+        pem = re.findall(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n?", read_text(path), re.DOTALL)[0]
     except Exception:  # whatever a damaged file raises, the answer is the same: no usable certificate
         return {"path": path, "present": True, "not_after": 0, "expired": True, "pem": ""}
     return {"path": path, "present": True, "not_after": int(ends), "expired": ends < time.time(), "pem": pem}
@@ -404,7 +402,7 @@ def free_inotify_instances(wanted: int = INOTIFY_PROBE) -> int:
         import ctypes
 
         library = ctypes.CDLL(None, use_errno=True)
-        opened = []
+        opened: list[int] = []
         while len(opened) < wanted:
             descriptor = library.inotify_init1(os.O_CLOEXEC)
             if descriptor < 0:

@@ -43,7 +43,7 @@ def compiled_once() -> t.Iterator[None]:
             known[key] = compile_text(self, source)
         return known[key]
 
-    jinja2.Environment.compile = compile_or_reuse  # type: ignore[method-assign, assignment]
+    jinja2.Environment.compile = compile_or_reuse  # type: ignore[method-assign]
     try:
         yield
     finally:

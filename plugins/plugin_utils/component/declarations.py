@@ -20,7 +20,7 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors i
 #: In the order in which site.yml applies them.
 PHASES = ("hosts", "etcd", "load_balancers", "masters", "nodes", "network")
 #: What a declaration says besides the arguments of the component itself.
-ABOUT = {
+ABOUT: dict[str, type] = {
     "name": str,
     "phase": str,
     "groups": list,
@@ -98,7 +98,9 @@ def declaration(load: Load, path: str) -> Declaration:
     if missing:
         raise DeclarationError(f"{path} does not say {', '.join(missing)}. Fix: add it")
     role = os.path.basename(os.path.dirname(os.path.dirname(path)))
-    about = {key: tuple(raw[key]) if ABOUT[key] is list else raw[key] for key in ABOUT if key in raw}
+    about: dict[str, t.Any] = {
+        key: tuple(raw[key]) if kind is list else raw[key] for key, kind in ABOUT.items() if key in raw
+    }
     arguments = {key: value for key, value in raw.items() if key not in ABOUT}
     return Declaration(role=role, key=os.path.basename(path)[: -len(".yml")], arguments=arguments, **about)
 

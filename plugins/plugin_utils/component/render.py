@@ -120,7 +120,8 @@ class Renderer:
     def _file(self, item: Mapping[str, t.Any]) -> dict[str, t.Any]:
         item = {key: value for key, value in item.items() if value is not None}
         _check_mode_text(item["dest"], item["mode"])
-        described = {key: item[key] for key in ("mode", "owner", "group", "on_change") if key in item}
+        kept = ("mode", "owner", "group", "on_change")
+        described: dict[str, t.Any] = {str(key): item[key] for key in kept if key in item}
         described["path"] = item["dest"]
         if item.get("state") == "absent":
             return {**described, "absent": True}
