@@ -46,6 +46,11 @@ RESTART_PLANNED = _sentence("restarted, because")
 ROLLED_BACK = _sentence("It was rolled back to")
 
 
+def restart_planned(host: str, component: str) -> Expectation:
+    """The line of the plan for a component of a host, with its restart."""
+    return Expectation(rf"\b{re.escape(host)}: {re.escape(component)}: [^']*restarted, because", "")
+
+
 def upgrade_planned(component: str) -> Expectation:
     """The row of a component in the plan of an upgrade: name, host or hosts, version before and after, whether it restarts."""
     return Expectation(rf"- {re.escape(component)} \S+ \d\S* \d\S* yes", "")
