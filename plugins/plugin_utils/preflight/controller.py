@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common.text import listed
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common.versions import numbers
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight.plan import Plan
-from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight.problem import Kind, Problem
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight.problem import WARNING, Kind, Problem
 
 
 def check_cluster_dir(plan: Plan) -> Iterator[Problem]:
@@ -71,4 +71,12 @@ def check_controller(plan: Plan) -> Iterator[Problem]:
             "controller",
             f"ansible-core {controller.ansible} is too old.",
             f"Install ansible-core {controller.ansible_minimum} or newer.",
+        )
+    if controller.injects_facts:
+        yield Problem(
+            Kind.CONTROLLER_FACTS,
+            "controller",
+            "Ansible makes variables of the facts that hosts return, so a host that somebody took over can change settings of the run.",
+            "Set inject_facts_as_vars = false in the section defaults of ansible.cfg, or ANSIBLE_INJECT_FACT_VARS=false.",
+            WARNING,
         )

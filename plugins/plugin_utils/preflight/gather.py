@@ -19,7 +19,7 @@ import typing as t
 from collections.abc import Iterator
 
 import yaml
-from ansible import release
+from ansible import constants, release
 from ansible.errors import AnsibleError
 from ansible.vars.plugins import get_vars_from_inventory_sources, get_vars_from_path
 
@@ -338,6 +338,7 @@ class Gathering:
         exists = os.path.isdir(cluster_dir)
         return Controller(
             ansible=release.__version__,
+            injects_facts=bool(constants.INJECT_FACTS_AS_VARS),
             ansible_minimum=self.arguments["ansible_version"],
             missing_packages=tuple(
                 name for name in self.arguments["controller_packages"] if importlib.util.find_spec(name) is None

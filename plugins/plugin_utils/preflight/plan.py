@@ -53,6 +53,8 @@ class Controller:
     cluster_dir_mode: int | None = None
     cluster_dir_writable: bool = True
     inventory_dirs: tuple[str, ...] = ()
+    #: facts become variables: INJECT_FACTS_AS_VARS of ansible-core, off from 2.24 on
+    injects_facts: bool = False
 
 
 @dataclasses.dataclass

@@ -28,6 +28,7 @@ class Kind(enum.Enum):
     CLUSTER_DIR_INSIDE_INVENTORY = "cluster-dir-inside-inventory"
     CLUSTER_DIR_PERMISSIONS = "cluster-dir-permissions"
     CONTROLLER_ANSIBLE = "controller-ansible"
+    CONTROLLER_FACTS = "controller-facts"
     CONTROLLER_COLLECTIONS = "controller-collections"
     CONTROLLER_PACKAGES = "controller-packages"
     DNS_ADDRESS_RESERVED = "dns-address-reserved"

@@ -651,6 +651,12 @@ CASES = [
         lambda c: c.controller(ansible="2.9.27"),
         lambda c: c.controller(ansible="2.20.0"),
     ),
+    (
+        "controller-facts",
+        "controller",
+        lambda c: c.controller(injects_facts=True),
+        lambda c: c.controller(injects_facts=False),
+    ),
     ("unread-host", "host node1", lambda c: c.host("node1", facts={}), lambda c: c.host("node1")),
     (
         "unreachable-host",
