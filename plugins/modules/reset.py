@@ -50,10 +50,10 @@ options:
       - What the processes of components leave besides the files in their records, and after which others they stop; an entry for each component.
       - An entry has C(component), C(stops_after) and C(footprint), whose fields are C(directories), C(files), C(mounts), C(cgroups), C(interfaces),
         C(chains), C(sets), C(tables) and others.
-      - Without it, those that this collection knows.
+      - The lookup P(hardway.kubernetes.declarations#lookup) has those that the roles declare.
     type: list
     elements: dict
-    default: []
+    required: true
 seealso:
   - module: hardway.kubernetes.reset_nodes
 """

@@ -95,20 +95,28 @@ extends_documentation_fragment:
   - ansible.builtin.action_common_attributes.conn
 attributes:
   action:
+    description: Runs on the controller.
     support: full
   async:
+    description: Cannot run in the background.
     support: none
   become:
+    description: Needs no privileges.
     support: none
   bypass_host_loop:
+    description: Runs once for each host, and is meant to be run once.
     support: none
   check_mode:
+    description: Does the same in check mode, for it only reads.
     support: full
   connection:
+    description: Uses no connection.
     support: none
   delegation:
+    description: Is not delegated.
     support: none
   diff_mode:
+    description: Has nothing to show.
     support: none
   platform:
     platforms: posix

@@ -119,7 +119,9 @@ etcd:
   returned: when readable
   type: dict
 backends:
-  description: "C(servers), the servers behind the load balancer with C(backend), C(name), C(state), C(check), C(sessions); or C(error). Empty if it was not asked."
+  description: >-
+    C(servers), the servers behind the load balancer with C(backend), C(name), C(state), C(check), C(sessions); or C(error). Empty if it was
+    not asked.
   returned: when readable
   type: dict
 """

@@ -148,7 +148,7 @@ def test_a_run_has_the_recap_as_data() -> None:
     assert done.costliest == [("Run it", 14.7)]
     done.require_success().require_hosts("master1", "node1").require_changed(1, "here")
     for check, kind in (
-        (lambda: done.require_unchanged(), Kind.CHANGED),
+        (done.require_unchanged, Kind.CHANGED),
         (lambda: done.require_hosts("node1"), Kind.COST),
         (lambda: Run(2, 1.0, OUTPUT).require_success(), Kind.PLAYBOOK_FAILED),
         (lambda: done.require_refused(expectations.OTHER_CNI), Kind.NOT_REFUSED),

@@ -117,7 +117,7 @@ def test_settings_are_what_the_role_writes(tmp_path):
 
 def test_the_configuration_is_written_whole_and_once(tmp_path, monkeypatch):
     synced = []
-    monkeypatch.setattr(routes.os, "fsync", lambda handle: synced.append(handle))
+    monkeypatch.setattr(routes.os, "fsync", synced.append)
     path = tmp_path / "10-bridge.conflist"
     routes.configure(ME.network, SETTINGS, str(path))
     written = json.loads(path.read_text())

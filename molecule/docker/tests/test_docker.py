@@ -41,7 +41,7 @@ def container(host, template):
 def make_plain(machine):
     """A container of plain `docker run` on two hosts: host -> address."""
     images = machine("node1").check_output("docker images --format '{{.Repository}}:{{.Tag}}'").split()
-    image = next(name for name in images if "/agnhost:" in name)
+    image = [name for name in images if "/agnhost:" in name].pop()
     hosts = [machine("node1"), machine("node2")]
     for host in hosts:
         host.run(f"docker rm --force {PLAIN}")

@@ -37,6 +37,7 @@ try:
     import pyrage
 except ImportError:
     PYRAGE_IMPORT_ERROR = traceback.format_exc()
+    pyrage = None
 
 CHUNK = 1024 * 1024
 FORMAT = 1

@@ -118,7 +118,8 @@ def _wait_until_read(client: Etcd, process: subprocess.Popen[bytes], data_dir: s
         if process.poll() is not None:
             with open(os.path.join(data_dir, "log"), encoding="utf-8", errors="replace") as log:
                 raise EtcdError(
-                    f"the data in {data_dir} are damaged, or of another version of etcd: {cause_of(log.read())}. Fix: use another member's data, or install the version of etcd that wrote these"
+                    f"the data in {data_dir} are damaged, or of another version of etcd: {cause_of(log.read())}. "
+                    "Fix: use another member's data, or install the version of etcd that wrote these"
                 )
         try:
             client.read_index(client.endpoints[0])

@@ -123,7 +123,8 @@ def verify(commands: Commands, path: str, sha256: str | None = None, hash_check:
         )
     if agrees is None and hash_check:
         raise EtcdError(
-            f"{path} is damaged, or no snapshot: it does not end with the hash that a member appends. Fix: take another copy; for a copy of member/snap/db, skip the check of the hash"
+            f"{path} is damaged, or no snapshot: it does not end with the hash that a member appends. "
+            "Fix: take another copy; for a copy of member/snap/db, skip the check of the hash"
         )
     if agrees is False:
         raise EtcdError(f"{path} is damaged: it does not match the hash at its end. Fix: take another copy")

@@ -20,8 +20,9 @@ import socket
 import struct
 import subprocess
 import time
-import urllib.request
+from http.client import HTTPException
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common import http
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component import snapshot
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component.model import ComponentError
 
@@ -311,10 +312,10 @@ def etcd_learner(data_dir: str, url: str = ETCD_METRICS) -> bool:
     if not os.path.isdir(os.path.join(data_dir, "member")):
         return False
     try:
-        with urllib.request.urlopen(url, timeout=2) as answer:
-            return re.search(rb"^etcd_server_is_learner 1$", answer.read(16 * MIB), re.MULTILINE) is not None
-    except (OSError, ValueError):
+        answer = http.fetch(url, timeout=2, most=16 * MIB)
+    except (OSError, ValueError, HTTPException):
         return False
+    return re.search(r"^etcd_server_is_learner 1$", answer.body, re.MULTILINE) is not None
 
 
 def components() -> dict:

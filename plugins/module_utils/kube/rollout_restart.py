@@ -95,7 +95,8 @@ def read_started_before(text: str, now: datetime.datetime) -> datetime.datetime:
         )
     if found > now:
         raise RestartError(
-            f"started_before: {text} lies in the future (it is {now.strftime(TIME_FORMAT)}), when no restarted pod would be new enough. Fix: give a time in the past, and compare the clocks"
+            f"started_before: {text} lies in the future (it is {now.strftime(TIME_FORMAT)}), when no restarted pod would be new enough. "
+            "Fix: give a time in the past, and compare the clocks"
         )
     return found if not found.microsecond else found.replace(microsecond=0) + datetime.timedelta(seconds=1)
 

@@ -52,7 +52,8 @@ class Current:
 
     @property
     def matches(self) -> bool:
-        assert self.certificate is not None and self.key is not None
+        if self.certificate is None or self.key is None:
+            raise AssertionError
         return certs.same_public_key(self.certificate.public_key(), self.key.public_key())
 
 
@@ -78,14 +79,16 @@ class Step:
     @property
     def pair(self) -> certs.PrivateKey:
         """Its key, where there is or was made one for sure."""
-        assert self.key is not None
+        if self.key is None:
+            raise AssertionError
         return self.key
 
     @property
     def standing(self) -> certs.Certificate:
         """Its certificate, where there is or will be one for sure."""
         certificate = self.certificate or self.current.certificate
-        assert certificate is not None
+        if certificate is None:
+            raise AssertionError
         return certificate
 
     @property
@@ -113,7 +116,8 @@ class KeyStep:
     @property
     def pair(self) -> certs.PrivateKey:
         """Its key, where there is or was made one for sure."""
-        assert self.key is not None
+        if self.key is None:
+            raise AssertionError
         return self.key
 
     @property

@@ -259,7 +259,7 @@ def _imported_pair(
         return None
     try:
         # One passphrase is enough to say where it is the same.
-        key, _ = certs.open_key(contents[1], [origin.passphrase, step.spec.passphrase])
+        key, _passphrase = certs.open_key(contents[1], [origin.passphrase, step.spec.passphrase])
     except certs.Unreadable as error:
         draft.refuse(
             f"{where}.import_from.{'passphrase' if isinstance(error, certs.Locked) else 'key'}", f"{origin.key} {error}"

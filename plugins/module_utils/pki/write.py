@@ -97,7 +97,8 @@ class Writer:
         jobs = []
         for step in steps:
             issuer, issuer_key = self.signers[step.spec.issuer or ""]
-            assert issuer_key is not None
+            if issuer_key is None:
+                raise AssertionError
             step.issuer = issuer
             jobs.append(certs.Job(step.spec, None if step.new_key else step.current.key, issuer, issuer_key))
         for step, made in zip(steps, certs.issue_all(jobs, self.now)):

@@ -105,7 +105,8 @@ def load_certificate(data: bytes) -> Certificate:
     try:
         certificate = x509.load_pem_x509_certificate(data)
         # Parsed here, so that a malformed one is known at once.
-        _ = certificate.extensions, certificate.subject
+        list(certificate.extensions)
+        list(certificate.subject)
         return certificate
     except ValueError as error:
         raise Unreadable(f"is no certificate that can be read ({_first_line(error)})") from error
@@ -361,7 +362,8 @@ def issue(
     for value, critical in extensions:
         builder = builder.add_extension(value, critical)
     signer = issuer_key if issuer is not None else key
-    assert signer is not None
+    if signer is None:
+        raise AssertionError
     return builder.sign(signer, _hash_for(signer.public_key()))
 
 

@@ -129,7 +129,10 @@ class PodChecks:
         """Why not even one pod was created."""
         path = f"/apis/apps/v1/namespaces/{NAMESPACE}/daemonsets/{self.service['metadata']['name']}"
         if "observedGeneration" not in self.api.get(path).get("status", {}):
-            return "no pod was created, because no kube-controller-manager has seen the DaemonSet. Fix: check journalctl -u kube-controller-manager on the masters"
+            return (
+                "no pod was created, because no kube-controller-manager has seen the DaemonSet. "
+                "Fix: check journalctl -u kube-controller-manager on the masters"
+            )
         events = self.api.items(f"/api/v1/namespaces/{NAMESPACE}/events", {"fieldSelector": "type=Warning"})
         return "no pod was created: " + (
             "; ".join(sorted({event.get("message", "") for event in events})) or "no event names a cause"

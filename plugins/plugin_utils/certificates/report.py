@@ -285,7 +285,10 @@ def _fix(entry: Record, ends: Mapping[str, str]) -> str:
     if entry["source"] == "endpoint" and entry["path"] is None and entry["where"] not in entry["running"]:
         return "restart the process, which creates it at each start"
     if (entry["path"] or "").startswith(KUBELET_PKI):
-        return "kubelet renews it by itself: check journalctl -u kubelet and pending requests (kubectl get csr); or run ansible-playbook hardway.kubernetes.renew"
+        return (
+            "kubelet renews it by itself: check journalctl -u kubelet and pending requests (kubectl get csr); "
+            "or run ansible-playbook hardway.kubernetes.renew"
+        )
     if entry["not_after"] >= ends.get(entry["issuer"], "9999"):
         return "it ends with its CA: run ansible-playbook hardway.kubernetes.rotate_ca"
     return "run site.yml, which renews what has less than ca_renew_before left"

@@ -97,7 +97,8 @@ def check_virtual_address(site: Site) -> Iterator[Problem]:
                 Kind.VIRTUAL_ADDRESS_OUTSIDE_SUBNET,
                 place,
                 f"It is not in a network of {host.name}.",
-                f"Choose an address in the subnet of {host.name} ({host.address}), or route the address to the load balancers and add this kind to preflight_accept.",
+                f"Choose an address in the subnet of {host.name} ({host.address}), or route the address to the load balancers "
+                "and add this kind to preflight_accept.",
             )
     yield from check_answer(site, address, place, balancers)
 

@@ -80,7 +80,8 @@ def check_versions_in_use(site: Site) -> Iterator[Problem]:
                     Kind.OTHER_VERSION,
                     host.place,
                     f"{component} {version} is installed, and {setting} is {wanted}.",
-                    "Upgrade the cluster, which keeps the supported order and drains nodes: ansible-playbook hardway.kubernetes.upgrade. Or correct the setting.",
+                    "Upgrade the cluster, which keeps the supported order and drains nodes: "
+                    "ansible-playbook hardway.kubernetes.upgrade. Or correct the setting.",
                 )
 
 
@@ -115,7 +116,8 @@ def check_authorities(site: Site) -> Iterator[Problem]:
                     Kind.OTHER_AUTHORITIES,
                     host.place,
                     f"It belongs to another cluster: {path} trusts CAs that this controller does not have ({has}).",
-                    "Copy cluster_dir from the controller that created the cluster, or from a backup. If that cluster no longer exists, reset the host: ansible-playbook hardway.kubernetes.reset",
+                    "Copy cluster_dir from the controller that created the cluster, or from a backup. "
+                    "If that cluster no longer exists, reset the host: ansible-playbook hardway.kubernetes.reset",
                 )
                 break
 
@@ -129,7 +131,8 @@ def check_network(site: Site) -> Iterator[Problem]:
                 yield Problem(
                     Kind.OTHER_CNI,
                     host.place,
-                    f"Its cluster has a network of another origin (CNI plugin {found.get('plugin') or 'unknown'}), and cluster_cni is {site.setting('cluster_cni')}. "
+                    f"Its cluster has a network of another origin (CNI plugin {found.get('plugin') or 'unknown'}), "
+                    f"and cluster_cni is {site.setting('cluster_cni')}. "
                     f"{NETWORK_STAYS}",
                     "Set cluster_cni: none, which does not change that network, or reset the cluster first: ansible-playbook hardway.kubernetes.reset",
                 )

@@ -176,7 +176,8 @@ def check_endpoint(plan: Plan) -> Iterator[Problem]:
             Kind.ENDPOINT_IS_HOST,
             place,
             f"{address} is the address of {listed(holders)}, and the load balancers move the address between them.",
-            "Choose a free address. If the address belongs to a single load balancer, set lb_keepalived: false. If you run a load balancer of your own, set cluster_lb: external.",
+            "Choose a free address. If the address belongs to a single load balancer, set lb_keepalived: false. "
+            "If you run a load balancer of your own, set cluster_lb: external.",
         )
     elif plan.setting("cluster_lb") != "external" and holders and not set(holders) & set(plan.members("lb")):
         yield Problem(

@@ -28,7 +28,7 @@ WORDS = {
     "str": "a string",
     "path": "a path",
 }
-EXAMPLES = {
+EXAMPLE_VALUES = {
     "bool": "true or false",
     "int": "a number without quotes",
     "float": "a number",
@@ -107,7 +107,7 @@ def check_value(name: str, value: t.Any, spec: dict, place: str, hidden: bool = 
             Kind.WRONG_KIND_OF_VALUE,
             place,
             f"{name} is {kind_of(value)}{value_text} and must be {WORDS.get(kind, kind)}.",
-            f"Write {EXAMPLES.get(kind, kind)}. `ansible-doc -t role` describes the setting.",
+            f"Write {EXAMPLE_VALUES.get(kind, kind)}. `ansible-doc -t role` describes the setting.",
         )
         return
     yield from check_choice(name, value, spec, place, hidden)

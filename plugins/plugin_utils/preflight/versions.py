@@ -20,7 +20,9 @@ KUBEADM_FROM = (1, 31)  # kubeadm.k8s.io/v1beta4 came with it
 
 
 def supported_versions(table: t.Any, etcd: Iterable[t.Any] = ()) -> dict[str, dict[str, list[str]]]:
-    """What is supported with each minor version of Kubernetes, from the version table of the role cluster, whose entries name what changed since the one before.
+    """What is supported with each minor version of Kubernetes, from the version table of the role cluster.
+
+    Its entries name what changed since the one before.
 
     An entry's `etcd`, `containerd`, `coredns`, `calico` and `runtime` are lists of versions (as prefixes) and names; `containerd_major` serves, too.
     `tried: false` makes a warning.

@@ -212,7 +212,7 @@ def masquerade(network: str, settings: Settings) -> None:
     """Pods reach the world under the node's address, and other pods under their own."""
     pods = next(parent for parent in settings.pod_networks if within(network, [parent]))
     rule = ["POSTROUTING", "--source", network, "!", "--destination", pods, "--jump", "MASQUERADE"]
-    check = subprocess.run(["iptables", "--wait", "--table", "nat", "--check", *rule], capture_output=True)
+    check = subprocess.run(["iptables", "--wait", "--table", "nat", "--check", *rule], capture_output=True, check=False)
     if check.returncode:
         run("iptables", "--wait", "--table", "nat", "--append", *rule)
 

@@ -222,11 +222,11 @@ def test_a_run_that_dies_leaves_the_version_before_and_the_next_ends_it(
         calls = iter(range(1000))
         dead: list[bool] = []
 
-        def rmtree(*arguments: t.Any, dead: list[bool] = dead, **options: t.Any) -> None:
+        def rmtree(*arguments: t.Any, dead: list[bool] = dead, **options: t.Any) -> None:  # pylint: disable=dangerous-default-value
             if not dead:
                 real_rmtree(*arguments, **options)
 
-        def dying(
+        def dying(  # pylint: disable=dangerous-default-value
             *arguments: t.Any,
             calls: t.Iterator[int] = calls,
             fatal: int = fatal,

@@ -266,7 +266,8 @@ def test_the_fix_fits_the_certificate(pki_of):
     assert fixes == {
         "/pki/ca.pem": "run ansible-playbook hardway.kubernetes.rotate_ca, which replaces CAs in stages",
         "/pki/long.pem": "it ends with its CA: run ansible-playbook hardway.kubernetes.rotate_ca",
-        "/pki/client.pem": "kubelet renews it by itself: check journalctl -u kubelet and pending requests (kubectl get csr); or run ansible-playbook hardway.kubernetes.renew",
+        "/pki/client.pem": "kubelet renews it by itself: check journalctl -u kubelet and pending requests (kubectl get csr); "
+        "or run ansible-playbook hardway.kubernetes.renew",
         "/pki/server.pem": "run site.yml, which renews what has less than ca_renew_before left",
         "127.0.0.1:10259": "restart the process, which creates it at each start",
     }

@@ -17,8 +17,8 @@ GROUPS = {
 }
 
 
-def removed(host, group, leaving=None, groups=GROUPS):
-    return Removal(host, group, leaving or [host], groups).problems()
+def removed(host, group, leaving=None, groups=None):
+    return Removal(host, group, leaving or [host], GROUPS if groups is None else groups).problems()
 
 
 def texts(problems):
