@@ -111,6 +111,10 @@ options:
       vars:
         description: Further variables for the template.
         type: dict
+  certificates:
+    description: Whether the component has the certificates that the table of certificates has for its name.
+    type: bool
+    default: true
   pki:
     description:
       - Where the component's certificates and keys are. Which those are, and what a changed one asks of the process, says the table of

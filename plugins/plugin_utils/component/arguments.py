@@ -42,6 +42,7 @@ ARGUMENTS = {
             "vars": {"type": "dict"},
         },
     },
+    "certificates": {"type": "bool", "default": True},
     "pki": {
         "type": "dict",
         "options": {

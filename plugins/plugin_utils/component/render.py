@@ -98,6 +98,8 @@ class Renderer:
 
     def _pki_files(self, name: str, args: Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
         """The component's certificates and keys, by the table of certificates."""
+        if not args["certificates"]:
+            return []
         owner = (args.get("pki") or {}).get("owner", "root")
         directory = self._variable("cluster_pki")
         return [

@@ -194,6 +194,12 @@ def test_what_a_changed_certificate_asks_of_the_process(call, table, effect, on_
     assert [item["on_change"] for item in call.sent[0]["files"]] == [on_change]
 
 
+def test_a_declaration_without_certificates(call, table):
+    table({"/p/ca.pem": "ca.pem"})
+    call(certificates=False)
+    assert call.sent[0]["files"] == []
+
+
 def test_directories_without_pki(call):
     call(directories=[{"path": "/var/lib/x", "mode": "0700"}])
     assert [item["path"] for item in call.sent[0]["directories"]] == ["/var/lib/x"]

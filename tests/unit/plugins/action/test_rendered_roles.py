@@ -248,6 +248,16 @@ def test_images_of_calico_that_nodes_load(node):
     } == operator
 
 
+# --- kubeadm
+
+
+def test_by_kubeadm_only_masters_have_the_certificates_of_a_control_plane(host):
+    settings = {"cluster_installer": "kubeadm"}
+    there = {item["path"] for item in host("master1", **settings)["kubeadm"]["files"]}
+    assert "/etc/kubernetes/pki/apiserver.key" in there
+    assert host("node1", **settings)["kubeadm"]["files"] == []
+
+
 # --- the audit policy
 
 
