@@ -108,7 +108,7 @@ test: python ## everything that proves the project and fits into an hour
 
 .PHONY: test-all
 test-all: test ## that, the other scenarios, and the long drills in full: some five hours
-	@tests/run.sh docker kubeadm
+	@tests/run.sh docker kubeadm versions
 	$(MAKE) --no-print-directory drills
 
 .PHONY: drills

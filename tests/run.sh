@@ -41,6 +41,8 @@ run() {
     default) scenario default ;;
     drills) stage drills python tests/e2e/run.py --short check-live refusals rolling-change add-node-reset add-node-new \
       failover-haproxy failover-power renew restore-fresh kill ;;
+    # After the scenarios that build the other versions: none may be missing.
+    versions) stage versions env HARDWAY_EVERY_VERSION=1 pytest -q -p no:testinfra tests/api/test_versions.py ;;
     # Not by themselves, but by make test-all: other clusters, each with its drills.
     docker)
       scenario docker
@@ -49,7 +51,7 @@ run() {
       scenario kubeadm
       stage kubeadm-drills python tests/e2e/run.py --markdown docs/drills.md --inventory inventory --inventory sandbox/kubeadm.yml \
         --only master add-node-reset failover-haproxy day2 upgrade reset ;;
-    *) echo "no such stage: $1; there are static unit machines api interop etcd sandbox default drills docker kubeadm" >&2; exit 2 ;;
+    *) echo "no such stage: $1; there are static unit machines api interop etcd sandbox default drills docker kubeadm versions" >&2; exit 2 ;;
   esac
 }
 

@@ -12,8 +12,8 @@ version_added: 0.1.0
 author:
   - the hardway.kubernetes authors (@hardway)
 description:
-  - With O(level=light) checks, in three requests, that the API answers at the kubeconfig's server, that the named nodes are Ready, and that the
-    Deployments of C(kube-system) are available. Meant for runs that changed nothing.
+  - With O(level=light) checks, in a few requests, that the API answers at the kubeconfig's server, that the named nodes are Ready, and that the
+    Deployments of C(kube-system) are available, and what an anonymous client gets. Meant for runs that changed nothing.
   - With O(level=pods) checks that the API answers at the kubeconfig's server and is ready, that the named nodes are Ready, and that an anonymous
     client gets health and nothing else. Then it runs a web server on each named node (in the namespace C(hardway-verify), which it deletes at the
     end, also when a check failed). It reads their logs, executes a command in each, forwards a port to each, lets them ask each other by pod address,
@@ -39,7 +39,7 @@ options:
         description: Address under which the controller reaches the node's NodePorts. Default is its name.
         type: str
   level:
-    description: How much to check. V(light) takes three requests and starts no pods, V(pods) takes some seconds.
+    description: How much to check. V(light) takes a few requests and starts no pods, V(pods) takes some seconds.
     type: str
     choices: [light, pods]
     default: pods

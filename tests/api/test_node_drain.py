@@ -317,13 +317,13 @@ def test_an_error_between_evictions_gives_the_node_back(
 
 
 def test_pods_that_come_before_the_cordon_leave_too(place: Place, drain: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    mark = Drain._mark
+    cordon = Drain._set_cordon
 
-    def slow(self: Drain, drained: bool) -> None:
+    def slow(self: Drain, cordoned: bool) -> None:
         place.pod("late")
-        mark(self, drained)
+        cordon(self, cordoned)
 
-    monkeypatch.setattr(Drain, "_mark", slow)
+    monkeypatch.setattr(Drain, "_set_cordon", slow)
     assert drain(delete_unmanaged_pods=True)["evicted"] == place.labels(["late"])
     assert place.pods() == {}
 

@@ -40,7 +40,7 @@ def nodes_fixture(cluster: Cluster) -> t.Iterator[list[str]]:
 def test_a_light_check_of_what_is_good(cluster: Cluster, call: Call, nodes: list[str]) -> None:
     result = call(verify, kubeconfig=cluster.kubeconfig, level="light", nodes=[{"name": "ready"}], version=VERSION)
     assert "failed" not in result, result
-    assert [check["name"] for check in result["checks"]] == ["API", "nodes", "anonymous access"]
+    assert [check["name"] for check in result["checks"]] == ["API", "nodes", "deployments", "anonymous access"]
     assert result["lines"][0] == f"API: {cluster.url} answers as v{VERSION}"
 
 

@@ -114,7 +114,7 @@ def test_all_that_there_is(call: Call, second: str) -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("secret", "serves no secret;"),
+        ("secret", "serves no secret."),
         ("widgets.example.org", "serves no widgets.example.org"),
         ("*", "is not a resource"),
     ],

@@ -95,7 +95,7 @@ def test_what_is_no_token_is_left_alone(cluster: Cluster, tokens: t.Callable[...
     data = {"a": base64.b64encode(b"b").decode()}
     cluster.api.create(SECRETS, {"metadata": {"name": "bootstrap-token-dddddd"}, "data": data})
     for state in ("present", "absent"):
-        assert "is no bootstrap token, and was left alone" in tokens(id="dddddd", state=state)["msg"]
+        assert "is no bootstrap token, and was not changed" in tokens(id="dddddd", state=state)["msg"]
     assert cluster.api.get(f"{SECRETS}/bootstrap-token-dddddd")["data"] == data
 
 

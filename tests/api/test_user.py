@@ -126,10 +126,10 @@ def test_a_user_comes_changes_and_goes(users: Users, cluster: Cluster, call: Cal
 @pytest.mark.parametrize(
     ("settings", "because"),
     [
-        ({}, "give the user's name"),
-        ({"user_name": "../x"}, "give the user's name"),
-        ({"user_name": "jane", "user_groups": ["system:masters"]}, "system:masters is the cluster's own"),
-        ({"user_name": "jane", "user_role_kind": "Role"}, "a Role is of a namespace"),
+        ({}, "is not a name for a user"),
+        ({"user_name": "../x"}, "is not a name for a user"),
+        ({"user_name": "jane", "user_groups": ["system:masters"]}, "system:masters is reserved by Kubernetes"),
+        ({"user_name": "jane", "user_role_kind": "Role"}, "A Role belongs to a namespace"),
     ],
 )
 def test_what_is_refused(users: Users, settings: dict[str, t.Any], because: str) -> None:

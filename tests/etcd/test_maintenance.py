@@ -72,7 +72,7 @@ def test_a_full_member_is_not_disarmed(refuse, info):
 
 def test_compaction(maintain, refuse, info):
     revision = info()["revision"]
-    assert "is not there yet" in refuse(compact_revision=revision + 1)[0]
+    assert "is in the future" in refuse(compact_revision=revision + 1)[0]
     assert maintain(compact_revision=revision, check_mode=True)["changed"]
     assert maintain(compact_revision=revision)["changed"], "check mode compacted"
     assert not maintain(compact_revision=revision)["changed"]

@@ -36,10 +36,11 @@ class Verifier:
         return self.report.failed
 
     def light(self) -> None:
-        """Three requests: the API answers at its endpoint, all nodes are Ready, the Deployments of kube-system are available."""
+        """The API answers at its endpoint, all nodes are Ready, the Deployments of kube-system are available, and strangers get health alone."""
         if self._cluster.api_answers(ready=False):
             self._cluster.nodes()
             self._cluster.deployments()
+            self._cluster.anonymous_access()
 
     def cluster(self) -> None:
         """The API through its endpoint, the nodes, and what an anonymous client gets."""

@@ -244,6 +244,9 @@ class Light:
         self.paths: list[str] = []
 
     def __call__(self, method: str, path: str, query: dict[str, str], body: t.Any) -> tuple[int, t.Any, dict[str, str]]:
+        if any(asked.endswith("/deployments") for asked in self.paths) and not path.endswith("/deployments"):
+            # The last check, as nobody.
+            return (200 if path in ("/readyz", "/livez", "/healthz") else 403), {"message": "forbidden"}, {}
         self.paths.append(path)
         if self.faults:
             status, headers = self.faults.pop(0)
@@ -259,12 +262,13 @@ class Light:
         return verifier
 
 
-def test_light_takes_three_requests(tmp_path: Path) -> None:
+def test_light_takes_three_requests_and_what_nobody_may_ask(tmp_path: Path) -> None:
     answers = Light(deployment("coredns"), deployment("metrics-server"))
     verifier = answers.verified(tmp_path)
     assert [check.line for check in verifier.checks][1:] == [
         "nodes: 1 Ready",
         "deployments: 2 of kube-system available",
+        "anonymous access: health and nothing else",
     ]
     assert answers.paths == ["/version", "/api/v1/nodes", "/apis/apps/v1/namespaces/kube-system/deployments"]
 
