@@ -220,12 +220,12 @@ def _spelt(name: str) -> str:
 DIFFERENCES = {
     "end of validity": Difference(
         "lifetime",
-        "The lifetime counts from now. cfssl counts it from notBefore, so it ends five minutes early.",
+        "The lifetime counts from now. cfssl counts it from notBefore, so it ends five minutes earlier.",
         lambda pair: pair.module.lifetime == pair.cfssl.lifetime + timedelta(minutes=5),
     ),
-    "never past the issuer": Difference(
+    "never beyond the issuer": Difference(
         "lifetime",
-        "A certificate ends with its authority at the latest: after that nothing accepts it, whatever it says. cfssl lets it outlive its authority.",
+        "A certificate expires with its CA at the latest, because nothing accepts it afterwards. With cfssl it may outlive its CA.",
         lambda pair: (
             pair.cfssl.own.not_valid_after_utc > pair.cfssl.authority.not_valid_after_utc + timedelta(hours=1)
             and pair.module.own.not_valid_after_utc == pair.module.authority.not_valid_after_utc
@@ -233,7 +233,7 @@ DIFFERENCES = {
     ),
     "strings of the subject": Difference(
         "subject, type of strings",
-        "UTF8String for every text. cfssl takes PrintableString where the letters allow it. RFC 5280 (4.1.2.4) has both.",
+        "UTF8String everywhere. cfssl uses PrintableString where the letters allow it. RFC 5280 (4.1.2.4) permits both.",
         lambda pair: (
             pair.cfssl.fields["subject, type of strings"] == "PrintableString"
             and pair.module.fields["subject, type of strings"] == "UTF8String"
@@ -241,16 +241,14 @@ DIFFERENCES = {
     ),
     "key usage fits the key": Difference(
         "keyUsage",
-        "No keyEncipherment for an ECDSA key, which enciphers nothing (RFC 8813), no keyAgreement for an RSA key, which agrees on nothing (RFC 3279). "
-        "cfssl writes what the profile says.",
+        "No keyEncipherment for an ECDSA key, which cannot encipher (RFC 8813). No keyAgreement for an RSA key (RFC 3279). cfssl writes what the profile says.",
         lambda pair: (
             [usage for usage in pair.cfssl.key_usages if usage != _unfit(pair.module)] == pair.module.key_usages
         ),
     ),
     "each name once": Difference(
         "subjectAltName",
-        "Names are a set: each once, DNS names in small letters, in a fixed order, so that another order in a file is no reason to issue anew. "
-        "cfssl writes them as the file does.",
+        "Names are a set: each once, DNS names in lower case, in a fixed order. Reordering a file is no reason to reissue. cfssl keeps the file's order.",
         lambda pair: (
             {_spelt(name) for name in pair.cfssl.names} == set(pair.module.names)
             and len(pair.module.names) == len(set(pair.module.names))
@@ -258,7 +256,7 @@ DIFFERENCES = {
     ),
     "a root names itself": Difference(
         "authorityKeyIdentifier",
-        "A root carries an authority key identifier, too, its own. RFC 5280 (4.2.1.1) lets roots leave it out, as cfssl does.",
+        "A root carries its own authority key identifier. RFC 5280 (4.2.1.1) lets roots omit it, as cfssl does.",
         lambda pair: (
             pair.module.own == pair.module.authority
             and pair.cfssl.fields["authorityKeyIdentifier"] == "none"
@@ -267,15 +265,15 @@ DIFFERENCES = {
     ),
     "several values of a field": Difference(
         "subject",
-        "Each is a part of the name. cfssl puts all organizations into one part with several values. Kubernetes reads the same groups in both.",
+        "Each value is a part of the name. cfssl puts all organizations into one part with several values. Kubernetes reads the same groups from both.",
         lambda pair: (
             sorted(re.split(r", |\+", pair.cfssl.fields["subject"]))
             == sorted(pair.module.fields["subject"].split(", "))
         ),
     ),
-    "hash of a large RSA authority": Difference(
+    "hash of a large RSA CA": Difference(
         "signature",
-        "SHA-256 below any RSA key: as strong as 3072 bits are (NIST SP 800-57, 5.6.1). cfssl takes SHA-384 from 3072 bits on, SHA-512 from 4096 on.",
+        "SHA-256 for every RSA key, as strong as 3072 bits (NIST SP 800-57, 5.6.1). cfssl uses SHA-384 from 3072 bits on, and SHA-512 from 4096 on.",
         lambda pair: (
             isinstance(pair.module.authority.public_key(), rsa.RSAPublicKey)
             and pair.module.authority.public_key().key_size >= 3072
