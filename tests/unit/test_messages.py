@@ -29,6 +29,7 @@ FOREIGN = {
     "cni_hostport": "a table of nftables, by the CNI plugin portmap",
     "cni_plugins_masquerade": "a table of nftables, by the CNI plugin bridge",
     "etcd_endpoints": "a key of Calico's ConfigMap",
+    "etcd_server_is_learner": "a metric of etcd",
     "etcd_server_quota_backend_bytes": "a metric of etcd",
     "host_vars": "Ansible's directory",
 }
