@@ -11,7 +11,7 @@ import os
 import ssl
 import tempfile
 
-from ansible_collections.hardway.kubernetes.plugins.module_utils.component.host import read
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common import files
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component.model import File, is_secret
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component.plan import Change, Plan
 
@@ -36,7 +36,7 @@ def _file(wanted: File) -> tuple[str, str]:
     with contextlib.suppress(OSError):
         if is_secret(os.stat(wanted.path).st_mode):
             return SECRET_TEXT, SECRET_TEXT.replace("not shown", "changed, not shown")
-    before = None if os.path.islink(wanted.path) else read(wanted.path)
+    before = None if os.path.islink(wanted.path) else files.read_bytes(wanted.path)
     if wanted.secret:
         after = SECRET_TEXT if before is None else SECRET_TEXT.replace("not shown", "changed, not shown")
         return ("" if before is None else SECRET_TEXT), after

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import errno
 import grp
 import os
 import pwd
@@ -91,7 +90,7 @@ class Before:
         if not os.path.isfile(path):
             return cls()
         status = os.stat(path)
-        return cls(content=read(path), mode=status.st_mode & 0o7777, uid=status.st_uid, gid=status.st_gid)
+        return cls(content=files.read_bytes(path), mode=status.st_mode & 0o7777, uid=status.st_uid, gid=status.st_gid)
 
     def put_back(self, path: str) -> None:
         if self.link is not None:
@@ -101,14 +100,3 @@ class Before:
         else:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
-
-
-def read(path: str) -> bytes | None:
-    """A file's content; None where there is none."""
-    try:
-        with open(path, "rb") as stream:
-            return stream.read()
-    except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR):
-            return None
-        raise

@@ -16,8 +16,9 @@ import pwd
 import stat
 import typing as t
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common import files
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component import artifacts, paths
-from ansible_collections.hardway.kubernetes.plugins.module_utils.component.host import Host, read
+from ansible_collections.hardway.kubernetes.plugins.module_utils.component.host import Host
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component.model import Component, ComponentError
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component.systemd import UnitState, unit_state
 
@@ -121,7 +122,7 @@ def list_images(host: Host, command: list[str]) -> set[str]:
 def read_record(path: str) -> dict[str, t.Any]:
     """A record; empty where there is none, or none that can be read."""
     try:
-        found = json.loads(read(path) or b"{}")
+        found = json.loads(files.read_bytes(path) or b"{}")
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
@@ -148,5 +149,5 @@ def group_name(number: int) -> str:
 
 
 def _digest(path: str) -> str | None:
-    content = read(path)
+    content = files.read_bytes(path)
     return None if content is None else hashlib.sha256(content).hexdigest()

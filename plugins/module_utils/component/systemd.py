@@ -8,8 +8,9 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common import files
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component import paths
-from ansible_collections.hardway.kubernetes.plugins.module_utils.component.host import Host, read
+from ansible_collections.hardway.kubernetes.plugins.module_utils.component.host import Host
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component.model import (
     INPUTS_VARIABLE,
     ComponentError,
@@ -102,5 +103,5 @@ def _running_inputs(name: str, properties: t.Mapping[str, str]) -> str | None:
 
 def _reported_inputs(name: str, properties: t.Mapping[str, str]) -> str | None:
     """What the unit reported at its start, where it is this start that reported it."""
-    words = [*(read(paths.reported_inputs(name)) or b"").decode(errors="replace").split(), "", ""]
+    words = [*(files.read_bytes(paths.reported_inputs(name)) or b"").decode(errors="replace").split(), "", ""]
     return words[1] if words[1] and words[0] == properties.get("InvocationID") else None

@@ -22,10 +22,11 @@ import time
 import typing as t
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common import files
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component import paths as component_paths
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component.apply import Record
-from ansible_collections.hardway.kubernetes.plugins.module_utils.component.host import Host, read
+from ansible_collections.hardway.kubernetes.plugins.module_utils.component.host import Host
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component.model import INPUTS_VARIABLE, ComponentError
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component.plan import reason
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component.seen import LiveHost
@@ -129,9 +130,9 @@ class Reader:
         if not os.path.isdir(path):
             self._file(path, expected)
             return
-        for directory, names, files in os.walk(path, onerror=self._unreadable):
+        for directory, names, file_names in os.walk(path, onerror=self._unreadable):
             names.sort()
-            for name in sorted(files):
+            for name in sorted(file_names):
                 found = os.path.join(directory, name)
                 # One file under several names, such as kubelet's current certificate, counts once here.
                 if os.path.isfile(found) and os.path.realpath(found) not in self._real:
@@ -316,7 +317,7 @@ def _pending_restart(
 
 def _wanted_inputs(service: str) -> str | None:
     """The digest that the next start of the service gives to its process."""
-    drop_in = read(component_paths.drop_in(service))
+    drop_in = files.read_bytes(component_paths.drop_in(service))
     found = _INPUTS.search(drop_in.decode(errors="replace")) if drop_in else None
     return found[1] if found else None
 

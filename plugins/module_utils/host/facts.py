@@ -23,6 +23,7 @@ import time
 from http.client import HTTPException
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common import http
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.files import read_text
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component import snapshot
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component.model import ComponentError
 
@@ -61,14 +62,6 @@ DEFAULTS = {
     "bin_dir": "/usr/local/bin",
     "etcd_data_dir": "/var/lib/etcd",
 }
-
-
-def read_text(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read()
-    except OSError:
-        return ""
 
 
 def output(*command: str) -> str:

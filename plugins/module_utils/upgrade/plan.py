@@ -10,11 +10,11 @@ https://etcd.io/blog/2025/zombie_members_upgrade/
 from __future__ import annotations
 
 import dataclasses
-import re
 import typing as t
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common.kubernetes import CONTROL_PLANE
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.versions import numbers
 
 # A kubelet may be three minor versions older than the API servers.
 OLDEST_KUBELET = 3
@@ -185,7 +185,3 @@ def _step(host: str, component: str, before: str, after: str, setting: str) -> I
             f"{host} has {component} {before}, and {setting} is {after}: minor versions are upgraded one at a time. "
             f"Fix: set {setting} to {old[0]}.{old[1] + 1} first"
         )
-
-
-def numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", version)[:3])

@@ -23,7 +23,8 @@ from ansible import constants, release
 from ansible.errors import AnsibleError
 from ansible.vars.plugins import get_vars_from_inventory_sources, get_vars_from_path
 
-from ansible_collections.hardway.kubernetes.plugins.module_utils.host.facts import fingerprints, read_text
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.files import read_text
+from ansible_collections.hardway.kubernetes.plugins.module_utils.host.facts import fingerprints
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.facts import usable_facts
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight.networks import address_of
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight.plan import (
