@@ -37,7 +37,7 @@ INVENTORY = {
         | {"kube_node": {"hosts": {"node-a": None}}},
     }
 }
-ALL_ON = {"addons_metrics_server": True, "addons_dashboard": True}
+ALL_ON = {"cluster_metrics_server": True, "cluster_dashboard": True}
 
 
 class Site:
@@ -150,7 +150,7 @@ def test_who_looks_at_the_dashboard_may_look_and_nothing_else(site: Site, cluste
         return cluster.api.find("/api/v1/namespaces/headlamp") is None
 
     eventually(finished, timeout=60)
-    site.run(addons_dashboard=True)
+    site.run(cluster_dashboard=True)
     request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 3600}}
     token = cluster.api.create("/api/v1/namespaces/headlamp/serviceaccounts/viewer/token", request)["status"]["token"]
     viewer = cluster.as_bearer(token)

@@ -47,9 +47,9 @@ INVENTORY = {
     }
 }
 METHODS = {
-    "manifest": {"cni_calico_method": "manifest", "cni_calico_datastore": "kubernetes"},
-    "manifest-etcd": {"cni_calico_method": "manifest", "cni_calico_datastore": "etcd"},
-    "operator": {"cni_calico_method": "operator", "cni_calico_datastore": "kubernetes"},
+    "manifest": {"cluster_calico_method": "manifest", "cluster_calico_datastore": "kubernetes"},
+    "manifest-etcd": {"cluster_calico_method": "manifest", "cluster_calico_datastore": "etcd"},
+    "operator": {"cluster_calico_method": "operator", "cluster_calico_datastore": "kubernetes"},
 }
 NODE = "/apis/apps/v1/namespaces/kube-system/daemonsets/calico-node"
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"

@@ -33,9 +33,9 @@ VERSIONS = {
     "1.35.4": {
         "cluster_kubernetes_version": "1.35.4",
         "cluster_etcd_version": "3.5.35",
-        "kube_node_kubelet_config": {"failCgroupV1": False},
+        "cluster_kubelet_config": {"failCgroupV1": False},
     },
-    "1.36.3": {"cluster_kubernetes_version": "1.36.3", "kube_node_kubelet_config": {"failCgroupV1": False}},
+    "1.36.3": {"cluster_kubernetes_version": "1.36.3", "cluster_kubelet_config": {"failCgroupV1": False}},
 }
 ETCD = yaml.safe_load((ROOT / "roles/cluster/defaults/main.yml").read_text())["cluster_etcd_version"]
 BOOT = 90.0
@@ -68,7 +68,7 @@ class Era:
                 "endpoint_address": "127.0.0.1",
                 "service_network": "10.96.0.0/16",
                 "dns_domain": "cluster.local",
-                "single": settings.get("ca_single", False),
+                "single": settings.get("cluster_single_ca", False),
                 "cni": "flannel",
                 "datastore": "etcd",
             }

@@ -23,7 +23,7 @@ from harness.steps import assert_nothing_to_do, assert_read_only, converge
     "metrics-server and what `kubectl top` shows; the dashboard's page, a stand-in, and its viewer; a user who may only read; all are removed again.",
 )
 def addons() -> str:
-    settings = ("-e", "addons_metrics_server=true")
+    settings = ("-e", "cluster_metrics_server=true")
     run = converge(*settings)
     assert_nothing_to_do(*settings)
     measured = measured_by_top("nodes", 5)
@@ -71,7 +71,7 @@ def dashboard() -> str:
     Headlamp's image is not available here: agnhost serves in its place, with the Deployment's certificate and rights.
     """
     settings = {
-        "addons_dashboard": True,
+        "cluster_dashboard": True,
         "addons_dashboard_image": cluster.image("agnhost"),
         "cluster_image_source": "registry",
     }

@@ -12,7 +12,7 @@ from harness.checks import Kind, require
 from harness.registry import drill
 from harness.steps import assert_clients_served, assert_nothing_to_do, converge, watch_api
 
-ARGUMENT = ("-e", '{"kube_master_apiserver_arguments": {"goaway-chance": 0.002}}')
+ARGUMENT = ("-e", '{"cluster_apiserver_arguments": {"goaway-chance": 0.002}}')
 
 
 @drill(

@@ -26,7 +26,7 @@ from harness.steps import MAX_GAP, assert_nothing_to_do, say, watch_api
 from watch import Watch, good, render
 
 #: A setting of the API servers and one of the nodes.
-CHANGE = '{"kube_master_apiserver_arguments": {"goaway-chance": 0.002}, "kube_node_kubelet_arguments": {"v": 1}}'
+CHANGE = '{"cluster_apiserver_arguments": {"goaway-chance": 0.002}, "cluster_kubelet_arguments": {"v": 1}}'
 COLUMNS = (
     "job",
     "seconds",

@@ -23,8 +23,8 @@ from harness.steps import (
 #: The ways to install Calico; the first is the one of a short drill.
 CALICO: dict[str, dict[str, t.Any]] = {
     "manifest": {},
-    "etcd and IP in IP": {"cni_calico_datastore": "etcd", "cni_calico_encapsulation": "ipip"},
-    "operator": {"cni_calico_method": "operator", "cni_calico_encapsulation": "vxlan-cross-subnet"},
+    "etcd and IP in IP": {"cluster_calico_datastore": "etcd", "cni_calico_encapsulation": "ipip"},
+    "operator": {"cluster_calico_method": "operator", "cni_calico_encapsulation": "vxlan-cross-subnet"},
 }
 TRACES = (
     "(iptables-save; ip -brief link; ip route; ipset list -name) 2>/dev/null | grep -i cali; "

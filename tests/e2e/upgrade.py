@@ -65,7 +65,7 @@ def upgrade_killed(short: bool, seed: int) -> str:
 def upgrade_rollback() -> str:
     install_versions(PATCH_BEFORE)
     figures = []
-    for setting in ("kube_master_apiserver_arguments", "kube_node_kubelet_arguments"):
+    for setting in ("cluster_apiserver_arguments", "cluster_kubelet_arguments"):
         unknown = json.dumps({setting: {"no-such-argument": "1"}, "kube_master_timeout": 30})
         seen, runs = run_watched(
             (f"upgrade with {setting}", functools.partial(playbooks.run, "upgrade", "-e", unknown))

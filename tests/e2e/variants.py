@@ -142,7 +142,7 @@ HOST_GW = Variant(
     {
         "cni_flannel_backend": "host-gw",
         "cluster_lb": "nginx",
-        "lb_keepalived": False,
+        "cluster_keepalived": False,
         "cluster_endpoint_address": FIRST_BALANCER,
     },
     routed_behind_nginx,
@@ -154,7 +154,7 @@ VARIANTS = {
     ),
     "host-gw, nginx alone": HOST_GW,
     "flannel in etcd, etcd on no master, one authority": Variant(
-        {"cni_flannel_datastore": "etcd", "ca_single": True},
+        {"cluster_flannel_datastore": "etcd", "cluster_single_ca": True},
         etcd_separate,
         groups={"etcd": ["lb1", "lb2", "etcd4"]},
         spares=("etcd4",),
@@ -162,9 +162,9 @@ VARIANTS = {
     "1.20: docker on flannel, host-gw, nginx alone": dataclasses.replace(HOST_GW, inventories=ERA),
     "1.20: docker from its archive, flannel in the API": Variant(
         {
-            "docker_source": "archive",
+            "cluster_docker_source": "archive",
             "host_packages": ["libdevmapper1.02.1"],
-            "cni_flannel_datastore": "kubernetes",
+            "cluster_flannel_datastore": "kubernetes",
         },
         docker_of_its_archive,
         inventories=ERA,

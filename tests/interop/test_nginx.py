@@ -62,7 +62,7 @@ class Nginx:
         (directory / "modules.conf").write_text(f"load_module {modules}/ngx_stream_module.so;\n")
         ports = {
             "cluster_endpoint_port": self.port,
-            "lb_stats_port": self.status,
+            "cluster_lb_stats_port": self.status,
             "cluster_apiserver_port": self.master_port,
         }
         self.variables = {**ports, **variables}
@@ -243,5 +243,5 @@ def test_the_drop_in_is_a_unit_and_says_how_it_ended(tmp_path):
         command = next(line for line in text.splitlines() if line.startswith(f"{key}=-/bin/sh"))
         subprocess.run(shlex.split(command.removeprefix(f"{key}=-")), check=True)
         assert (tmp_path / "ended").read_text() == value
-    assert "ExecStopPost" not in render("load-balancer.conf.j2", lb_keepalived=False)
+    assert "ExecStopPost" not in render("load-balancer.conf.j2", cluster_keepalived=False)
     assert "ExecStop=\n" not in render("load-balancer.conf.j2", cluster_lb="haproxy")

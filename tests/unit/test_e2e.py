@@ -365,9 +365,9 @@ def test_scale_is_an_inventory() -> None:
     assert sorted(listed["sandbox_scale"]["hosts"]) == sorted(sandbox.SCALE_NODES)
     assert "sandbox_scale" in listed["kube_node"]["children"]
     hosts = listed["_meta"]["hostvars"]
-    assert hosts["node33"]["kube_node_kubelet_config"]["maxPods"] == 10
+    assert hosts["node33"]["cluster_kubelet_config"]["maxPods"] == 10
     # What the seven machines have does not change by thirty others.
-    assert "maxPods" not in hosts["node2"]["kube_node_kubelet_config"]
-    assert "kube_node_kubelet_arguments" not in hosts["node2"]
-    default, lean = hosts["node2"]["kube_node_kubelet_config"], hosts["node33"]["kube_node_kubelet_config"]
+    assert "maxPods" not in hosts["node2"]["cluster_kubelet_config"]
+    assert "cluster_kubelet_arguments" not in hosts["node2"]
+    default, lean = hosts["node2"]["cluster_kubelet_config"], hosts["node33"]["cluster_kubelet_config"]
     assert {**default, "maxPods": 10} == lean

@@ -291,7 +291,7 @@ def _fix(entry: Record, ends: Mapping[str, str]) -> str:
         )
     if entry["not_after"] >= ends.get(entry["issuer"], "9999"):
         return "it ends with its CA: run ansible-playbook hardway.kubernetes.rotate_ca"
-    return "run site.yml, which renews what has less than ca_renew_before left"
+    return "run site.yml, which renews what has less than cluster_renew_before left"
 
 
 def _differences(hosts: Mapping[str, Record], controller: Record) -> Iterable[tuple[str, str, str]]:

@@ -58,6 +58,20 @@ CA_FILES = ("ca-bundle.pem", "etcd-ca-bundle.pem")
 COLLECTION = os.path.abspath(__file__).rsplit(os.sep, 4)[0]
 ROLES = os.path.join(COLLECTION, "roles")
 WITHOUT_DEFAULT = ("cluster_endpoint_address", "cluster_host_address")
+#: Settings of the cluster that hosts, and groups of them, have values of their own for: they are evaluated for each host alone.
+HOST_SETTINGS = {
+    "cluster_host_address",
+    "cluster_apiserver_arguments",
+    "cluster_controller_manager_arguments",
+    "cluster_scheduler_arguments",
+    "cluster_kubelet_arguments",
+    "cluster_kubelet_config",
+    "cluster_kube_proxy_config",
+    "cluster_node_labels",
+    "cluster_node_taints",
+    "cluster_taint_masters",
+    "cluster_resolv_conf",
+}
 ADDRESS_VARIABLES = ("cluster_host_address", "ansible_host")
 
 
@@ -290,13 +304,9 @@ class Gathering:
         values: Variables = {}
         unresolved: dict[str, str] = {}
         for name in specs:
-            wanted = (
-                name.startswith(("cluster_", "cni_"))
-                or name.endswith("_port")
-                or name in ("kube_master_node_cidr_mask_size", "lb_keepalived")
-            )
+            wanted = name.startswith(("cluster_", "cni_")) or name.endswith("_port")
             raw = self.variables.get(name, self.defaults.get(name))
-            if not wanted or name == "cluster_host_address" or raw is None:
+            if not wanted or name in HOST_SETTINGS or raw is None:
                 continue
             try:
                 values[name] = self._here.template(raw)
@@ -390,5 +400,5 @@ class Gathering:
             address=machine.address,
             facts=usable_facts(facts, facts.get("clock_offset") if isinstance(facts, dict) else None),
             swap_is_turned_off=setting("host_swap_off", False),
-            kubelet_config=setting("kube_node_kubelet_config", {}),
+            kubelet_config=setting("cluster_kubelet_config", {}),
         )

@@ -70,16 +70,16 @@ def check_load_balancers(plan: Plan) -> Iterator[Problem]:
     if len(members) > 1 and plan.setting("cluster_lb") != "external" and not plan.address_moves:
         yield Problem(
             Kind.SEVERAL_LOAD_BALANCERS,
-            plan.place("lb_keepalived"),
-            f"{listed(members)} cannot share an address: lb_keepalived is false, so nothing moves it between them.",
-            "Keep one host in the group lb, or set lb_keepalived: true and cluster_endpoint_address to a free address.",
+            plan.place("cluster_keepalived"),
+            f"{listed(members)} cannot share an address: cluster_keepalived is false, so nothing moves it between them.",
+            "Keep one host in the group lb, or set cluster_keepalived: true and cluster_endpoint_address to a free address.",
         )
     if len(members) == 1 and plan.address_moves:
         yield Problem(
             Kind.SINGLE_LOAD_BALANCER,
             "group lb",
             f"{members[0]} alone holds the virtual address. When it fails, the API cannot be reached.",
-            "Add a second host to the group. If you want a single load balancer, set lb_keepalived: false and cluster_endpoint_address to its own address.",
+            "Add a second host to the group. If you want a single load balancer, set cluster_keepalived: false and cluster_endpoint_address to its own address.",
             WARNING,
         )
 

@@ -110,8 +110,8 @@ def check_own_address(address: t.Any, balancers: list[Host]) -> Iterator[Problem
             yield Problem(
                 Kind.ENDPOINT_NOT_ON_LOAD_BALANCER,
                 f"endpoint {address}",
-                f"{host.name} does not have this address, and lb_keepalived is false, so nothing assigns it.",
-                f"Set cluster_endpoint_address to an address of {host.name} ({host.address}), or set lb_keepalived: true.",
+                f"{host.name} does not have this address, and cluster_keepalived is false, so nothing assigns it.",
+                f"Set cluster_endpoint_address to an address of {host.name} ({host.address}), or set cluster_keepalived: true.",
             )
 
 

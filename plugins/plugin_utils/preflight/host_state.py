@@ -18,7 +18,7 @@ from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight.site 
 COMM_LENGTH = 15
 WILDCARDS = ("0.0.0.0", "::", "*")
 NETWORK_STAYS = "The network of a running cluster cannot be changed, since existing pods could not reach new ones."
-NETWORK_SETTINGS = {"cni": "cluster_cni", "method": "cni_{cni}_method", "datastore": "cni_{cni}_datastore"}
+NETWORK_SETTINGS = {"cni": "cluster_cni", "method": "cluster_{cni}_method", "datastore": "cluster_{cni}_datastore"}
 
 
 def check_taken_ports(site: Site) -> Iterator[Problem]:

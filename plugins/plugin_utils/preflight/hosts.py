@@ -274,7 +274,7 @@ def check_swap(site: Site) -> Iterator[Problem]:
                 host.place,
                 f"Swap is on ({listed(swap)}), and kubelet does not start with it.",
                 "Set host_swap_off: true, which turns it off. Or turn it off yourself (swapoff -a, and in /etc/fstab), "
-                "or set kube_node_kubelet_config: {failSwapOn: false}.",
+                "or set cluster_kubelet_config: {failSwapOn: false}.",
             )
 
 
@@ -301,7 +301,7 @@ def check_kernel(site: Site) -> Iterator[Problem]:
                 Kind.CGROUP_V1,
                 host.place,
                 f"It has cgroup v1, with which kubelet {site.setting('cluster_kubernetes_version')} does not start.",
-                "Boot with systemd.unified_cgroup_hierarchy=1, or set kube_node_kubelet_config: {failCgroupV1: false}.",
+                "Boot with systemd.unified_cgroup_hierarchy=1, or set cluster_kubelet_config: {failCgroupV1: false}.",
             )
 
 

@@ -76,7 +76,7 @@ def check_network_sizes(plan: Plan) -> Iterator[Problem]:
     nodes = len(names)
     if pod is not None:
         own = plan.setting(
-            "cni_calico_block_size" if plan.setting("cluster_cni") == "calico" else "kube_master_node_cidr_mask_size"
+            "cni_calico_block_size" if plan.setting("cluster_cni") == "calico" else "cluster_node_cidr_mask_size"
         )
         mask = int(own) if own.isdigit() and pod.version == 4 else NODE_MASK[pod.version]
         room = 2 ** (mask - pod.prefixlen) if pod.prefixlen <= mask else 0
@@ -176,7 +176,7 @@ def check_endpoint(plan: Plan) -> Iterator[Problem]:
             Kind.ENDPOINT_IS_HOST,
             place,
             f"{address} is the address of {listed(holders)}, and the load balancers move the address between them.",
-            "Choose a free address. If the address belongs to a single load balancer, set lb_keepalived: false. "
+            "Choose a free address. If the address belongs to a single load balancer, set cluster_keepalived: false. "
             "If you run a load balancer of your own, set cluster_lb: external.",
         )
     elif plan.setting("cluster_lb") != "external" and holders and not set(holders) & set(plan.members("lb")):

@@ -111,7 +111,7 @@ class Plan:
 
 def address_moves(settings: dict[str, t.Any]) -> bool:
     """Whether the load balancers hand the endpoint's address over among them. If not, it is an address that a host has of its own."""
-    return settings.get("cluster_lb") != "external" and str(settings.get("lb_keepalived", True)).lower() not in (
+    return settings.get("cluster_lb") != "external" and str(settings.get("cluster_keepalived", True)).lower() not in (
         "false",
         "no",
         "off",

@@ -145,14 +145,14 @@ def check_kubeadm(plan: Plan) -> Iterator[Problem]:
 def check_calico(plan: Plan) -> Iterator[Problem]:
     if plan.setting("cluster_cni") != "calico":
         return
-    method, encapsulation = plan.setting("cni_calico_method"), plan.setting("cni_calico_encapsulation")
+    method, encapsulation = plan.setting("cluster_calico_method"), plan.setting("cni_calico_encapsulation")
     kind = Kind.UNSUPPORTED_COMBINATION
-    if method == "operator" and plan.setting("cni_calico_datastore") == "etcd":
+    if method == "operator" and plan.setting("cluster_calico_datastore") == "etcd":
         yield Problem(
             kind,
-            plan.place("cni_calico_datastore"),
+            plan.place("cluster_calico_datastore"),
             "Calico's operator supports the Kubernetes API as the only datastore.",
-            "Set cni_calico_method: manifest, or cni_calico_datastore: kubernetes.",
+            "Set cluster_calico_method: manifest, or cluster_calico_datastore: kubernetes.",
         )
     if (
         encapsulation
@@ -166,12 +166,12 @@ def check_calico(plan: Plan) -> Iterator[Problem]:
             f"With cni_calico_encapsulation={encapsulation} nodes know the routes to each other's pods by BGP only, and BGP is off.",
             "Set cni_calico_bgp: true, or cni_calico_encapsulation: vxlan.",
         )
-    if method == "operator" and plan.truth("cni_calico_apiserver") and plan.masters_without_pods:
+    if method == "operator" and plan.truth("cluster_calico_apiserver") and plan.masters_without_pods:
         yield Problem(
             kind,
-            plan.place("cni_calico_apiserver"),
+            plan.place("cluster_calico_apiserver"),
             f"{listed(plan.masters_without_pods)} must reach Calico's API server at its Service, and masters that are no nodes cannot.",
-            "Set cni_calico_apiserver: false, or add the masters to the group kube_node.",
+            "Set cluster_calico_apiserver: false, or add the masters to the group kube_node.",
         )
     pod, size = network_of(plan.setting("cluster_pod_network")), plan.setting("cni_calico_block_size")
     if size.isdigit() and int(size) not in BLOCK_SIZES:

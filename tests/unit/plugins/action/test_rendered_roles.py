@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import re
 
 import pytest
 import yaml
@@ -52,7 +51,9 @@ def test_docker_on_the_subnet_that_flannel_takes_in_etcd(node):
 
 
 def test_docker_with_a_network_plugin(node):
-    components = node(**{**rendered.era("1.20"), "cni_flannel_datastore": "kubernetes", "docker_source": "archive"})
+    components = node(
+        **{**rendered.era("1.20"), "cluster_flannel_datastore": "kubernetes", "cluster_docker_source": "archive"}
+    )
     assert "ExecStart=/usr/local/bin/dockerd --host=unix:///run/docker.sock\n" in components["docker"]["unit"]
     assert [artifact["name"] for artifact in components["docker"]["artifacts"]] == ["docker"]
     assert "--network-plugin=cni" in components["kubelet"]["unit"]
@@ -101,7 +102,7 @@ def test_docker_with_a_kubelet_of_today(node):
 )
 def test_kubelets_of_the_years_between(node, version, arguments, fields):
     components = node(
-        cluster_kubernetes_version=version, kube_node_taints=[{"key": "a", "value": "b", "effect": "NoSchedule"}]
+        cluster_kubernetes_version=version, cluster_node_taints=[{"key": "a", "value": "b", "effect": "NoSchedule"}]
     )
     assert "containerd" in components and "docker" not in components
     unit = components["kubelet"]["unit"]
@@ -109,18 +110,6 @@ def test_kubelets_of_the_years_between(node, version, arguments, fields):
     assert ("--container-runtime" in unit) == bool(arguments)
     known = {"shutdownGracePeriod", "containerRuntimeEndpoint", "registerWithTaints"}
     assert known & set(yaml.safe_load(components["kubelet"]["texts"][KUBELET])) == fields
-
-
-def test_defaults_that_other_roles_go_by_are_those_of_the_role():
-    """What the role cluster derives of another role's setting must not change with whether that role is there."""
-    defaults = {}
-    for path in rendered.ROOT.glob("roles/*/defaults/main.yml"):
-        defaults |= yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    text = (rendered.ROOT / "roles/cluster/vars/main/main.yml").read_text(encoding="utf-8")
-    assumed = re.findall(r"\b(\w+) \| default\(('\w+'|true|false)\)", text)
-    known = {name: yaml.safe_load(value) for name, value in assumed if name in defaults}
-    assert {"cni_calico_method", "cni_calico_datastore", "cni_calico_calicoctl", "cni_flannel_datastore"} <= set(known)
-    assert known == {name: defaults[name] for name in known}
 
 
 # --- networks
@@ -167,7 +156,7 @@ def test_calicos_plugins_and_ours_are_in_directories_of_their_own(node):
 
 
 def test_a_host_tells_how_its_network_was_made(node):
-    text = node(cluster_cni="calico", cni_calico_method="operator")["calico"]["texts"]["/etc/calico/network.yaml"]
+    text = node(cluster_cni="calico", cluster_calico_method="operator")["calico"]["texts"]["/etc/calico/network.yaml"]
     assert yaml.safe_load(text) == {"cni": "calico", "method": "operator", "datastore": "kubernetes"}
 
 
@@ -186,13 +175,13 @@ def test_calicoctl_on_masters(host, installer):
     assert [artifact["name"] for artifact in calicoctl["tools"]] == ["calicoctl"]
     assert "calicoctl" not in host("node1", cluster_cni="calico", cluster_installer=installer)
     assert "calicoctl" not in host(
-        "master1", cluster_cni="calico", cluster_installer=installer, cni_calico_calicoctl=False
+        "master1", cluster_cni="calico", cluster_installer=installer, cluster_calicoctl=False
     )
     assert "calicoctl" not in host("master1", cluster_installer=installer)
 
 
 def test_calicoctl_with_its_data_in_etcd(host):
-    calicoctl = host("master1", cluster_cni="calico", cni_calico_datastore="etcd")["calicoctl"]
+    calicoctl = host("master1", cluster_cni="calico", cluster_calico_datastore="etcd")["calicoctl"]
     spec = yaml.safe_load(calicoctl["texts"]["/etc/calico/calicoctl.cfg"])["spec"]
     assert spec["etcdEndpoints"] == "https://192.0.2.11:2379,https://192.0.2.21:2379"
     paths = {item["path"]: item["mode"] for item in calicoctl["files"]}
@@ -209,7 +198,7 @@ def test_calicoctl_with_its_data_in_etcd(host):
         ({"cluster_cni": "bridge"}, True),
         ({"cluster_cni": "none"}, True),
         ({"cluster_cni": "calico"}, False),
-        ({"cni_flannel_datastore": "etcd"}, False),
+        ({"cluster_flannel_datastore": "etcd"}, False),
     ],
 )
 def test_who_gives_nodes_their_part_of_the_pod_network(host, settings, allocated):
@@ -240,11 +229,11 @@ def test_images_of_calico_that_nodes_load(node):
     manifest = {"image-calico-node", "image-calico-cni", "image-calico-kube-controllers"}
     assert {ref for ref in images() if "calico" in ref} == manifest
     operator = manifest | {"image-calico-operator", "image-calico-typha"}
-    assert {ref for ref in images(cni_calico_method="operator") if "calico" in ref} == operator | {
+    assert {ref for ref in images(cluster_calico_method="operator") if "calico" in ref} == operator | {
         "image-calico-apiserver"
     }
     assert {
-        ref for ref in images(cni_calico_method="operator", cni_calico_apiserver=False) if "calico" in ref
+        ref for ref in images(cluster_calico_method="operator", cluster_calico_apiserver=False) if "calico" in ref
     } == operator
 
 

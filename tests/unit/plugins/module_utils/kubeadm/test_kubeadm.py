@@ -256,7 +256,7 @@ def test_a_master_s_first_identity_gives_way_to_its_own():
     assert result["changes"] == ["/etc/kubernetes/kubelet.conf: names the certificate that kubelet renews itself"]
 
 
-def test_the_cluster_is_settled_until_it_keeps_this_configuration():
+def test_the_configuration_is_stored_until_the_cluster_has_it():
     there = {"metadata": {"annotations": {model.INPUTS: "d1"}}}
     kept = {"kubeadm-config": there, "kubelet-config": {"kind": "ConfigMap"}, "cluster-info": {"kind": "ConfigMap"}}
     assert run(spec(digest="d1"), "upload-config", system=FakeSystem(MASTER, objects=kept))["changed"] is False

@@ -247,11 +247,11 @@ def test_a_sentence_names_hosts_file_end_and_fix(pki_of):
     hosts = {"m1": pki_of(371), "m2": pki_of(371)}
     assert made(hosts)["warnings"] == [
         "m1, m2: /pki/server.pem (C=CN, ST=BeiJing, L=BeiJing, OU=System, CN=the server) ends on 2026-12-20T12:00:00Z, in 29 days. Fix: "
-        "run site.yml, which renews what has less than ca_renew_before left"
+        "run site.yml, which renews what has less than cluster_renew_before left"
     ]
     assert made({"m1": pki_of(401)})["failures"] == [
         "m1: /pki/server.pem (C=CN, ST=BeiJing, L=BeiJing, OU=System, CN=the server) expired on 2026-11-20T12:00:00Z. Fix: "
-        "run site.yml, which renews what has less than ca_renew_before left"
+        "run site.yml, which renews what has less than cluster_renew_before left"
     ]
 
 
@@ -268,7 +268,7 @@ def test_the_fix_fits_the_certificate(pki_of):
         "/pki/long.pem": "it ends with its CA: run ansible-playbook hardway.kubernetes.rotate_ca",
         "/pki/client.pem": "kubelet renews it by itself: check journalctl -u kubelet and pending requests (kubectl get csr); "
         "or run ansible-playbook hardway.kubernetes.renew",
-        "/pki/server.pem": "run site.yml, which renews what has less than ca_renew_before left",
+        "/pki/server.pem": "run site.yml, which renews what has less than cluster_renew_before left",
         "127.0.0.1:10259": "restart the process, which creates it at each start",
     }
 

@@ -71,8 +71,8 @@ SPECS = {
     "cluster_static_tokens": {"type": "list", "elements": "dict"},
     "cluster_bootstrap_user": {"type": "str"},
     "cluster_lb": {"type": "str", "choices": ["haproxy", "nginx", "external"]},
-    "kube_node_labels": {"type": "dict"},
-    "kube_node_taint_masters": {"type": "bool"},
+    "cluster_node_labels": {"type": "dict"},
+    "cluster_taint_masters": {"type": "bool"},
     "kube_node_password": {"type": "int"},
     "host_packages": {"type": "list", "elements": "str"},
     "host_required": {"type": "str", "required": True},
@@ -278,12 +278,12 @@ def failed(error: str, reachable: bool = True) -> dict:
 CALICO = {
     "cluster_cni": "calico",
     "cluster_calico_version": "3.32.1",
-    "cni_calico_method": "manifest",
-    "cni_calico_datastore": "kubernetes",
+    "cluster_calico_method": "manifest",
+    "cluster_calico_datastore": "kubernetes",
     "cni_calico_encapsulation": "vxlan",
     "cni_calico_bgp": False,
     "cni_calico_block_size": 26,
-    "cni_calico_apiserver": False,
+    "cluster_calico_apiserver": False,
 }
 
 
@@ -302,7 +302,7 @@ def connected(cluster: Cluster, network: dict, **settings) -> Cluster:
 
 def alone(cluster: Cluster) -> Cluster:
     """One load balancer at an address of its own, without keepalived."""
-    cluster.group("lb", "lb1").set(lb_keepalived=False, cluster_lb="nginx", cluster_endpoint_address="10.33.0.21")
+    cluster.group("lb", "lb1").set(cluster_keepalived=False, cluster_lb="nginx", cluster_endpoint_address="10.33.0.21")
     return cluster.host("lb2", groups=())
 
 
@@ -339,8 +339,8 @@ CASES = [
     ("single-load-balancer", "group lb", lambda c: c.group("lb", "lb1"), alone),
     (
         "several-load-balancers",
-        "lb_keepalived",
-        lambda c: c.set(lb_keepalived=False, cluster_endpoint_address="10.33.0.21"),
+        "cluster_keepalived",
+        lambda c: c.set(cluster_keepalived=False, cluster_endpoint_address="10.33.0.21"),
         alone,
     ),
     (
@@ -556,9 +556,9 @@ CASES = [
     ),
     (
         "wrong-kind-of-value",
-        "kube_node_labels (host node1, hosts.yml:7)",
-        lambda c: c.define("kube_node_labels", "a=b"),
-        lambda c: c.define("kube_node_labels", {"a": "b"}),
+        "cluster_node_labels (host node1, hosts.yml:7)",
+        lambda c: c.define("cluster_node_labels", "a=b"),
+        lambda c: c.define("cluster_node_labels", {"a": "b"}),
     ),
     (
         "wrong-kind-of-value",
@@ -568,9 +568,9 @@ CASES = [
     ),
     (
         "wrong-kind-of-value",
-        "kube_node_taint_masters",
-        lambda c: c.define("kube_node_taint_masters", "perhaps"),
-        lambda c: c.define("kube_node_taint_masters", "no"),
+        "cluster_taint_masters",
+        lambda c: c.define("cluster_taint_masters", "perhaps"),
+        lambda c: c.define("cluster_taint_masters", "no"),
     ),
     (
         "wrong-kind-of-value",
@@ -907,19 +907,19 @@ CASES = [
         "other-cni",
         "host node1",
         lambda c: connected(
-            c, {"cni": "flannel", "datastore": "kubernetes"}, cluster_cni="flannel", cni_flannel_datastore="etcd"
+            c, {"cni": "flannel", "datastore": "kubernetes"}, cluster_cni="flannel", cluster_flannel_datastore="etcd"
         ),
         # a run that died before it wrote its unit
-        lambda c: connected(c, {"cni": "flannel"}, cluster_cni="flannel", cni_flannel_datastore="etcd"),
+        lambda c: connected(c, {"cni": "flannel"}, cluster_cni="flannel", cluster_flannel_datastore="etcd"),
     ),
     (
         "other-cni",
         "host node1",
         lambda c: with_calico(
             connected(c, {"cni": "calico", "method": "manifest", "datastore": "kubernetes"}),
-            cni_calico_method="operator",
+            cluster_calico_method="operator",
         ),
-        lambda c: with_calico(connected(c, {}), cni_calico_method="operator"),
+        lambda c: with_calico(connected(c, {}), cluster_calico_method="operator"),
     ),
     (
         "other-cni",
@@ -935,9 +935,9 @@ CASES = [
     ),
     (
         "unsupported-combination",
-        "cni_calico_datastore",
-        lambda c: with_calico(c, cni_calico_method="operator", cni_calico_datastore="etcd"),
-        lambda c: by_kubeadm(with_calico(c, cni_calico_datastore="etcd")),
+        "cluster_calico_datastore",
+        lambda c: with_calico(c, cluster_calico_method="operator", cluster_calico_datastore="etcd"),
+        lambda c: by_kubeadm(with_calico(c, cluster_calico_datastore="etcd")),
     ),
     (
         "unsupported-combination",
@@ -965,9 +965,9 @@ CASES = [
     ),
     (
         "unsupported-combination",
-        "cni_calico_apiserver",
-        lambda c: with_calico(c, cni_calico_method="operator", cni_calico_apiserver=True),
-        lambda c: with_calico(c, cni_calico_apiserver=True),
+        "cluster_calico_apiserver",
+        lambda c: with_calico(c, cluster_calico_method="operator", cluster_calico_apiserver=True),
+        lambda c: with_calico(c, cluster_calico_apiserver=True),
     ),
     (
         "unsupported-combination",
@@ -1093,7 +1093,7 @@ def test_all_problems_of_one_terrible_cluster_are_found_in_one_run():
         cluster_install_dir="opt",
         cluster_endpoint_port="https",
     )
-    terrible.define("kube_node_labels", ["a"]).define("cluster_pod_netwrok", "10.1.0.0/16").define("host_room", 12)
+    terrible.define("cluster_node_labels", ["a"]).define("cluster_pod_netwrok", "10.1.0.0/16").define("host_room", 12)
     terrible.plan.unresolved["cluster_name"] = "'nowhere' is undefined"
     terrible.plan.run.append("web1")
     terrible.controller(
