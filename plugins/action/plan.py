@@ -36,6 +36,9 @@ class ActionModule(ActionBase):
         _validation, arguments = self.validate_argument_spec({"controller": {"type": "dict", "default": {}}})
         self._loaded: dict[str, t.Any] = {}
         self._roles: dict[str, tuple[dict[str, t.Any], dict[str, t.Any]]] = {}
+        self._play = {key: self._call_vars[key] for key in ("hostvars", "ansible_play_hosts", "ansible_play_hosts_all")}
+        # A playbook such as hardway.kubernetes.renew says by them what it wants.
+        self._play.update(self._task._parent._play.get_vars())
         hostvars = self._call_vars["hostvars"]
         self._extra = getattr(getattr(hostvars, "_variable_manager", None), "extra_vars", {})
         entries = [entry for name, made in arguments["controller"].items() for entry in _on_controller(name, made)]
@@ -78,9 +81,11 @@ class ActionModule(ActionBase):
         entries = []
         renderers: dict[str, Renderer] = {}
         for item in declared:
-            if not set(item.groups).intersection(host_vars["group_names"]):
+            if not item.is_for(host_vars["group_names"]):
                 continue
-            renderer = renderers.setdefault(item.role, self._renderer(item.role, host_vars))
+            if item.role not in renderers:
+                renderers[item.role] = self._renderer(item.role, host_vars)
+            renderer = renderers[item.role]
             entry = plan.Entry(host, item.name, item.role)
             try:
                 if not renderer.is_wanted(item):
@@ -103,11 +108,8 @@ class ActionModule(ActionBase):
         if role not in self._roles:
             self._roles[role] = declarations.role_variables(self._load, declarations.ROOT, role)
         defaults, variables = self._roles[role]
-        play = {key: self._call_vars[key] for key in ("hostvars", "ansible_play_hosts", "ansible_play_hosts_all")}
-        # A playbook such as hardway.kubernetes.renew says by them what it wants.
-        play.update(self._task._parent._play.get_vars())
         role_path = os.path.join(declarations.ROOT, "roles", role)
-        merged = {**defaults, **host_vars, **play, **variables, **self._extra, "role_path": role_path}
+        merged = {**defaults, **host_vars, **self._play, **variables, **self._extra, "role_path": role_path}
         templar = self._templar.copy_with_new_env(available_variables=merged)
         return Renderer(templar, self._loader, merged, role_path, self._task.check_mode)
 

@@ -64,6 +64,10 @@ class Declaration:
     #: the arguments of the component: see the module hardway.kubernetes.component
     arguments: Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
 
+    def is_for(self, groups: Sequence[str]) -> bool:
+        """Whether a host in these groups may have it."""
+        return not set(self.groups).isdisjoint(groups)
+
 
 def declarations(load: Load, root: str = ROOT) -> list[Declaration]:
     """All components of the collection, by role and name.

@@ -49,9 +49,9 @@ class Renderer:
 
     def is_wanted(self, declaration: Declaration) -> bool:
         """Whether the host has the component."""
-        if not set(declaration.groups).intersection(self.variables.get("group_names") or []):
-            return False
-        return all(self.templar.evaluate_conditional(condition) for condition in declaration.when)
+        return declaration.is_for(self.variables.get("group_names") or []) and all(
+            self.templar.evaluate_conditional(condition) for condition in declaration.when
+        )
 
     def phase(self, declaration: Declaration) -> str:
         return self.templar.template(declaration.phase)
