@@ -79,7 +79,8 @@ def check_load_balancers(plan: Plan) -> Iterator[Problem]:
             Kind.SINGLE_LOAD_BALANCER,
             "group lb",
             f"{members[0]} alone holds the virtual address. When it fails, the API cannot be reached.",
-            "Add a second host to the group. If you want a single load balancer, set cluster_keepalived: false and cluster_endpoint_address to its own address.",
+            "Add a second host to the group. If you want a single load balancer, set cluster_keepalived: false and "
+            "cluster_endpoint_address to its own address.",
             WARNING,
         )
 
