@@ -34,9 +34,8 @@ def free_port(address: str = "127.0.0.1") -> int:
 
 
 def render(template: str, **variables: t.Any) -> str:
-    defaults = yaml.safe_load((ROLE / "defaults/main.yml").read_text()) | yaml.safe_load(
-        (ROLE / "vars/main.yml").read_text()
-    )
+    sources = (ROLE.parent / "cluster/defaults/main.yml", ROLE / "defaults/main.yml", ROLE / "vars/main.yml")
+    defaults = {name: value for path in sources for name, value in yaml.safe_load(path.read_text()).items()}
     settings = {"lb_maxconn": 100, "cluster_lb": "nginx", "cluster_endpoint_address": "192.0.2.9"}
     values = {**defaults, **settings, "cluster_endpoint_port": 6443, "cluster_apiserver_port": 6443, **variables}
     values["cluster_masters"] = [
