@@ -13,7 +13,7 @@ from ansible.plugins.action import ActionBase
 from ansible.template import trust_as_template
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
-from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import FIELD_MANAGER, Api
+from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import Api
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.objects import Change, Objects, check, parse
 
 ARGUMENTS: dict[str, dict[str, t.Any]] = {
@@ -39,7 +39,7 @@ class ActionModule(ActionBase):
             for item in arguments["definitions"]:
                 check(item, "definitions")
             api = Api.from_kubeconfig(arguments["kubeconfig"], agent="hardway-objects")
-            changes = Objects(api, arguments["timeout"], FIELD_MANAGER).apply(
+            changes = Objects(api, arguments["timeout"]).apply(
                 [*wanted, *arguments["definitions"]], self._task.check_mode
             )
         except HardwayError as error:

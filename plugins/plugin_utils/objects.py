@@ -14,12 +14,16 @@ from collections.abc import Iterable, Mapping
 import yaml
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
-from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import Api, ApiError, ApiUnreachable, retry
+from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import (
+    PAUSE,
+    Api,
+    ApiError,
+    ApiUnreachable,
+    retry,
+)
 
 Object = Mapping[str, t.Any]
 
-NOT_FOUND = 404
-PAUSE = 0.5
 #: Of metadata: what the API server writes, and nobody else.
 WRITTEN_BY_SERVER = ("managedFields", "resourceVersion", "generation", "creationTimestamp", "uid", "selfLink")
 HIDDEN = "(not shown)"
@@ -120,8 +124,8 @@ class Objects:
     *timeout* (seconds) is how long a busy API, or a kind that has only just been defined, is waited for.
     """
 
-    def __init__(self, api: Api, timeout: float, manager: str) -> None:
-        self._api, self._timeout, self._manager = api, timeout, manager
+    def __init__(self, api: Api, timeout: float) -> None:
+        self._api, self._timeout = api, timeout
         self._kinds: dict[str, dict[str, dict[str, t.Any]]] = {}
 
     def apply(self, wanted: Iterable[Object], check_mode: bool) -> list[Change]:
@@ -143,15 +147,11 @@ class Objects:
         return Change(name, content(before), content(after))
 
     def _patch(self, path: str, wanted: Object, check_mode: bool, new: bool) -> Object:
-        query = {"fieldManager": self._manager, "force": "true", **({"dryRun": "All"} if check_mode else {})}
         try:
-            return retry(
-                lambda: self._api.request("PATCH", path, query, wanted, content_type="application/apply-patch+yaml"),
-                self._timeout,
-            )
+            return retry(lambda: self._api.apply(path, wanted, dry_run=check_mode), self._timeout)
         except ApiError as error:
             # Its namespace is among those that would be created.
-            if check_mode and new and error.status == NOT_FOUND:
+            if check_mode and new and error.status == 404:
                 return wanted
             raise
 

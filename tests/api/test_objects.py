@@ -52,7 +52,7 @@ def custom(kind: str) -> dict[str, t.Any]:
 
 @pytest.fixture(name="objects")
 def objects_fixture(cluster: Cluster) -> Objects:
-    return Objects(cluster.api, 20, "hardway")
+    return Objects(cluster.api, 20)
 
 
 def kinds(objects: Objects, *wanted: dict[str, t.Any], check: bool = False) -> list[str]:
@@ -103,7 +103,7 @@ def test_a_kind_and_an_object_of_it_go_in_one_call(objects: Objects, cluster: Cl
 
 def test_a_kind_that_the_api_lacks_is_named(cluster: Cluster) -> None:
     with pytest.raises(ObjectsError, match=r"Gadget one cannot be applied: the API has no kind Gadget of .* Fix: "):
-        Objects(cluster.api, 1, "hardway").apply([custom("Gadget")], False)
+        Objects(cluster.api, 1).apply([custom("Gadget")], False)
 
 
 def test_an_object_that_the_api_refuses_is_named(objects: Objects) -> None:

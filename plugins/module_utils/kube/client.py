@@ -192,7 +192,12 @@ class Api(Client):
         """Merges *body* into the object at *path* (RFC 7396)."""
         return self.request("PATCH", path, {"fieldManager": manager}, body, content_type="application/merge-patch+json")
 
-    def apply(self, path: str, body: t.Mapping[str, t.Any], manager: str = FIELD_MANAGER) -> dict[str, t.Any]:
-        """Server-side apply of *body* to the object at *path*; fields that another manager owns are taken over."""
-        query = {"fieldManager": manager, "force": "true"}
+    def apply(
+        self, path: str, body: t.Mapping[str, t.Any], manager: str = FIELD_MANAGER, dry_run: bool = False
+    ) -> dict[str, t.Any]:
+        """Server-side apply of *body* to the object at *path*; fields that another manager owns are taken over.
+
+        With *dry_run* the API server only says what the object would be.
+        """
+        query = {"fieldManager": manager, "force": "true", **({"dryRun": "All"} if dry_run else {})}
         return self.request("PATCH", path, query, body, content_type="application/apply-patch+yaml")
