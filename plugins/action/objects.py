@@ -5,16 +5,15 @@
 
 from __future__ import annotations
 
-import os
 import typing as t
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible.template import trust_as_template
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
 from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import Api
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.objects import Change, Objects, check, parse
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.templates import render_file
 
 ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "kubeconfig": {"type": "path", "required": True},
@@ -48,12 +47,7 @@ class ActionModule(ActionBase):
 
     def _rendered(self, name: str, variables: dict[str, t.Any]) -> list[dict[str, t.Any]]:
         source = self._find_needle("templates", name)
-        text = trust_as_template(self._loader.get_text_file_contents(source))
-        templar = self._templar.copy_with_new_env(searchpath=[os.path.dirname(source)], available_variables=variables)
-        overrides = {"trim_blocks": True, "lstrip_blocks": True}
-        return parse(
-            str(templar.template(text, escape_backslashes=False, overrides=overrides) or ""), f"template {name}"
-        )
+        return parse(str(render_file(self._templar, self._loader, source, variables) or ""), f"template {name}")
 
 
 def report(changes: list[Change], diff: bool) -> dict[str, t.Any]:

@@ -19,13 +19,13 @@ import yaml
 from ansible.errors import AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.parsing.yaml.dumper import AnsibleDumper
-from ansible.template import trust_as_template
 
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.component.arguments import ARGUMENTS
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.component.declarations import Declaration
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.merge import argument, merged
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.pki.catalogue import certificates_of
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.pki.settings import Settings
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.templates import render_file
 
 
 class RenderError(AnsibleError):
@@ -182,12 +182,7 @@ class Renderer:
 
     def _render(self, template: str, variables: Mapping[str, t.Any] | None = None) -> str:
         source = self._find("templates", template)
-        text = trust_as_template(self.loader.get_text_file_contents(source))
-        templar = self.templar.copy_with_new_env(
-            searchpath=[os.path.dirname(source)], available_variables={**self.variables, **(variables or {})}
-        )
-        overrides = {"trim_blocks": True, "lstrip_blocks": True}
-        rendered = templar.template(text, escape_backslashes=False, overrides=overrides)
+        rendered = render_file(self.templar, self.loader, source, {**self.variables, **(variables or {})})
         if not isinstance(rendered, (str, type(None))):
             raise RenderError(
                 f"template {template} renders to a value that is not text. Fix: add a filter such as to_json"
