@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import time
 import typing as t
@@ -90,10 +89,8 @@ def content(found: Object | None) -> dict[str, t.Any]:
     """An object without what the API server writes into it, and without its status."""
     if not found:
         return {}
-    kept = {key: copy.deepcopy(value) for key, value in found.items() if key != "status"}
-    for key in WRITTEN_BY_SERVER:
-        kept.get("metadata", {}).pop(key, None)
-    return kept
+    metadata = {key: value for key, value in found["metadata"].items() if key not in WRITTEN_BY_SERVER}
+    return {**{key: value for key, value in found.items() if key != "status"}, "metadata": metadata}
 
 
 def hidden(item: Object, other: Object) -> dict[str, t.Any]:
