@@ -12,7 +12,7 @@ from ansible.plugins.action import ActionBase
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
 from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import Api
-from ansible_collections.hardway.kubernetes.plugins.plugin_utils.objects import Change, Objects, check, parse
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.objects import Change, Objects, given, parse
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.templates import render_file
 
 ARGUMENTS: dict[str, dict[str, t.Any]] = {
@@ -35,12 +35,9 @@ class ActionModule(ActionBase):
         _validation, arguments = self.validate_argument_spec(ARGUMENTS)
         try:
             wanted = [item for name in arguments["templates"] for item in self._rendered(name, task_vars or {})]
-            for item in arguments["definitions"]:
-                check(item, "definitions")
+            wanted += given(arguments["definitions"], "definitions")
             api = Api.from_kubeconfig(arguments["kubeconfig"], agent="hardway-objects")
-            changes = Objects(api, arguments["timeout"]).apply(
-                [*wanted, *arguments["definitions"]], self._task.check_mode
-            )
+            changes = Objects(api, arguments["timeout"]).apply(wanted, self._task.check_mode)
         except HardwayError as error:
             raise AnsibleActionFail(str(error)) from error
         return {**result, **report(changes, self._task.diff)}

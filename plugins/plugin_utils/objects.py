@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import time
 import typing as t
 from collections.abc import Iterable, Mapping
@@ -66,11 +67,19 @@ def parse(text: str, source: str) -> list[dict[str, t.Any]]:
             f"{source} is not YAML once rendered: {error}. Fix: look at the settings that it uses"
         ) from error
     for document in documents:
-        check(document, source)
+        _check(document, source)
     return documents
 
 
-def check(document: t.Any, source: str) -> None:
+def given(definitions: list[dict[str, t.Any]], source: str) -> list[dict[str, t.Any]]:
+    """The objects that a task gives, as the API gets them: without what Ansible notes at their values. Raises ObjectsError."""
+    plain: list[dict[str, t.Any]] = json.loads(json.dumps(definitions))
+    for item in plain:
+        _check(item, source)
+    return plain
+
+
+def _check(document: t.Any, source: str) -> None:
     """Raises ObjectsError unless *document* says which object it is."""
     document = document if isinstance(document, dict) else {}
     metadata = document.get("metadata") if isinstance(document.get("metadata"), dict) else {}

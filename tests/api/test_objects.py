@@ -9,8 +9,9 @@ import base64
 import typing as t
 
 import pytest
+from ansible.template import trust_as_template
 
-from ansible_collections.hardway.kubernetes.plugins.plugin_utils.objects import Objects, ObjectsError, parse
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.objects import Objects, ObjectsError, given, parse
 from ansible_collections.hardway.kubernetes.tests.api.cluster import Cluster
 
 NAMESPACE = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "objects"}}
@@ -99,6 +100,13 @@ def test_a_kind_and_an_object_of_it_go_in_one_call(objects: Objects, cluster: Cl
     assert kinds(objects, *wanted) == ["created", "created"]
     assert cluster.api.get("/apis/objects.example.org/v1/widgets/one")["size"] == 1
     assert kinds(objects, *wanted) == ["unchanged", "unchanged"]
+
+
+def test_a_value_that_ansible_rendered_is_shown_in_check_mode(objects: Objects) -> None:
+    """Such a value knows where it came from, and YAML cannot write that. What the API has not seen is shown as it was given."""
+    rendered = {**custom("Gizmo"), "size": trust_as_template("large")}
+    change = objects.apply(given([definition("Gizmo"), rendered], "definitions"), True)[1]
+    assert (change.kind, "size: large" in change.diff["after"]) == ("created", True)
 
 
 def test_a_kind_that_the_api_lacks_is_named(cluster: Cluster) -> None:
