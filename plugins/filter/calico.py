@@ -15,8 +15,8 @@ import yaml
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.merge import merged
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.yaml_loader import LOADER
 
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 KIND = "CustomResourceDefinition"
 SECRET = "calico-etcd-secrets"
 CONFIG = "calico-config"

@@ -21,6 +21,7 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client imp
     ApiUnreachable,
     retry,
 )
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.yaml_loader import LOADER
 
 Object = Mapping[str, t.Any]
 
@@ -61,7 +62,7 @@ class Change:
 def parse(text: str, source: str) -> list[dict[str, t.Any]]:
     """The objects of YAML documents; *source* is for errors. Raises ObjectsError."""
     try:
-        documents = [document for document in yaml.safe_load_all(text) if document is not None]
+        documents = [document for document in yaml.load_all(text, LOADER) if document is not None]
     except yaml.YAMLError as error:
         raise ObjectsError(
             f"{source} is not YAML once rendered: {error}. Fix: look at the settings that it uses"

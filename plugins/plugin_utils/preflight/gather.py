@@ -39,6 +39,7 @@ from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight.plan 
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight.ports import port_of
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight.site import Host, Needs, Probe, Site
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight.versions import supported_versions
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.yaml_loader import LOADER
 
 
 def _origin_tag() -> t.Any:
@@ -117,7 +118,7 @@ def truth(value: t.Any) -> bool:
 
 def load_plain(path: str) -> dict[str, t.Any]:
     with open(path, encoding="utf-8") as file:
-        return yaml.load(file, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)) or {}
+        return yaml.load(file, Loader=LOADER) or {}
 
 
 def role_specs() -> dict[str, dict[str, t.Any]]:
