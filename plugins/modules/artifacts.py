@@ -97,46 +97,53 @@ locked:
   sample: [runc 1.4.2]
 """
 
+import typing as t
+
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common.files import FileRefused
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.task import Task, TaskFailed, run_module
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component import artifact_lock
 
 
-def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "artifacts": {"type": "dict", "required": True},
-            "mirror": {"type": "str", "default": ""},
-            "lock": {"type": "path", "required": True},
-            "verify": {"type": "bool", "default": False},
-            "timeout": {"type": "int", "default": 60},
-        },
-        supports_check_mode=True,
-    )
-    parameters = module.params
+def argument_spec() -> dict[str, t.Any]:
+    return {
+        "artifacts": {"type": "dict", "required": True},
+        "mirror": {"type": "str", "default": ""},
+        "lock": {"type": "path", "required": True},
+        "verify": {"type": "bool", "default": False},
+        "timeout": {"type": "int", "default": 60},
+    }
+
+
+def run(task: Task) -> dict[str, t.Any]:
+    params = task.params
     try:
-        wanted = [artifact_lock.Wanted.from_entry(name, entry) for name, entry in parameters["artifacts"].items()]
+        wanted = [artifact_lock.Wanted.from_entry(name, entry) for name, entry in params["artifacts"].items()]
         resolution = artifact_lock.resolve(
-            wanted, parameters["mirror"], parameters["lock"], parameters["timeout"], parameters["verify"]
+            wanted, params["mirror"], params["lock"], params["timeout"], params["verify"]
         )
-        if resolution.learnt and not module.check_mode:
-            artifact_lock.write(parameters["lock"], resolution.after)
+        if resolution.learnt and not task.check_mode:
+            artifact_lock.write(params["lock"], resolution.after)
     except (artifact_lock.ArtifactError, FileRefused, OSError) as error:
-        module.fail_json(msg=str(error))
-    result = {
+        raise TaskFailed(error) from error
+    result: dict[str, t.Any] = {
         "changed": bool(resolution.learnt),
         "artifacts": resolution.artifacts,
         "locked": [f"{entry.name} {entry.version}" for entry in resolution.learnt],
     }
     if resolution.learnt:
         result["diff"] = {
-            "before_header": parameters["lock"],
-            "after_header": parameters["lock"],
+            "before_header": params["lock"],
+            "after_header": params["lock"],
             "before": artifact_lock.text_of(resolution.before) if resolution.before else "",
             "after": artifact_lock.text_of(resolution.after),
         }
-    module.exit_json(**result)
+    return result
+
+
+def main() -> None:
+    run_module(AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True), run)
 
 
 if __name__ == "__main__":

@@ -161,7 +161,7 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client imp
     ApiError,
     ApiUnreachable,
     KubeconfigError,
-    argument_spec,
+    api_argument_spec,
 )
 
 
@@ -207,7 +207,7 @@ def revoke(tokens: Tokens, params: dict[str, t.Any], now: datetime.datetime, che
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec=argument_spec(
+        argument_spec=api_argument_spec(
             state={"type": "str", "choices": ["present", "absent", "listed"], "default": "present"},
             id={"type": "str"},
             secret={"type": "str", "no_log": True},

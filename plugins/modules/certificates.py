@@ -338,6 +338,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule, _load_params, missing_required_lib
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common.files import FileRefused
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.task import Task, TaskFailed, run_module
 from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.model import Refused
 from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.parse import InvalidRequest, parse_request
 from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.reconcile import reconcile
@@ -433,30 +434,28 @@ def _invalid(problems: list[str]) -> str:
     return "\n".join(["The request is not valid, nothing was written:", *problems])
 
 
-def main() -> None:
-    module = CertificatesModule(argument_spec=argument_spec(), supports_check_mode=True)
+def run(task: Task) -> dict[str, t.Any]:
+    path = task.params["path"].rstrip("/") or "/"
     if CRYPTOGRAPHY_IMPORT_ERROR is not None:
-        module.fail_json(msg=missing_required_lib("cryptography >= 42"), exception=CRYPTOGRAPHY_IMPORT_ERROR)
-    path = module.params["path"].rstrip("/") or "/"
+        message = missing_required_lib("cryptography >= 42")
+        raise TaskFailed(message, problems=[message], path=path, exception=CRYPTOGRAPHY_IMPORT_ERROR)
     try:
-        request = parse_request(module.params)
-        plan = reconcile(path, request, module.check_mode)
+        plan = reconcile(path, parse_request(task.params), task.check_mode)
     except InvalidRequest as error:
-        module.fail_json(msg=_invalid(error.problems), problems=error.problems, path=path)
+        raise TaskFailed(_invalid(error.problems), problems=error.problems, path=path) from error
     except Refused as error:
-        module.fail_json(
-            msg=f"{path} stands against the request, nothing was written:\n{error}", problems=error.problems, path=path
-        )
+        message = f"{path} stands against the request, nothing was written:\n{error}"
+        raise TaskFailed(message, problems=error.problems, path=path) from error
     except FileRefused as error:
-        module.fail_json(msg=str(error), problems=[str(error)], path=path)
+        raise TaskFailed(error, problems=[str(error)], path=path) from error
     except OSError as error:
-        module.fail_json(msg=f"{error.filename or path}: {error.strerror}", problems=[str(error)], path=path)
-    for warning in plan.warnings:
-        module.warn(warning)
-    result = as_result(path, plan)
-    if module._diff:
-        result["diff"] = as_diff(path, plan)
-    module.exit_json(**result)
+        raise TaskFailed(f"{error.filename or path}: {error.strerror}", problems=[str(error)], path=path) from error
+    shown = {"diff": as_diff(path, plan)} if task.diff else {}
+    return {**as_result(path, plan), **shown, "warnings": plan.warnings}
+
+
+def main() -> None:
+    run_module(CertificatesModule(argument_spec=argument_spec(), supports_check_mode=True), run)
 
 
 if __name__ == "__main__":

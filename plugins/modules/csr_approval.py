@@ -138,13 +138,14 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.task import Task, TaskFailed, run_module
 from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import (
     YAML_IMPORT_ERROR,
     Api,
     ApiError,
     ApiUnreachable,
     KubeconfigError,
-    argument_spec,
+    api_argument_spec,
     is_temporary,
 )
 from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.csr import (
@@ -156,6 +157,23 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.csr import
 )
 
 INTERVAL = 0.4
+
+
+def argument_spec() -> dict[str, t.Any]:
+    return api_argument_spec(
+        nodes={
+            "type": "list",
+            "elements": "dict",
+            "required": True,
+            "options": {
+                "name": {"type": "str", "required": True},
+                "addresses": {"type": "list", "elements": "str", "default": []},
+            },
+        },
+        inventory={"type": "list", "elements": "str"},
+        deny={"type": "bool", "default": True},
+        bootstrap_users={"type": "list", "elements": "str", "default": []},
+    )
 
 
 def wait(approver: Approver, timeout: float) -> str:
@@ -204,52 +222,40 @@ def result_of(approver: Approver, approved: list[Verdict], denied: list[Verdict]
     }
 
 
-def main() -> None:
-    module = AnsibleModule(
-        argument_spec=argument_spec(
-            nodes={
-                "type": "list",
-                "elements": "dict",
-                "required": True,
-                "options": {
-                    "name": {"type": "str", "required": True},
-                    "addresses": {"type": "list", "elements": "str", "default": []},
-                },
-            },
-            inventory={"type": "list", "elements": "str"},
-            deny={"type": "bool", "default": True},
-            bootstrap_users={"type": "list", "elements": "str", "default": []},
-        ),
-        supports_check_mode=True,
-    )
+def run(task: Task) -> dict[str, t.Any]:
     for library, error in (("PyYAML", YAML_IMPORT_ERROR), ("cryptography", CRYPTOGRAPHY_IMPORT_ERROR)):
         if error:
-            module.fail_json(msg=missing_required_lib(library), exception=error)
-    params, started = module.params, time.monotonic()
+            raise TaskFailed(missing_required_lib(library), exception=error)
+    params, started = task.params, time.monotonic()
     try:
         nodes = read_nodes(params["nodes"])
         api = Api.of_module(params, "hardway-csr-approval")
         approver = Approver(api, nodes, params["bootstrap_users"], params["deny"], params["inventory"])
-        if module.check_mode:
+        if task.check_mode:
             verdicts = approver.observe()
             approver.probe()
             approved = [verdict for verdict in verdicts if verdict.action == "approve"]
-            module.exit_json(
-                **result_of(approver, approved, [verdict for verdict in verdicts if verdict.action == "deny"], started)
-            )
+            return result_of(approver, approved, [verdict for verdict in verdicts if verdict.action == "deny"], started)
         failure = wait(approver, params["timeout"])
     except (InventoryError, KubeconfigError, ApiError, ApiUnreachable) as error:
-        module.fail_json(msg=str(error))
+        raise TaskFailed(error) from error
     result = result_of(approver, approver.approved, list(approver.denied.values()), started)
-    for verdict in approver.denied.values():
-        shown, what = verdict.report(), "denied" if params["deny"] else "not approved"
-        module.warn(
-            f"request {shown['name']} ({shown['certificate']}) for {shown['node'] or 'no node'} was {what}: {'; '.join(verdict.reasons)}"
-        )
+    warnings = [_warning(verdict, params["deny"]) for verdict in approver.denied.values()]
     if failure:
         waiting = ", ".join(state.name for state in approver.missing)
-        module.fail_json(msg=f"{waiting or 'the API'} not ready within {params['timeout']} s.\n{failure}", **result)
-    module.exit_json(**result)
+        message = f"{waiting or 'the API'} not ready within {params['timeout']} s.\n{failure}"
+        raise TaskFailed(message, warnings, **result)
+    return {**result, "warnings": warnings}
+
+
+def _warning(verdict: Verdict, deny: bool) -> str:
+    shown, what = verdict.report(), "denied" if deny else "not approved"
+    reasons = "; ".join(verdict.reasons)
+    return f"request {shown['name']} ({shown['certificate']}) for {shown['node'] or 'no node'} was {what}: {reasons}"
+
+
+def main() -> None:
+    run_module(AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True), run)
 
 
 if __name__ == "__main__":

@@ -173,14 +173,18 @@ problems:
 """
 
 import os
+import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common import files
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.task import Task, TaskFailed, run_module
 from ansible_collections.hardway.kubernetes.plugins.module_utils.kube import kubeconfig
 
+REQUIRED_IF = [("state", "present", ["server"])]
 
-def argument_spec() -> dict:
+
+def argument_spec() -> dict[str, t.Any]:
     return {
         "path": {"type": "path", "required": True},
         "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
@@ -216,25 +220,25 @@ def argument_spec() -> dict:
     }
 
 
-def _reconcile(module: AnsibleModule, path: str, entry: kubeconfig.Entry | None, context: str) -> dict:
+def _reconcile(task: Task, path: str, entry: kubeconfig.Entry | None, context: str) -> dict[str, t.Any]:
     before, mode = kubeconfig.load(path)
     if entry is not None:
-        after = kubeconfig.merged(before, entry, module.params["current_context"])
+        after = kubeconfig.merged(before, entry, task.params["current_context"])
     else:
-        after = kubeconfig.absent(before, module.params["cluster"], module.params["user"], context)
+        after = kubeconfig.absent(before, task.params["cluster"], task.params["user"], context)
     reasons = kubeconfig.reasons(before, after)
     if mode is not None and mode != files.SECRET:
         reasons.append(f"mode was {mode:04o}")
-    if reasons and not module.check_mode:
+    if reasons and not task.check_mode:
         kubeconfig.save(path, after)
-    result = {
+    result: dict[str, t.Any] = {
         "changed": bool(reasons),
         "path": path,
         "context": context,
         "current_context": after.get("current-context") or "",
         "reason": ", ".join(reasons),
     }
-    if module._diff and reasons:
+    if task.diff and reasons:
         result["diff"] = {
             "before_header": path,
             "after_header": path,
@@ -244,25 +248,26 @@ def _reconcile(module: AnsibleModule, path: str, entry: kubeconfig.Entry | None,
     return result
 
 
-def main() -> None:
-    module = AnsibleModule(
-        argument_spec=argument_spec(), required_if=[("state", "present", ["server"])], supports_check_mode=True
-    )
+def run(task: Task) -> dict[str, t.Any]:
+    params = task.params
     if not kubeconfig.HAS_YAML:
-        module.fail_json(msg=missing_required_lib("PyYAML"))
-    path = os.path.abspath(module.params["path"])
-    context = module.params["context"] or f"{module.params['user']}@{module.params['cluster']}"
+        raise TaskFailed(missing_required_lib("PyYAML"))
+    path = os.path.abspath(params["path"])
+    context = params["context"] or f"{params['user']}@{params['cluster']}"
     try:
-        entry = kubeconfig.resolve(module.params, module.check_mode) if module.params["state"] == "present" else None
-        with kubeconfig.held(path, make=not module.check_mode and entry is not None):
-            result = _reconcile(module, path, entry, context)
+        entry = kubeconfig.resolve(params, task.check_mode) if params["state"] == "present" else None
+        with kubeconfig.held(path, make=not task.check_mode and entry is not None):
+            return _reconcile(task, path, entry, context)
     except kubeconfig.InvalidKubeconfig as error:
-        module.fail_json(msg=f"{path} was not written:\n{error}", problems=error.problems, path=path)
+        raise TaskFailed(f"{path} was not written:\n{error}", problems=error.problems, path=path) from error
     except files.FileRefused as error:
-        module.fail_json(msg=str(error), problems=[str(error)], path=path)
+        raise TaskFailed(error, problems=[str(error)], path=path) from error
     except OSError as error:
-        module.fail_json(msg=f"{error.filename or path}: {error.strerror}", problems=[str(error)], path=path)
-    module.exit_json(**result)
+        raise TaskFailed(f"{error.filename or path}: {error.strerror}", problems=[str(error)], path=path) from error
+
+
+def main() -> None:
+    run_module(AnsibleModule(argument_spec=argument_spec(), required_if=REQUIRED_IF, supports_check_mode=True), run)
 
 
 if __name__ == "__main__":

@@ -91,14 +91,14 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client imp
     ApiError,
     ApiUnreachable,
     KubeconfigError,
-    argument_spec,
+    api_argument_spec,
 )
 from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.drain import Drain, DrainRefused
 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec=argument_spec(
+        argument_spec=api_argument_spec(
             name={"type": "str", "required": True},
             state={"type": "str", "choices": ["drained", "uncordoned"], "default": "drained"},
             delete_unmanaged_pods={"type": "bool", "default": False},

@@ -71,7 +71,7 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client imp
     ApiError,
     ApiUnreachable,
     KubeconfigError,
-    argument_spec,
+    api_argument_spec,
 )
 
 NODES = "/api/v1/nodes"
@@ -88,7 +88,7 @@ def delete_pods(api: Api, node: str, check_mode: bool) -> list[str]:
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec=argument_spec(nodes={"type": "list", "elements": "str", "required": True}),
+        argument_spec=api_argument_spec(nodes={"type": "list", "elements": "str", "required": True}),
         supports_check_mode=True,
     )
     if YAML_IMPORT_ERROR:

@@ -102,7 +102,7 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client imp
     ApiError,
     ApiUnreachable,
     KubeconfigError,
-    argument_spec,
+    api_argument_spec,
 )
 from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.rollout_restart import (
     TIME_FORMAT,
@@ -136,7 +136,7 @@ def result_of(findings: Findings, restarted: list[Workload]) -> dict[str, t.Any]
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec=argument_spec(
+        argument_spec=api_argument_spec(
             started_before={"type": "str", "required": True},
             namespaces={"type": "list", "elements": "str"},
             state={"type": "str", "choices": ["restarted", "report"], "default": "restarted"},

@@ -116,22 +116,37 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common import files as private_files
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.task import Task, TaskFailed, run_module
 from ansible_collections.hardway.kubernetes.plugins.module_utils.kube import static_token
 
 
-def reconcile(module: AnsibleModule, path: str, wanted: list[static_token.Line]) -> dict[str, t.Any]:
+def argument_spec() -> dict[str, t.Any]:
+    token = {
+        "user": {"type": "str", "required": True},
+        "uid": {"type": "str", "required": True},
+        "groups": {"type": "list", "elements": "str", "default": []},
+        "token": {"type": "str", "no_log": True},
+    }
+    return {
+        "path": {"type": "path", "required": True},
+        "tokens": {"type": "list", "elements": "dict", "required": True, "no_log": False, "options": token},
+        "purge": {"type": "bool", "default": False},
+    }
+
+
+def _reconcile(task: Task, path: str, wanted: list[static_token.Line]) -> dict[str, t.Any]:
     present, mode = static_token.read(path)
-    outcome = static_token.reconcile(present, wanted, module.params["purge"])
+    outcome = static_token.reconcile(present, wanted, task.params["purge"])
     loose = mode is not None and mode != private_files.SECRET
     changed = outcome.lines != present or loose or mode is None
-    if changed and not module.check_mode:
+    if changed and not task.check_mode:
         static_token.write(path, outcome.lines)
     return {
         "changed": changed,
         "path": path,
         "users": [{**line.report(), "reason": outcome.reasons[line.user]} for line in wanted],
         "unwanted": outcome.unwanted,
-        "removed": outcome.unwanted if module.params["purge"] else [],
+        "removed": outcome.unwanted if task.params["purge"] else [],
         "diff": {
             "before_header": path,
             "after_header": path,
@@ -148,39 +163,28 @@ def _shown(line: static_token.Line, reasons: dict[str, str]) -> dict[str, t.Any]
     return {**line.report(), **({"token": "(another)"} if "token" in reasons.get(line.user, "") else {})}
 
 
-def main() -> None:
-    token = {
-        "user": {"type": "str", "required": True},
-        "uid": {"type": "str", "required": True},
-        "groups": {"type": "list", "elements": "str", "default": []},
-        "token": {"type": "str", "no_log": True},
-    }
-    module = AnsibleModule(
-        argument_spec={
-            "path": {"type": "path", "required": True},
-            "tokens": {"type": "list", "elements": "dict", "required": True, "no_log": False, "options": token},
-            "purge": {"type": "bool", "default": False},
-        },
-        supports_check_mode=True,
-    )
-    path = os.path.abspath(module.params["path"])
+def run(task: Task) -> dict[str, t.Any]:
+    path = os.path.abspath(task.params["path"])
     wanted = [
         static_token.Line(entry["user"], entry["uid"], tuple(entry["groups"]), entry["token"] or "")
-        for entry in module.params["tokens"]
+        for entry in task.params["tokens"]
     ]
     problems = static_token.check(wanted)
     if problems:
-        module.fail_json(msg=f"{path} was not written:\n" + "\n".join(problems), problems=problems, path=path)
+        raise TaskFailed(f"{path} was not written:\n" + "\n".join(problems), problems=problems, path=path)
     try:
-        if not module.check_mode:
+        if not task.check_mode:
             private_files.make_directory(os.path.dirname(path))
         with private_files.lock(os.path.realpath(os.path.dirname(path)), create=False):
-            result = reconcile(module, path, wanted)
+            return _reconcile(task, path, wanted)
     except (static_token.TokenFileError, private_files.FileRefused) as error:
-        module.fail_json(msg=str(error), problems=[str(error)], path=path)
+        raise TaskFailed(error, problems=[str(error)], path=path) from error
     except OSError as error:
-        module.fail_json(msg=f"{error.filename or path}: {error.strerror}", problems=[str(error)], path=path)
-    module.exit_json(**result)
+        raise TaskFailed(f"{error.filename or path}: {error.strerror}", problems=[str(error)], path=path) from error
+
+
+def main() -> None:
+    run_module(AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True), run)
 
 
 if __name__ == "__main__":

@@ -84,7 +84,7 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client imp
     ApiError,
     ApiUnreachable,
     KubeconfigError,
-    argument_spec,
+    api_argument_spec,
 )
 from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.storage_migration import (
     Catalogue,
@@ -106,7 +106,7 @@ def result_of(counts: dict[str, Count], check_mode: bool, started: float) -> dic
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec=argument_spec(resources={"type": "list", "elements": "str", "required": True}),
+        argument_spec=api_argument_spec(resources={"type": "list", "elements": "str", "required": True}),
         supports_check_mode=True,
     )
     if YAML_IMPORT_ERROR:

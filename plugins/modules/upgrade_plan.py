@@ -96,7 +96,7 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client imp
     ApiError,
     ApiUnreachable,
     KubeconfigError,
-    argument_spec,
+    api_argument_spec,
     retry,
 )
 from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.conditions import is_ready
@@ -105,7 +105,7 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.upgrade import 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec=argument_spec(
+        argument_spec=api_argument_spec(
             target={"type": "dict", "required": True},
             installed={"type": "dict", "required": True},
             plans={"type": "dict", "required": True},

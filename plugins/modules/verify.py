@@ -127,52 +127,55 @@ seconds:
 """
 
 import time
+import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.task import Task, TaskFailed, run_module
 from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import (
     YAML_IMPORT_ERROR,
     Api,
     ApiError,
     ApiUnreachable,
     KubeconfigError,
-    argument_spec,
+    api_argument_spec,
 )
 from ansible_collections.hardway.kubernetes.plugins.module_utils.verify.checks import Verifier
 from ansible_collections.hardway.kubernetes.plugins.module_utils.verify.model import NODE_SAMPLE, Settings
 from ansible_collections.hardway.kubernetes.plugins.module_utils.verify.port_forward import WEBSOCKET_IMPORT_ERROR
 
+REQUIRED_IF = [("level", "pods", ["image"])]
 
-def main() -> None:
-    module = AnsibleModule(
-        argument_spec=argument_spec(
-            nodes={
-                "type": "list",
-                "elements": "dict",
-                "required": True,
-                "options": {"name": {"type": "str", "required": True}, "address": {"type": "str"}},
-            },
-            level={"type": "str", "choices": ["light", "pods"], "default": "pods"},
-            image={"type": "str"},
-            version={"type": "str", "default": ""},
-            node_sample={"type": "int", "default": NODE_SAMPLE},
-            dns={"type": "bool", "default": True},
-            dns_domain={"type": "str", "default": "cluster.local"},
-            outside={"type": "bool", "default": True},
-            metrics={"type": "bool", "default": False},
-            network={"type": "str", "default": ""},
-        ),
-        required_if=[("level", "pods", ["image"])],
-        supports_check_mode=True,
+
+def argument_spec() -> dict[str, t.Any]:
+    return api_argument_spec(
+        nodes={
+            "type": "list",
+            "elements": "dict",
+            "required": True,
+            "options": {"name": {"type": "str", "required": True}, "address": {"type": "str"}},
+        },
+        level={"type": "str", "choices": ["light", "pods"], "default": "pods"},
+        image={"type": "str"},
+        version={"type": "str", "default": ""},
+        node_sample={"type": "int", "default": NODE_SAMPLE},
+        dns={"type": "bool", "default": True},
+        dns_domain={"type": "str", "default": "cluster.local"},
+        outside={"type": "bool", "default": True},
+        metrics={"type": "bool", "default": False},
+        network={"type": "str", "default": ""},
     )
-    params = module.params
-    with_pods = params["level"] == "pods" and not module.check_mode
+
+
+def run(task: Task) -> dict[str, t.Any]:
+    params = task.params
+    with_pods = params["level"] == "pods" and not task.check_mode
     for library, error in (
         ("PyYAML", YAML_IMPORT_ERROR),
         ("websocket-client", WEBSOCKET_IMPORT_ERROR if with_pods else None),
     ):
         if error:
-            module.fail_json(msg=missing_required_lib(library), exception=error)
+            raise TaskFailed(missing_required_lib(library), exception=error)
     started = time.monotonic()
     plain = ("version", "node_sample", "dns", "dns_domain", "outside", "metrics", "network", "timeout")
     settings = Settings(
@@ -191,8 +194,8 @@ def main() -> None:
             verifier.pods()
             verifier.metrics()
     except (KubeconfigError, ApiError, ApiUnreachable) as error:
-        module.fail_json(msg=str(error))
-    result = {
+        raise TaskFailed(error) from error
+    result: dict[str, t.Any] = {
         "changed": False,
         "checks": [check.report() for check in verifier.checks],
         "lines": [check.line for check in verifier.checks],
@@ -203,8 +206,12 @@ def main() -> None:
             f"{len(verifier.failed)} of {len(verifier.checks)} checks failed.",
             *(check.line for check in verifier.failed),
         ]
-        module.fail_json(msg="\n".join(lines), **result)
-    module.exit_json(**result)
+        raise TaskFailed("\n".join(lines), **result)
+    return result
+
+
+def main() -> None:
+    run_module(AnsibleModule(argument_spec=argument_spec(), required_if=REQUIRED_IF, supports_check_mode=True), run)
 
 
 if __name__ == "__main__":

@@ -75,7 +75,7 @@ def retry(call: t.Callable[[], T], timeout: float) -> T:
         time.sleep(PAUSE)
 
 
-def argument_spec(**options: t.Any) -> dict[str, t.Any]:
+def api_argument_spec(**options: t.Any) -> dict[str, t.Any]:
     """A module's *options* with those of the documentation fragment C(api)."""
     return {"kubeconfig": {"type": "path", "required": True}, "timeout": {"type": "int", "default": 120}, **options}
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import yaml
 
 from ansible_collections.hardway.kubernetes.plugins.doc_fragments.api import ModuleDocFragment
-from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import argument_spec
+from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import api_argument_spec
 
 
 def test_the_fragment_and_the_code_have_the_same_options() -> None:
@@ -15,4 +15,4 @@ def test_the_fragment_and_the_code_have_the_same_options() -> None:
         name: {key: value for key, value in option.items() if key != "description"}
         for name, option in documented.items()
     }
-    assert argument_spec(more={"type": "str"}) == {**described, "more": {"type": "str"}}
+    assert api_argument_spec(more={"type": "str"}) == {**described, "more": {"type": "str"}}

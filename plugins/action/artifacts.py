@@ -1,0 +1,14 @@
+# Copyright: (c) 2026, the hardway.kubernetes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Lock artifacts to published checksums, from this process where it can."""
+
+from __future__ import annotations
+
+from ansible_collections.hardway.kubernetes.plugins.modules import artifacts
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.in_process import InProcessAction
+
+
+class ActionModule(InProcessAction):
+    work = staticmethod(artifacts.run)
+    spec = artifacts.argument_spec()

@@ -1,0 +1,15 @@
+# Copyright: (c) 2026, the hardway.kubernetes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Verify a cluster, from this process where it can."""
+
+from __future__ import annotations
+
+from ansible_collections.hardway.kubernetes.plugins.modules import verify
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.in_process import InProcessAction
+
+
+class ActionModule(InProcessAction):
+    work = staticmethod(verify.run)
+    spec = verify.argument_spec()
+    required_if = verify.REQUIRED_IF
