@@ -148,7 +148,7 @@ options:
     type: str
   overwrites_environment:
     description:
-      - Whether the process writes over its own environment, as nginx does for its title, so that the digest cannot be read from it.
+      - Whether the process writes over its own environment, as some servers do for their title, so that the digest cannot be read from it.
       - Its unit then writes the digest to a file of C(/run) at each start, with the start's own number.
     type: bool
     default: false

@@ -16,7 +16,7 @@ description:
     and the rules of kube-proxy, flannel, Calico and the CNI plugins. B(The data of etcd and of pods on this host is lost.)
   - What is ours is known from the records that each component writes before anything else (C(/var/lib/hardway)). So a host that a killed run
     left half installed is cleaned too, and a host that was never ours is not changed, whatever Kubernetes runs there.
-  - Firewall rules, links, users and files of others stay, and so do the distribution's packages (haproxy, nginx, keepalived), with their services stopped
+  - Firewall rules, links, users and files of others stay, and so do the distribution's packages, such as keepalived, with their services stopped
     and disabled. A configuration file that replaced a package's is removed; RV(kept) names it, for the package's own text is not on the host any more.
   - Kernel parameters that were set, and modules that were loaded, stay in force until the host boots.
   - Searches again at the end. If something is left, the module fails and names it, and keeps the records, so that it can be run again.

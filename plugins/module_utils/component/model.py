@@ -102,7 +102,7 @@ class Component:
     validate: list[str] | None = None
     images: Images | None = None
     health: Health = Health()
-    #: the process overwrites its environment (nginx, for its title), so its unit reports elsewhere what it was started with
+    #: the process overwrites its environment (some do, for their title), so its unit reports elsewhere what it was started with
     overwrites_environment: bool = False
     #: name of a component whose place this one takes
     replaces: str | None = None
