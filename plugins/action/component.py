@@ -47,7 +47,7 @@ class ActionModule(ActionBase):
         return result
 
     def _load(self, path: str) -> t.Any:
-        return self._loader.load_from_file(path, cache="all", trusted_as_template=True)
+        return self._loader.load_from_file(path, cache="none", unsafe=True, trusted_as_template=True)
 
     def _role_path(self) -> str:
         role = self._task._role

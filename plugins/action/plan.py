@@ -63,8 +63,8 @@ class ActionModule(ActionBase):
 
     def _load(self, path: str) -> t.Any:
         if path not in self._loaded:
-            # Not from the loader's own cache, which copies what it gives.
-            self._loaded[path] = self._loader.load_from_file(path, cache="none", trusted_as_template=True)
+            # Unsafe is what is not copied: nobody changes it.
+            self._loaded[path] = self._loader.load_from_file(path, cache="none", unsafe=True, trusted_as_template=True)
         return self._loaded[path]
 
     def _on_host(
@@ -79,12 +79,13 @@ class ActionModule(ActionBase):
         except SnapshotError as error:
             snapshot, trouble = None, f"what the host returned cannot be used: {error}"
         entries = []
+        rendered: dict[str, t.Any] = {}
         renderers: dict[str, Renderer] = {}
         for item in declared:
             if not item.is_for(host_vars["group_names"]):
                 continue
             if item.role not in renderers:
-                renderers[item.role] = self._renderer(item.role, host_vars)
+                renderers[item.role] = self._renderer(item.role, host_vars, rendered)
             renderer = renderers[item.role]
             entry = plan.Entry(host, item.name, item.role)
             try:
@@ -103,7 +104,7 @@ class ActionModule(ActionBase):
         order = {phase: number for number, phase in enumerate(declarations.PHASES)}
         return sorted(entries, key=lambda entry: order.get(entry.phase, len(order)))
 
-    def _renderer(self, role: str, host_vars: dict[str, t.Any]) -> Renderer:
+    def _renderer(self, role: str, host_vars: dict[str, t.Any], rendered: dict[str, t.Any]) -> Renderer:
         """The variables as the role would see them: its defaults below all others, its own variables above those of the inventory."""
         if role not in self._roles:
             self._roles[role] = declarations.role_variables(self._load, declarations.ROOT, role)
@@ -111,7 +112,7 @@ class ActionModule(ActionBase):
         role_path = os.path.join(declarations.ROOT, "roles", role)
         merged = {**defaults, **host_vars, **self._play, **variables, **self._extra, "role_path": role_path}
         templar = self._templar.copy_with_new_env(available_variables=merged)
-        return Renderer(templar, self._loader, merged, role_path, self._task.check_mode)
+        return Renderer(templar, self._loader, merged, role_path, self._task.check_mode, rendered)
 
 
 def _compared(entry: plan.Entry, renderer: Renderer, item: declarations.Declaration, snapshot: Snapshot) -> plan.Entry:

@@ -58,7 +58,7 @@ class LookupModule(LookupBase):
             known = ", ".join(declarations.ASKED)
             raise AnsibleLookupError(f"declarations: nothing is declared as {', '.join(unknown)}. Fix: use {known}")
         try:
-            declared = declarations.declarations(lambda path: self._loader.load_from_file(path, cache="all"))
+            declared = declarations.declared_as_text(declarations.ROOT)
         except declarations.DeclarationError as error:
             raise AnsibleLookupError(str(error)) from error
         return [declarations.ASKED[term](declared) for term in terms]

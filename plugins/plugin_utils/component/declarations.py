@@ -10,12 +10,16 @@ report on certificates. To add a component is to add a role with a declaration.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import glob
 import os
 import typing as t
 from collections.abc import Callable, Mapping, Sequence
 
+import yaml
+
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.yaml_loader import LOADER
 
 #: In the order in which site.yml applies them.
 PHASES = ("hosts", "etcd", "load_balancers", "masters", "nodes", "network")
@@ -77,6 +81,23 @@ def declarations(load: Load, root: str = ROOT) -> list[Declaration]:
     """
     paths = glob.glob(os.path.join(root, "roles", "*", "components", "*.yml"))
     return [declaration(load, path) for path in sorted(paths)]
+
+
+@functools.lru_cache(maxsize=None)
+def declared_as_text(root: str) -> tuple[Declaration, ...]:
+    """All components, read once by a process; what is Jinja in them stays text.
+
+    :raises DeclarationError: names the file and what is wrong in it
+    """
+    return tuple(declarations(_read, root))
+
+
+def _read(path: str) -> t.Any:
+    try:
+        with open(path, encoding="utf-8") as stream:
+            return yaml.load(stream, LOADER)
+    except yaml.YAMLError as error:
+        raise DeclarationError(f"{path} is not YAML: {error}. Fix: correct it") from error
 
 
 def declaration_of(load: Load, role_path: str, key: str) -> Declaration:

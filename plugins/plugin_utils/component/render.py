@@ -44,8 +44,8 @@ class Renderer:
     variables: Mapping[str, t.Any]
     role_path: str
     check_mode: bool = False
-    #: settings that were rendered already
-    _rendered: dict[str, t.Any] = dataclasses.field(default_factory=dict)
+    #: settings of the cluster that were rendered already; one for all renderers of a host, for no role changes them
+    rendered: dict[str, t.Any] = dataclasses.field(default_factory=dict)
 
     def is_wanted(self, declaration: Declaration) -> bool:
         """Whether the host has the component."""
@@ -213,11 +213,11 @@ class Renderer:
         return {**images, "wanted": [{key: image[key] for key in kept} for image in wanted]}
 
     def _variable(self, name: str) -> t.Any:
-        if name not in self._rendered:
-            self._rendered[name] = self.templar.template(self.variables.get(name))
-        if self._rendered[name] is None:
+        if name not in self.rendered:
+            self.rendered[name] = self.templar.template(self.variables.get(name))
+        if self.rendered[name] is None:
             raise RenderError(f"{name} is not set. Fix: the component's role must depend on hardway.kubernetes.cluster")
-        return self._rendered[name]
+        return self.rendered[name]
 
 
 def _directories(args: Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
