@@ -83,7 +83,7 @@ def declarations(load: Load, root: str = ROOT) -> list[Declaration]:
     return [declaration(load, path) for path in sorted(paths)]
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def declared_as_text(root: str) -> tuple[Declaration, ...]:
     """All components, read once by a process; what is Jinja in them stays text.
 
