@@ -18,6 +18,7 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.component.snaps
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.component import declarations
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.component.compiled import compiled_once
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.component.render import Renderer
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.component.settings import render_settings
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.rollout import plan
 
 FACTS = "hardway_host"
@@ -79,13 +80,14 @@ class ActionModule(ActionBase):
         except SnapshotError as error:
             snapshot, trouble = None, f"what the host returned cannot be used: {error}"
         entries = []
-        rendered: dict[str, t.Any] = {}
+        own = self._renderer("cluster", host_vars, {})
+        settings = render_settings(own.templar, own.variables)
         renderers: dict[str, Renderer] = {}
         for item in declared:
             if not item.is_for(host_vars["group_names"]):
                 continue
             if item.role not in renderers:
-                renderers[item.role] = self._renderer(item.role, host_vars, rendered)
+                renderers[item.role] = self._renderer(item.role, host_vars, settings)
             renderer = renderers[item.role]
             entry = plan.Entry(host, item.name, item.role)
             try:
@@ -104,15 +106,15 @@ class ActionModule(ActionBase):
         order = {phase: number for number, phase in enumerate(declarations.PHASES)}
         return sorted(entries, key=lambda entry: order.get(entry.phase, len(order)))
 
-    def _renderer(self, role: str, host_vars: dict[str, t.Any], rendered: dict[str, t.Any]) -> Renderer:
+    def _renderer(self, role: str, host_vars: dict[str, t.Any], settings: dict[str, t.Any]) -> Renderer:
         """The variables as the role would see them: its defaults below all others, its own variables above those of the inventory."""
         if role not in self._roles:
             self._roles[role] = declarations.role_variables(self._load, declarations.ROOT, role)
         defaults, variables = self._roles[role]
         role_path = os.path.join(declarations.ROOT, "roles", role)
-        merged = {**defaults, **host_vars, **self._play, **variables, **self._extra, "role_path": role_path}
+        merged = {**defaults, **host_vars, **self._play, **variables, **self._extra, **settings, "role_path": role_path}
         templar = self._templar.copy_with_new_env(available_variables=merged)
-        return Renderer(templar, self._loader, merged, role_path, self._task.check_mode, rendered)
+        return Renderer(templar, self._loader, merged, role_path, self._task.check_mode, settings)
 
 
 def _compared(entry: plan.Entry, renderer: Renderer, item: declarations.Declaration, snapshot: Snapshot) -> plan.Entry:

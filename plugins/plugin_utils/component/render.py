@@ -41,10 +41,10 @@ class Renderer:
 
     templar: t.Any
     loader: t.Any
-    variables: Mapping[str, t.Any]
+    variables: dict[str, t.Any]
     role_path: str
     check_mode: bool = False
-    #: settings of the cluster that were rendered already; one for all renderers of a host, for no role changes them
+    #: settings of the cluster that were rendered already
     rendered: dict[str, t.Any] = dataclasses.field(default_factory=dict)
 
     def is_wanted(self, declaration: Declaration) -> bool:
