@@ -23,10 +23,12 @@ options:
       - V(packages) - the distribution's packages by component and family.
       - V(services) - names of all components, most of which are services.
       - V(packaged) - those whose unit comes with a package of the distribution.
+      - V(own_certificates) - files with certificates that components get for themselves, for the report on certificates.
+      - V(endpoints) - where the components of this host serve with TLS, for the same report; the settings of the role cluster must be known.
     type: list
     elements: str
     required: true
-    choices: [footprints, ports, packages, services, packaged]
+    choices: [footprints, ports, packages, services, packaged, own_certificates, endpoints]
 """
 
 EXAMPLES = r"""
@@ -43,9 +45,11 @@ _raw:
 """
 
 import typing as t
+from collections.abc import Mapping, Sequence
 
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
+from ansible.template import trust_as_template
 
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.component import declarations
 
@@ -53,12 +57,37 @@ from ansible_collections.hardway.kubernetes.plugins.plugin_utils.component impor
 class LookupModule(LookupBase):
     def run(self, terms: list[str], variables: t.Any = None, **kwargs: t.Any) -> list[t.Any]:
         self.set_options(var_options=variables, direct=kwargs)
-        unknown = [term for term in terms if term not in declarations.ASKED]
+        asked = {**declarations.ASKED, "endpoints": lambda declared: self._endpoints(declared, variables or {})}
+        unknown = [term for term in terms if term not in asked]
         if unknown:
-            known = ", ".join(declarations.ASKED)
+            known = ", ".join(asked)
             raise AnsibleLookupError(f"declarations: nothing is declared as {', '.join(unknown)}. Fix: use {known}")
         try:
             declared = declarations.declared_as_text(declarations.ROOT)
         except declarations.DeclarationError as error:
             raise AnsibleLookupError(str(error)) from error
-        return [declarations.ASKED[term](declared) for term in terms]
+        return [asked[term](declared) for term in terms]
+
+    def _endpoints(
+        self, declared: Sequence[declarations.Declaration], variables: Mapping[str, t.Any]
+    ) -> list[dict[str, t.Any]]:
+        """Those of the components that this host has."""
+        here = [
+            item
+            for item in declared
+            if item.is_for(variables["group_names"])
+            and any("tls" in port for port in item.ports)
+            and all(self._templar.evaluate_conditional(trust_as_template(condition)) for condition in item.when)
+        ]
+        return [
+            {
+                "component": served["component"],
+                "address": served["address"] or self._setting("cluster_address", variables),
+                "port": self._setting(served["setting"], variables) if served["setting"] else served["port"],
+                **({"path": served["path"]} if served["path"] else {}),
+            }
+            for served in declarations.endpoints(here)
+        ]
+
+    def _setting(self, name: str, variables: Mapping[str, t.Any]) -> t.Any:
+        return self._templar.template(variables[name])

@@ -32,6 +32,7 @@ ABOUT: dict[str, type] = {
     "visit_when": list,
     "packages": dict,
     "ports": list,
+    "own_certificates": list,
     "footprint": dict,
     "stops_after": list,
 }
@@ -63,6 +64,7 @@ class Declaration:
     visit_when: tuple[t.Any, ...] = ()
     packages: Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
     ports: Sequence[Mapping[str, t.Any]] = ()
+    own_certificates: tuple[str, ...] = ()
     footprint: Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
     stops_after: tuple[str, ...] = ()
     #: the arguments of the component: see the module hardway.kubernetes.component
@@ -175,10 +177,33 @@ def ports(declared: Sequence[Declaration]) -> list[dict[str, t.Any]]:
     found: list[dict[str, t.Any]] = []
     for item in declared:
         for port in item.ports:
-            entry = {"group": item.groups[0], "component": item.name, "units": [item.name], **port}
+            seen = {key: value for key, value in port.items() if key != "tls"}
+            entry = {"group": item.groups[0], "component": item.name, "units": [item.name], **seen}
             if entry not in found:
                 found.append(entry)
     return found
+
+
+def endpoints(declared: Sequence[Declaration]) -> list[dict[str, t.Any]]:
+    """Where components serve with TLS: C(component), C(port) or the C(setting) that says it, C(address) if it is not the
+    host's own, and the C(path) of the certificate that is served; None where the process makes one in memory."""
+    return [
+        {
+            "component": port.get("component", item.name),
+            "setting": port.get("setting"),
+            "port": port["port"],
+            "address": port["tls"].get("address"),
+            "path": port["tls"].get("path"),
+        }
+        for item in declared
+        for port in item.ports
+        if "tls" in port
+    ]
+
+
+def own_certificates(declared: Sequence[Declaration]) -> list[str]:
+    """Files, as globs, with certificates that components get for themselves: no record has them."""
+    return list(dict.fromkeys(path for item in declared for path in item.own_certificates))
 
 
 def packages(declared: Sequence[Declaration]) -> dict[str, Mapping[str, t.Any]]:
@@ -200,5 +225,6 @@ ASKED: dict[str, Callable[[Sequence[Declaration]], t.Any]] = {
     "ports": ports,
     "packages": packages,
     "services": services,
+    "own_certificates": own_certificates,
     "packaged": packaged,
 }

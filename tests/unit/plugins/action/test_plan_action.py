@@ -32,7 +32,8 @@ TOY = {
     "unit": "toy.service.j2",
     "files": [{"dest": "/etc/toy.conf", "template": "toy.conf.j2", "mode": "0600"}],
     "packages": {"Debian": ["toybox"], "RedHat": ["toybox"]},
-    "ports": [{"port": 4711, "setting": "toy_port"}],
+    "ports": [{"port": 4711, "setting": "toy_port", "tls": {"path": "/etc/toy.pem"}}, {"port": 4712}],
+    "own_certificates": ["/etc/toy.pem"],
     "footprint": {"directories": ["/var/lib/toy"]},
     "stops_after": ["kubelet"],
 }
@@ -243,9 +244,10 @@ def test_what_is_made_on_the_controller_is_part_of_it(plan):
 # --- those who ask for other things
 
 
-def ask(term: str):
-    loader = DataLoader()
-    return lookup.LookupModule(loader=loader, templar=Templar(loader=loader, variables={})).run([term], {})[0]
+def ask(term: str, variables: dict | None = None):
+    loader, variables = DataLoader(), variables or {}
+    asked = lookup.LookupModule(loader=loader, templar=Templar(loader=loader, variables=variables))
+    return asked.run([term], variables)[0]
 
 
 @pytest.fixture(autouse=True)
@@ -262,9 +264,20 @@ def test_reset_knows_what_it_leaves(root):
 
 def test_preflight_knows_where_it_listens(root):
     assert ask("ports") == [
-        {"group": "kube_node", "component": "toy", "units": ["toy"], "port": 4711, "setting": "toy_port"}
+        {"group": "kube_node", "component": "toy", "units": ["toy"], "port": 4711, "setting": "toy_port"},
+        {"group": "kube_node", "component": "toy", "units": ["toy"], "port": 4712},
     ]
     assert ask("services") == ["toy"]
+
+
+@pytest.mark.parametrize(
+    ("groups", "wanted", "served"), [("kube_node", True, 1), ("kube_node", False, 0), ("lb", True, 0)]
+)
+def test_the_certificate_report_knows_what_it_serves(root, groups, wanted, served):
+    variables = {"group_names": [groups], "toy_wanted": wanted, "toy_port": 4713, "cluster_address": "192.0.2.1"}
+    expected = [{"component": "toy", "address": "192.0.2.1", "port": 4713, "path": "/etc/toy.pem"}]
+    assert ask("endpoints", variables) == expected[:served]
+    assert ask("own_certificates") == ["/etc/toy.pem"]
 
 
 def test_the_role_host_knows_its_packages(root):

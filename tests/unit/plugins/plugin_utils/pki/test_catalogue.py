@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import os
 import typing as t
 from pathlib import Path
@@ -17,6 +16,7 @@ from ansible.errors import AnsibleFilterError
 
 from ansible_collections.hardway.kubernetes.plugins.filter.pki import component_certificates
 from ansible_collections.hardway.kubernetes.plugins.module_utils.pki import rotation
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.component import declarations
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.pki import catalogue, lineage
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.pki.settings import PkiError, Settings
 
@@ -80,10 +80,11 @@ def test_each_effect_has_a_user(effect):
 
 def test_the_report_asks_servers_for_the_certificates_of_the_table():
     """kubelet has its own from the cluster; the others make none of this table's."""
-    groups = yaml.safe_load((ROLES / "cluster/vars/main/certificates.yml").read_text())
-    for endpoint in itertools.chain(*groups["cluster_certificate_group_endpoints"].values()):
+    served = declarations.endpoints(declarations.declarations(lambda path: yaml.safe_load(Path(path).read_text())))
+    assert {endpoint["component"] for endpoint in served} >= {"etcd", "kube-apiserver", "kube-scheduler", "kubelet"}
+    for endpoint in served:
         if endpoint["component"] != "kubelet":
-            assert endpoint.get("path", "") == catalogue.served_by(endpoint["component"], settings()), endpoint
+            assert (endpoint["path"] or "") == catalogue.served_by(endpoint["component"], settings()), endpoint
 
 
 # --- The table itself
