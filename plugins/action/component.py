@@ -5,22 +5,41 @@
 
 from __future__ import annotations
 
+import functools
 import typing as t
+from collections.abc import Sequence
 
 from ansible import constants as C
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.component.declarations import (
+    Declaration,
     DeclarationError,
     declaration_of,
 )
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.component.render import Renderer, encode
-from ansible_collections.hardway.kubernetes.plugins.plugin_utils.rollout.lock import RolloutLock, roll_out
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.rollout.lock import Others, RolloutLock, roll_out
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.rollout.peers import named
 
 HOST_MODULE = "hardway.kubernetes.component_apply"
 #: What of the host's answer is believed: the rest is dropped, facts among it.
-RETURNED = ("changed", "changes", "plan", "restart", "deferred", "diff", "failed", "unreachable", "msg", "exception")
+RETURNED = (
+    "changed",
+    "changes",
+    "plan",
+    "restart",
+    "deferred",
+    "diff",
+    "failed",
+    "unreachable",
+    "msg",
+    "exception",
+    "was_ill",
+)
+#: Beyond the time in which a component has to be healthy: for one that is ill and starts while another waits for it.
+PATIENCE = 30
+DEFAULT_TIMEOUT = 120
 
 
 class ActionModule(ActionBase):
@@ -40,8 +59,7 @@ class ActionModule(ActionBase):
         renderer = Renderer(templar, self._loader, variables, self._role_path(), self._task.check_mode)
         if not renderer.is_wanted(declared):
             return {**result, "skipped": True, "skip_reason": "This host does not have the component"}
-        payload = encode(renderer.describe(declared))
-        result.update(self._reconcile(declared.name, payload))
+        result.update(self._reconcile(declared, renderer))
         if result.get("failed"):
             result["msg"] = f"{declared.name} on {variables['inventory_hostname']}: {result.get('msg', 'failed')}"
         return result
@@ -67,17 +85,43 @@ class ActionModule(ActionBase):
             )
         return {**task_vars, **hostvars.raw_get(delegate)}
 
-    def _reconcile(self, name: str, payload: str) -> dict[str, t.Any]:
-        host = self._variables["inventory_hostname"]
+    def _reconcile(self, declared: Declaration, renderer: Renderer) -> dict[str, t.Any]:
+        description = renderer.describe(declared)
+        payload = encode(description)
+        if self._task.check_mode:
+            return self._call(payload, {"defer_restart": True})
+        peers = functools.cache(lambda: renderer.peers(declared))
+
+        def apply(defer_restart: bool, failed: Sequence[str]) -> dict[str, t.Any]:
+            if defer_restart or not declared.peers:
+                return self._call(payload, {"defer_restart": defer_restart})
+            # Asked for only now: what restarts nothing needs none of it.
+            asked = {**peers(), "failed": list(failed)}
+            return self._call(payload, {"defer_restart": False, "peers": asked})
+
         cluster_dir = self._templar.template(self._variables["cluster_dir"])
         # One for each ansible-playbook, shared by its workers.
-        lock = RolloutLock(cluster_dir, name, host, C.DEFAULT_LOCAL_TMP)
-        return roll_out(lambda defer: self._call(payload, defer), lock)
+        run = C.DEFAULT_LOCAL_TMP
+        lock = RolloutLock(cluster_dir, declared.name, self._host, run, asks=bool(declared.peers))
+        timeout = (description.get("health") or {}).get("timeout", DEFAULT_TIMEOUT)
+        return roll_out(apply, lock, Others(self._going(), timeout + PATIENCE))
 
-    def _call(self, payload: str, defer_restart: bool) -> dict[str, t.Any]:
+    @property
+    def _host(self) -> str:
+        return t.cast(str, self._variables["inventory_hostname"])
+
+    def _going(self) -> frozenset[str]:
+        """The other hosts of this task. One that is told by another host is alone."""
+        hosts = [] if self._task.delegate_to else self._call_vars.get("ansible_play_batch") or []
+        return frozenset(hosts) - {self._host}
+
+    def _call(self, payload: str, further: dict[str, t.Any]) -> dict[str, t.Any]:
         outcome = self._execute_module(
             module_name=HOST_MODULE,
-            module_args={"payload": payload, "defer_restart": defer_restart},
+            module_args={"payload": payload, **further},
             task_vars=self._call_vars,
         )
-        return {key: outcome[key] for key in RETURNED if key in outcome}
+        result = {key: outcome[key] for key in RETURNED if key in outcome}
+        asked = further.get("peers")
+        ill = named(outcome.get("ill"), asked["members"], asked["failed"]) if asked else {}
+        return {**result, "ill": ill} if ill else result

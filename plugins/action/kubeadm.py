@@ -5,11 +5,17 @@
 from __future__ import annotations
 
 import typing as t
+from collections.abc import Sequence
 
 from ansible import constants as C
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.hardway.kubernetes.plugins.plugin_utils.rollout.lock import RolloutLock, roll_out
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.rollout.lock import Others, RolloutLock, roll_out
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.rollout.peers import named, to_ask
+
+#: Seconds: the module's own for a static pod, and those beyond, for one that is ill and starts while another waits for it.
+DEFAULT_TIMEOUT = 240
+PATIENCE = 30
 
 
 class ActionModule(ActionBase):
@@ -28,14 +34,28 @@ class ActionModule(ActionBase):
         return result
 
     def _rollout(self, host: str, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
-        cluster_dir = self._templar.template(task_vars.get("cluster_dir"))
-        lock = RolloutLock(cluster_dir, "kubeadm", host, C.DEFAULT_LOCAL_TMP)
-        return roll_out(lambda defer: self._call(task_vars, defer), lock)
+        if self._task.check_mode:
+            return self._call(task_vars, defer_restart=True)
+        declared = self._task.args.get("peers")
+        asked = to_ask(declared, host) if declared else None
 
-    def _call(self, task_vars: dict[str, t.Any], defer_restart: bool) -> dict[str, t.Any]:
+        def apply(defer_restart: bool, failed: Sequence[str]) -> dict[str, t.Any]:
+            peers = {**asked, "failed": list(failed)} if asked and not defer_restart else None
+            return self._call(task_vars, defer_restart, peers)
+
+        cluster_dir = self._templar.template(task_vars.get("cluster_dir"))
+        lock = RolloutLock(cluster_dir, "kubeadm", host, C.DEFAULT_LOCAL_TMP, asks=bool(declared))
+        going = frozenset(task_vars.get("ansible_play_batch") or []) - {host}
+        return roll_out(apply, lock, Others(going, float(self._task.args.get("timeout") or DEFAULT_TIMEOUT) + PATIENCE))
+
+    def _call(
+        self, task_vars: dict[str, t.Any], defer_restart: bool, peers: dict[str, t.Any] | None = None
+    ) -> dict[str, t.Any]:
         result: dict[str, t.Any] = self._execute_module(
             module_name="hardway.kubernetes.kubeadm",
-            module_args={**self._task.args, "defer_restart": defer_restart},
+            module_args={**self._task.args, "defer_restart": defer_restart, "peers": peers},
             task_vars=task_vars,
         )
-        return result
+        answer = result.pop("ill", None)
+        ill = named(answer, peers["members"], peers["failed"]) if peers else {}
+        return {**result, "ill": ill} if ill else result

@@ -13,14 +13,15 @@ description:
     part of the collection reads, too.
   - A task says O(name) alone. All other options are those of the declaration, where they may be Jinja. Besides them a declaration says
     C(name) of the component, C(phase) and C(groups) of the hosts that have it, C(when) (conditions that all hold), C(visit_when) (conditions
-    any of which makes a host one with work), and what others ask of it - C(packages), C(ports), C(footprint) and C(stops_after).
+    any of which makes a host one with work), and what others ask of it - C(packages), C(ports), C(footprint), C(stops_after) and C(peers).
   - One call compares all of it with the host, writes atomically what differs, and makes the running process be one that was started from
     exactly these inputs.
   - A digest of all inputs is handed to the process through its environment, so a restart that is still pending after a run that died is
     seen and done by the next run. There are no handlers to lose.
   - Templates are rendered, and certificates read, on the controller. The host needs nothing but Python.
   - A restart of a running process is rolling. Hosts of the same component go one at a time, each waits until it is healthy, and when one does
-    not get healthy those behind it are left as they are.
+    not get healthy those behind it are left as they are. Before it restarts, a host asks those that the declaration has as C(peers), and
+    changes nothing while one of them is not healthy.
 author: the hardway.kubernetes authors (@hardway)
 options:
   name:

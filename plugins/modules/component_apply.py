@@ -20,6 +20,12 @@ options:
     description: Where a running process would have to be restarted, change nothing and answer with RV(ignore:deferred=true).
     type: bool
     default: false
+  peers:
+    description:
+      - Who runs the component besides this host, and how it is asked. A running process is restarted only while they are healthy, or where
+        it is not healthy itself.
+      - Where one is not, nothing is changed, and the answer has it in RV(ignore:ill).
+    type: dict
 attributes:
   check_mode:
     support: full
@@ -52,6 +58,14 @@ deferred:
   description: Whether nothing was done because a restart has to wait for its turn.
   type: bool
   returned: success
+ill:
+  description: Hosts that are not healthy, because of which nothing was done, and why.
+  type: dict
+  returned: where there is one
+was_ill:
+  description: Whether it was not healthy before its restart either.
+  type: bool
+  returned: failure
 """
 
 import base64
@@ -60,6 +74,7 @@ import zlib
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component.model import ComponentError, from_payload
+from ansible_collections.hardway.kubernetes.plugins.module_utils.component.peers import Peers, RepairFailed
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component.reconcile import reconcile
 
 
@@ -68,14 +83,16 @@ def main() -> None:
         argument_spec={
             "payload": {"type": "str", "required": True, "no_log": True},
             "defer_restart": {"type": "bool", "default": False},
+            "peers": {"type": "dict"},
         },
         supports_check_mode=True,
     )
     payload = zlib.decompress(base64.b64decode(module.params["payload"])).decode()
     try:
-        result = reconcile(from_payload(payload), module.check_mode, module.params["defer_restart"])
+        peers = Peers.of(module.params["peers"])
+        result = reconcile(from_payload(payload), module.check_mode, module.params["defer_restart"], peers)
     except (ComponentError, OSError) as error:
-        module.fail_json(msg=str(error))
+        module.fail_json(msg=str(error), was_ill=isinstance(error, RepairFailed))
     # The payload holds keys: neither it nor what it was made from goes back.
     module.exit_json(invocation={"module_args": {}}, **result)
 

@@ -76,6 +76,12 @@ options:
     description: Set by the action plugin, which restarts one host at a time.
     type: bool
     default: false
+  peers:
+    description:
+      - The control planes that have to be healthy before that of a host restarts - C(members) with C(name) and C(address), C(port), C(path),
+        and C(ca) on the host.
+      - One that is not healthy itself may restart all the same.
+    type: dict
 attributes:
   check_mode:
     support: full
@@ -109,6 +115,7 @@ changes:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component.model import ComponentError
+from ansible_collections.hardway.kubernetes.plugins.module_utils.component.peers import Peers
 from ansible_collections.hardway.kubernetes.plugins.module_utils.kubeadm.model import PHASES, KubeadmError, Spec
 from ansible_collections.hardway.kubernetes.plugins.module_utils.kubeadm.run import run
 
@@ -128,6 +135,7 @@ def main() -> None:
             "timeout": {"type": "float", "default": Spec.timeout},
             "bin_dir": {"type": "path", "default": Spec.bin_dir},
             "defer_restart": {"type": "bool", "default": False},
+            "peers": {"type": "dict"},
         },
         supports_check_mode=True,
     )
@@ -145,7 +153,8 @@ def main() -> None:
         bin_dir=params["bin_dir"],
     )
     try:
-        module.exit_json(**run(spec, params["phase"], module.check_mode, params["defer_restart"]))
+        peers = Peers.of(params["peers"])
+        module.exit_json(**run(spec, params["phase"], module.check_mode, params["defer_restart"], peers=peers))
     except (KubeadmError, ComponentError, OSError) as error:
         module.fail_json(msg=str(error))
 

@@ -15,17 +15,26 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.component.apply
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component.diff import diff
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component.host import Host
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component.model import Component, ComponentError
+from ansible_collections.hardway.kubernetes.plugins.module_utils.component.peers import (
+    Peers,
+    RepairFailed,
+    may_restart,
+)
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component.plan import Plan, plan
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component.seen import LiveHost
 
 
-def reconcile(component: Component, check_mode: bool = False, defer_restart: bool = False) -> dict[str, t.Any]:
+def reconcile(
+    component: Component, check_mode: bool = False, defer_restart: bool = False, peers: Peers | None = None
+) -> dict[str, t.Any]:
     """Make the host have the component as described.
 
     :arg component: as it should be
     :arg check_mode: say what would be done, do nothing
     :arg defer_restart: when a running process would have to be restarted, do nothing at all and say so
         (``deferred``): the caller asks again when it is this host's turn
+    :arg peers: who has to be healthy before a running process is restarted; where one is not, nothing is done, and the result
+        names it (``ill``) and says ``deferred``
     :returns: a dict: ``changed``, ``changes`` (list of text), ``plan`` (the same as data), ``restart`` (reason or None),
         ``deferred``, ``diff``
     :raises ComponentError: with what, where and how to fix it
@@ -43,14 +52,20 @@ def reconcile(component: Component, check_mode: bool = False, defer_restart: boo
             return result
         if defer_restart and made.interrupts:
             return {**result, "deferred": True}
-        applier = Applier(made, host)
-        try:
-            applier.apply()
-        except ComponentError as error:
-            if not made.replaced:
-                raise
-            raise ComponentError(f"{error}\n{applier.roll_back()}") from error
+        verdict = may_restart(peers if made.interrupts else None)
+        if verdict.refused:
+            return {**result, "deferred": True, "ill": dict(verdict.ill)}
+        _apply(made, host, RepairFailed if verdict.repair else ComponentError)
         return result
+
+
+def _apply(made: Plan, host: Host, failure: type[ComponentError]) -> None:
+    applier = Applier(made, host)
+    try:
+        applier.apply()
+    except ComponentError as error:
+        after = f"\n{applier.roll_back()}" if made.replaced else ""
+        raise failure(f"{error}{after}") from error
 
 
 def _result(made: Plan) -> dict[str, t.Any]:

@@ -10,13 +10,19 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.component.peers import Peers, may_restart
 from ansible_collections.hardway.kubernetes.plugins.module_utils.kubeadm.host import Host, System
 from ansible_collections.hardway.kubernetes.plugins.module_utils.kubeadm.model import Phase, Spec
 from ansible_collections.hardway.kubernetes.plugins.module_utils.kubeadm.plan import plan, plan_manifests
 
 
 def run(
-    spec: Spec, phase: Phase, check_mode: bool = False, defer_restart: bool = False, system: System | None = None
+    spec: Spec,
+    phase: Phase,
+    check_mode: bool = False,
+    defer_restart: bool = False,
+    system: System | None = None,
+    peers: Peers | None = None,
 ) -> dict[str, t.Any]:
     """Bring the host to *spec*, as far as *phase* is concerned, and return the module's result.
 
@@ -24,7 +30,8 @@ def run(
     node. ``kubelet-config``: its kubelet is as the cluster configures it. ``kube-proxy``: every node runs kube-proxy as configured.
     ``stop-gracefully``: kubelet and the API server are stopped, before a kubelet of another version starts.
 
-    With *defer_restart*, where a running control plane would have to restart, nothing is done and the result says ``deferred``.
+    With *defer_restart*, where a running control plane would have to restart, nothing is done and the result says ``deferred``. Where
+    one of *peers* is not healthy, nothing is done either, and the result names it (``ill``).
     Raises KubeadmError with what is wrong, where, and how to fix it.
     """
     host = Host(spec, system)
@@ -37,8 +44,12 @@ def run(
     }
     if check_mode:
         return result
-    if defer_restart and any(action.restarts for action in actions) and host.has_control_plane() and host.sandboxes():
-        return {**result, "deferred": True}
+    if any(action.restarts for action in actions) and host.has_control_plane() and host.sandboxes():
+        if defer_restart:
+            return {**result, "deferred": True}
+        verdict = may_restart(peers, host.system.probe)
+        if verdict.refused:
+            return {**result, "deferred": True, "ill": dict(verdict.ill)}
     for action in actions:
         action.apply(host)
     if phase == "kubelet-config" or (phase == "init" and not actions):

@@ -35,6 +35,7 @@ ABOUT: dict[str, type] = {
     "own_certificates": list,
     "footprint": dict,
     "stops_after": list,
+    "peers": dict,
 }
 #: The collection's directory.
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
@@ -67,6 +68,8 @@ class Declaration:
     own_certificates: tuple[str, ...] = ()
     footprint: Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
     stops_after: tuple[str, ...] = ()
+    #: who has to be healthy before a host restarts it, rendered only then; see docs/declarations.md
+    peers: Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
     #: the arguments of the component: see the module hardway.kubernetes.component
     arguments: Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
 

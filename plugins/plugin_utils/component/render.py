@@ -25,6 +25,7 @@ from ansible_collections.hardway.kubernetes.plugins.plugin_utils.component.decla
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.merge import argument, merged
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.pki.catalogue import certificates_of
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.pki.settings import Settings
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.rollout import peers
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.templates import render_file
 
 
@@ -64,13 +65,26 @@ class Renderer:
 
         :raises AnsibleError: what is wrong in the declaration or in the settings that it uses
         """
-        arguments = self.templar.template(dict(declaration.arguments))
-        validated = ArgumentSpecValidator(ARGUMENTS).validate(arguments)
+        return self._describe(declaration.name, self._valid(declaration, declaration.arguments, ARGUMENTS))
+
+    def peers(self, declaration: Declaration) -> dict[str, t.Any]:
+        """Who has to be healthy before this host restarts it, as the host gets it; empty where the component has no peers."""
+        if not declaration.peers:
+            return {}
+        declared = self._valid(declaration, declaration.peers, peers.ARGUMENTS)
+        replaced = declaration.arguments.get("replaces")
+        components = [declaration.name, *([replaced] if replaced else [])]
+        hostvars = self.variables.get("hostvars")
+        names = [str(member["name"]) for member in declared["members"]]
+        new = [name for name in names if hostvars and peers.is_new(hostvars.raw_get(name), components)]
+        return peers.to_ask(declared, self.variables["inventory_hostname"], new)
+
+    def _valid(self, declaration: Declaration, raw: Mapping[str, t.Any], spec: Mapping[str, t.Any]) -> dict[str, t.Any]:
+        validated = ArgumentSpecValidator(spec).validate(self.templar.template(dict(raw)))
         if validated.error_messages:
             place = f"roles/{declaration.role}/components/{declaration.key}.yml"
             raise RenderError(f"{place}: {'; '.join(validated.error_messages)}")
-        given = {key: value for key, value in validated.validated_parameters.items() if value is not None}
-        return self._describe(declaration.name, given)
+        return {key: value for key, value in validated.validated_parameters.items() if value is not None}
 
     def _describe(self, name: str, args: dict[str, t.Any]) -> dict[str, t.Any]:
         if args["state"] == "absent":  # what it would be is not asked: nothing is rendered

@@ -22,7 +22,7 @@ GROUPS = {"etcd": ["master1", "lb1"], "lb": ["lb1"], "kube_master": ["master1"],
 ADDRESSES = {"master1": "192.0.2.11", "lb1": "192.0.2.21", "node1": "192.0.2.31"}
 HOST = {
     "packages": {}, "swap": [], "units": {}, "kubelet_certificate": {"present": False, "expired": False, "pem": ""},
-    "etcd_member": False, "etcd_started_with": {},
+    "etcd_member": False, "etcd_learner": False, "etcd_started_with": {},
     "distribution": {"id": "debian", "like": []},
 }  # fmt: skip
 
@@ -69,11 +69,25 @@ def _loaded():
     init_plugin_loader([str(ROOT / ".collections")])
 
 
+class Hostvars(dict):
+    """Variables of hosts, as Ansible's own give them."""
+
+    def raw_get(self, host: str) -> dict:
+        return self[host]
+
+
 def _variables(host: str, state: pathlib.Path, settings: dict) -> dict:
-    hostvars = {
-        name: {"ansible_host": address, "inventory_hostname": name, "ansible_facts": {"hardway_host": HOST}}
-        for name, address in ADDRESSES.items()
-    }
+    facts = settings.pop("facts", {})
+    hostvars = Hostvars(
+        {
+            name: {
+                "ansible_host": address,
+                "inventory_hostname": name,
+                "ansible_facts": {"hardway_host": {**HOST, **facts.get(name, {})}},
+            }
+            for name, address in ADDRESSES.items()
+        }
+    )
     return {
         **hostvars[host],
         "group_names": [name for name, members in GROUPS.items() if host in members],
@@ -135,7 +149,8 @@ def _components(host: str, state: pathlib.Path, settings: dict) -> dict[str, dic
             renderer = render.Renderer(templar, loader, merged, role_path, check_mode=True)
             if renderer.is_wanted(item) and renderer.phase(item) in declarations.PHASES:
                 phase = declarations.PHASES.index(renderer.phase(item))
-                found.append((phase, _described(json.loads(json.dumps(renderer.describe(item))))))
+                described = _described(json.loads(json.dumps(renderer.describe(item))))
+                found.append((phase, {**described, "peers": renderer.peers(item)}))
     return {described["name"]: described for _phase, described in sorted(found, key=lambda pair: pair[0])}
 
 

@@ -19,6 +19,7 @@ from ansible.template import Templar
 from ansible_collections.hardway.kubernetes.plugins.action import component as subject
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.component import render
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.pki.catalogue import HostFile
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.rollout import lock
 
 KEY = "-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49AgEG\n-----END PRIVATE KEY-----\n"
 CHANGED = {"changed": True, "changes": ["x: changed"], "restart": "x changed", "deferred": False, "diff": []}
@@ -87,6 +88,7 @@ def make_call(role, monkeypatch):
                 {
                     **json.loads(zlib.decompress(base64.b64decode(module_args["payload"]))),
                     "defer_restart": module_args["defer_restart"],
+                    **({"peers": module_args["peers"]} if "peers" in module_args else {}),
                 }
             )
             return dict(call.answers.pop(0) if call.answers else CHANGED)
@@ -339,8 +341,8 @@ def test_when_one_fails_those_behind_are_left_as_they_are(call, monkeypatch, fai
 def test_a_lost_connection_refuses_those_behind_too(call, monkeypatch):
     call.answers = [DEFERRED]
 
-    def lose(self, payload, defer_restart):
-        if defer_restart:
+    def lose(self, payload, further):
+        if further["defer_restart"]:
             return DEFERRED
         raise AnsibleError("connection lost")
 
@@ -355,6 +357,158 @@ def test_a_lost_connection_refuses_those_behind_too(call, monkeypatch):
 def test_a_failure_names_component_and_host(call):
     call.answers = [{"failed": True, "msg": "no space"}]
     assert call()["msg"] == "x on master1: no space"
+
+
+@pytest.mark.parametrize("failure", [{"failed": True, "msg": "not healthy"}, {"unreachable": True, "msg": "gone"}])
+def test_what_fails_without_a_turn_refuses_the_others_too(call, failure):
+    """A host with nothing to change that is ill, and one that does not start."""
+    call.answers = [failure]
+    assert "not restarted" not in call()["msg"]
+    call.answers = [DEFERRED]
+    result = call(host="master2")
+    assert result["msg"].startswith("x on master2: not restarted: x did not get healthy on master1")
+    assert [item["defer_restart"] for item in call.sent] == [True, True]
+
+
+def test_a_failure_in_check_mode_refuses_nobody(call, role):
+    call.answers = [{"failed": True, "msg": "no space"}]
+    assert call(check_mode=True)["failed"]
+    assert not (role / "cluster/locks").exists()
+
+
+# --- peers
+
+MEMBERS = [{"name": f"master{number}", "address": f"192.0.2.{number}"} for number in (1, 2, 3)]
+PEERS = {"members": MEMBERS, "port": "{{ port }}", "path": "/health", "ca": "/etc/x/ca.pem"}
+ILL = {"changed": True, "deferred": True, "ill": {"master3": "connection refused"}}
+
+
+@pytest.fixture(name="quick")
+def _quick(monkeypatch):
+    monkeypatch.setattr(lock, "PAUSE", 0)
+    monkeypatch.setattr(subject, "PATIENCE", 0)
+
+
+class Hostvars(dict):
+    def raw_get(self, host):
+        return self[host]
+
+
+def hostvars(**records):
+    found = {member["name"]: {} for member in MEMBERS}
+    for host, components in records.items():
+        found[host] = {
+            "ansible_facts": {"hardway_host": {"components": {"records": {name: {} for name in components}}}}
+        }
+    return Hostvars(found)
+
+
+def test_who_is_asked_goes_with_the_turn_alone(call):
+    call.answers = [DEFERRED, CHANGED]
+    call(peers=PEERS)
+    assert "peers" not in call.sent[0]
+    url = {"ca": "/etc/x/ca.pem"}
+    members = {f"master{number}": {**url, "url": f"https://192.0.2.{number}:6443/health"} for number in (1, 2, 3)}
+    assert call.sent[1]["peers"] == {"own": "master1", "members": members, "enough": None, "failed": []}
+
+
+def test_without_a_restart_peers_are_not_even_rendered(call):
+    broken = {"members": "{{ no_such_setting }}", "port": 1}
+    assert call(peers=broken)["changed"]
+    call.answers = [DEFERRED]
+    with pytest.raises(AnsibleError, match="no_such_setting"):
+        call(peers=broken)
+
+
+def test_a_connection_is_asked_for_where_there_is_no_path(call):
+    call.answers = [DEFERRED, CHANGED]
+    members = [{"name": "lb1", "address": "2001:db8::1"}, {"name": "lb2", "address": "192.0.2.2"}]
+    call(peers={"members": members, "port": 443, "enough": 1}, host="lb1")
+    assert call.sent[1]["peers"] == {
+        "own": "lb1",
+        "members": {"lb1": {"tcp": "[2001:db8::1]:443"}, "lb2": {"tcp": "192.0.2.2:443"}},
+        "enough": 1,
+        "failed": [],
+    }
+
+
+@pytest.mark.parametrize(
+    ("records", "asked"),
+    [
+        ({}, ["master1", "master2", "master3"]),
+        # Seen by this run, and without the component: it joins, or is installed for the first time.
+        ({"master1": ["x"], "master2": [], "master3": ["y"]}, ["master1"]),
+        ({"master2": ["old"]}, ["master1", "master2", "master3"]),
+        # Of itself it asks whatever it is told.
+        ({"master1": []}, ["master1", "master2", "master3"]),
+    ],
+)
+def test_a_host_that_does_not_have_the_component_yet_is_not_asked(call, records, asked):
+    call.answers = [DEFERRED, CHANGED]
+    call(peers=PEERS, variables={"hostvars": hostvars(**records)}, replaces="old")
+    assert sorted(call.sent[1]["peers"]["members"]) == asked
+
+
+def test_a_host_that_is_ill_refuses_the_others_by_its_name(call, role):
+    call.answers = [DEFERRED, ILL]
+    result = call(peers=PEERS)
+    assert result["failed"] and not result.get("changed")
+    assert result["msg"].startswith(
+        "x on master1: not restarted, for x is not healthy on master3 (master3: connection refused). Fix: correct it there"
+    )
+    # It did nothing: this is no failure that would refuse others, who look for themselves.
+    call.answers = [DEFERRED, CHANGED]
+    assert not call(peers=PEERS, host="master3").get("failed")
+
+
+def test_of_an_answer_only_hosts_that_were_asked_about_are_believed(call, quick):
+    evil = {"master3": "no\n\x1b[31m leader", "master9": "x", "cluster_dir": "/evil"}
+    call.answers = [DEFERRED, {**ILL, "ill": evil}]
+    message = call(peers=PEERS)["msg"]
+    assert "(master3: no ?[31m leader)" in message
+    assert "master9" not in message and "evil" not in message
+    for answer in ("master3", ["master3"], {"master9": "x"}, None):
+        call.answers = [DEFERRED, {**ILL, "ill": answer}]
+        assert "ill" not in call(peers=PEERS)
+
+
+def test_one_that_is_in_the_same_task_is_waited_for(call, quick):
+    """It may be what this very task makes healthy."""
+    playing = {"ansible_play_batch": ["master1", "master3"]}
+    call.answers = [DEFERRED, ILL, ILL, CHANGED]
+    assert not call(peers=PEERS, variables=playing).get("failed")
+    assert [item["defer_restart"] for item in call.sent] == [True, False, False, False]
+    # But not for ever, and not where another is ill that is not in it.
+    call.answers = [DEFERRED, ILL]
+    assert call(peers=PEERS, variables=playing, health={"tcp": "a:1", "timeout": -1})["failed"]
+    call.answers = [DEFERRED, {**ILL, "ill": {"master2": "x", "master3": "y"}}]
+    assert call(peers=PEERS, variables=playing)["failed"]
+
+
+def test_one_that_failed_before_its_turn_is_told_to_the_host(call):
+    """Which goes on only where it is not healthy itself: several that are ill can be repaired by one run."""
+    playing = {"ansible_play_batch": ["master1", "master2", "master3"]}
+    call.answers = [{"failed": True, "msg": "not healthy"}]
+    call(peers=PEERS, variables=playing, host="master3")
+    call.answers = [DEFERRED, ILL]
+    assert "not healthy on master3" in call(peers=PEERS, variables=playing)["msg"]
+    assert call.sent[-1]["peers"]["failed"] == ["master3"]
+    # A repair that fails says nothing against another repair; a restart that fails does.
+    call.answers = [DEFERRED, {"failed": True, "msg": "no quorum", "was_ill": True}]
+    call(peers=PEERS, variables=playing)
+    call.answers = [DEFERRED, {"failed": True, "msg": "broken"}]
+    call(peers=PEERS, variables=playing, host="master2")
+    assert call.sent[-1]["peers"]["failed"] == ["master1", "master3"]
+    sent = len(call.sent)
+    call.answers = [DEFERRED]
+    assert "did not get healthy on master2" in call(peers=PEERS, variables=playing, host="master4")["msg"]
+    assert len(call.sent) == sent + 1
+
+
+def test_peers_that_are_none_are_named(call):
+    call.answers = [DEFERRED]
+    with pytest.raises(AnsibleError, match=r"components/x\.yml: missing required arguments: port"):
+        call(peers={"members": []})
 
 
 def test_keys_are_not_in_a_result(call, table):

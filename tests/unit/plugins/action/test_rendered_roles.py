@@ -278,3 +278,47 @@ def test_secrets_are_audited_whoever_asks_and_encrypted_resources_never_with_the
     assert level(policy, "flannel", "watch", "nodes") == "None"
     assert level(policy, "flannel", "list", "pods") == "Metadata", "a stolen key leaves a trace"
     assert level(policy, "me", "create", "deployments", "apps") == "Request"
+
+
+# --- peers
+
+HAS_DATA = {"etcd_member": True}
+
+
+def asked(described) -> dict[str, str]:
+    return {name: how.get("url") or how["tcp"] for name, how in described["peers"]["members"].items()}
+
+
+def test_a_member_asks_the_others_that_vote(host):
+    """lb1 has a member of etcd too."""
+    member = host("master1", facts={"master1": HAS_DATA, "lb1": HAS_DATA})["etcd"]
+    everyone = {"master1": "https://192.0.2.11:2379/health", "lb1": "https://192.0.2.21:2379/health"}
+    assert asked(member) == everyone
+    how = member["peers"]["members"]["lb1"]
+    assert {how[key] for key in ("ca", "certificate", "key")} <= set(member["texts"]) | {
+        "/etc/etcd/pki/ca.pem",
+        "/etc/etcd/pki/etcd.pem",
+        "/etc/etcd/pki/etcd-key.pem",
+    }
+    alone = {"master1": everyone["master1"]}
+    # A first installation, one that has no vote yet, and one of which this run has seen nothing.
+    assert asked(host("master1")["etcd"]) == alone
+    for other in ({**HAS_DATA, "etcd_learner": True}, {**HAS_DATA, "components": {"records": {}}}):
+        assert asked(host("master1", facts={"master1": HAS_DATA, "lb1": other})["etcd"]) == alone, other
+
+
+def test_a_master_asks_the_others(host):
+    assert asked(host("master1")["kube-apiserver"]) == {"master1": "https://192.0.2.11:6443/readyz"}
+
+
+def test_a_load_balancer_asks_for_one_that_can_hold_the_address(host):
+    settings = {"lb_interface": "eth0"}
+    for name in ("haproxy", "keepalived"):
+        described = host("lb1", **settings)[name]
+        assert asked(described) == {"lb1": "192.0.2.21:6443"} and described["peers"]["enough"] == 1
+    # Without an address that moves, nobody else could have it.
+    assert asked(host("lb1", **settings, cluster_lb="nginx", cluster_keepalived=False)["nginx"]) == {}
+
+
+def test_what_is_on_one_node_alone_asks_nobody(node):
+    assert {name for name, described in node().items() if described["peers"]} == set()

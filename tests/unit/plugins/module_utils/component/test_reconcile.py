@@ -30,6 +30,7 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.component impor
     health,
     host,
     paths,
+    peers,
 )
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component import reconcile as subject
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component.host import Host
@@ -42,6 +43,7 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.component.model
     Images,
     from_payload,
 )
+from ansible_collections.hardway.kubernetes.plugins.module_utils.component.peers import Peers, RepairFailed
 from ansible_collections.hardway.kubernetes.tests.unit.plugins.module_utils.fake_systemd import Killed, Systemd
 
 ME = {"owner": getpass.getuser(), "group": grp.getgrgid(os.getgid()).gr_name}
@@ -908,3 +910,64 @@ def test_a_damaged_record_is_as_none(systemd, server, tmp_path):
     assert not subject.reconcile(server)["changed"]
     shutil.rmtree(tmp_path / "state")
     assert not subject.reconcile(server)["changed"]
+
+
+# --- peers
+
+
+@pytest.fixture(name="asked")
+def make_asked(monkeypatch):
+    """Peers of which those in `ill` are not healthy; the host itself is `own`."""
+    ill: dict[str, str] = {}
+    monkeypatch.setattr(peers, "PATIENCE", 0.02)
+    monkeypatch.setattr(peers, "INTERVAL", 0.01)
+    probe = health.probe
+    monkeypatch.setattr(
+        health, "probe", lambda host, how: ill.get(how.tcp) if how.tcp in ("own", "other") else probe(host, how)
+    )
+    return Peers("own", {"own": Health(tcp="own"), "other": Health(tcp="other")}), ill
+
+
+def test_nothing_is_touched_while_a_peer_is_ill(systemd, server, tmp_path, asked):
+    everyone, ill = asked
+    subject.reconcile(server)
+    systemd.changing_calls()
+    before = tree(tmp_path)
+    ill["other"] = "connection refused"
+    result = subject.reconcile(edit(server, server=b"a: 2\n"), peers=everyone)
+    assert result["deferred"] and result["ill"] == {"other": "connection refused"}
+    assert tree(tmp_path) == before and systemd.changing_calls() == []
+    ill.clear()
+    result = subject.reconcile(edit(server, server=b"a: 2\n"), peers=everyone)
+    assert not result["deferred"] and "ill" not in result
+    assert f"systemctl restart --no-block {SERVICE}" in systemd.changing_calls()
+
+
+def test_one_that_is_ill_itself_restarts_while_a_peer_is(systemd, server, asked):
+    everyone, ill = asked
+    subject.reconcile(server)
+    ill.update(other="connection refused", own="no quorum")
+    result = subject.reconcile(edit(server, server=b"a: 2\n"), peers=everyone)
+    assert result["changed"] and not result["deferred"]
+
+
+@pytest.mark.parametrize(("own", "kind"), [(None, ComponentError), ("no quorum", RepairFailed)])
+def test_a_failed_repair_is_told_from_a_failed_restart(systemd, server, asked, own, kind):
+    everyone, ill = asked
+    subject.reconcile(server)
+    ill.update({"own": own, "other": "connection refused"} if own else {})
+    systemd.crashes = True
+    with pytest.raises(ComponentError) as error:
+        subject.reconcile(edit(server, server=b"a: 2\n"), peers=everyone)
+    assert type(error.value) is kind
+
+
+def test_what_restarts_nothing_asks_nobody(systemd, server, asked):
+    """A first start, a reload, a no-op, and a start of what is dead: the ill one itself, and an installation of all at once."""
+    everyone, ill = asked
+    ill["other"] = "connection refused"
+    assert subject.reconcile(server, peers=everyone)["changed"]
+    assert not subject.reconcile(server, peers=everyone)["changed"]
+    assert subject.reconcile(edit(server, reloaded=b"b: 2\n"), peers=everyone)["changed"]
+    systemd.stop(SERVICE)
+    assert subject.reconcile(edit(server, server=b"a: 2\n"), peers=everyone)["changed"]

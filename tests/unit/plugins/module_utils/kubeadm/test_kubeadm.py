@@ -10,6 +10,8 @@ import pathlib
 
 import pytest
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.component import peers
+from ansible_collections.hardway.kubernetes.plugins.module_utils.component.model import Health
 from ansible_collections.hardway.kubernetes.plugins.module_utils.kubeadm import apply, model
 from ansible_collections.hardway.kubernetes.plugins.module_utils.kubeadm.diff import difference
 from ansible_collections.hardway.kubernetes.plugins.module_utils.kubeadm.host import Host
@@ -158,6 +160,19 @@ def test_a_running_control_plane_waits_for_its_turn():
         "changed"
     ]
     assert run(spec(), "init", system=system)["changed"] is False
+
+
+@pytest.mark.parametrize("own", ["ill", None])
+def test_a_control_plane_restarts_while_the_others_are_healthy_or_it_is_not(own, monkeypatch):
+    monkeypatch.setattr(peers, "PATIENCE", 0)
+    everyone = peers.Peers("master2", {name: Health(url=name) for name in ("master1", "master2")})
+    system = FakeSystem(MASTER, wanted="- --one=2\n")
+    answers = {"master1": "refused", "master2": own}
+    monkeypatch.setattr(system, "probe", lambda health: answers.get(health.url))
+    result = run(spec(), "init", system=system, peers=everyone)
+    assert bool(system.told) == bool(own)
+    if not own:
+        assert result["deferred"] and result["ill"] == {"master1": "refused"}
 
 
 def test_a_changed_input_of_a_process_is_in_its_manifest():

@@ -76,6 +76,52 @@ def test_a_later_failure_takes_the_place_of_an_earlier_one(tmp_path):
         pass
 
 
+def test_two_runs_at_once_keep_their_failures(tmp_path):
+    """The second run's failure comes while the first goes on."""
+    for run, host in (("run1", "a"), ("run2", "b")):
+        with RolloutLock(str(tmp_path), "etcd", host, run) as turn:
+            turn.failed()
+    for run, host in (("run1", "a"), ("run2", "b")):
+        with pytest.raises(RolloutHalted, match=f"on {host},"), RolloutLock(str(tmp_path), "etcd", "c", run):
+            pytest.fail("was let in")
+
+
+def test_a_failure_is_noted_while_another_has_the_turn(tmp_path):
+    with RolloutLock(str(tmp_path), "etcd", "a", "run1"):
+        RolloutLock(str(tmp_path), "etcd", "b", "run1").failed(was_ill=True)
+    with pytest.raises(RolloutHalted, match="on b,"), RolloutLock(str(tmp_path), "etcd", "c", "run1"):
+        pytest.fail("was let in")
+
+
+def test_one_that_asks_others_is_told_of_those_that_were_ill_before(tmp_path):
+    def turn(host, asks=True):
+        return RolloutLock(str(tmp_path), "etcd", host, "run1", asks)
+
+    turn("a").failed(was_ill=True)
+    turn("b").failed(was_ill=True)
+    with turn("a") as mine:
+        assert mine.others_failed() == ["b"]
+    turn("c").failed()
+    with pytest.raises(RolloutHalted, match="on c,"), turn("a"):
+        pytest.fail("was let in")
+
+
+def test_the_file_of_failures_stays_short(tmp_path):
+    for number in range(2 * rolling.MOST_FAILURES):
+        RolloutLock(str(tmp_path), "etcd", f"node{number}", "run1").failed()
+    assert len((tmp_path / "locks" / "etcd.failed").read_text().splitlines()) <= rolling.MOST_FAILURES
+    with pytest.raises(RolloutHalted), RolloutLock(str(tmp_path), "etcd", "other", "run1"):
+        pytest.fail("was let in")
+
+
+def test_a_line_that_a_killed_run_left_does_not_hide_the_next(tmp_path):
+    os.mkdir(tmp_path / "locks")
+    (tmp_path / "locks" / "etcd.failed").write_text('[]\n{"run": "run1", "ho')
+    RolloutLock(str(tmp_path), "etcd", "a", "run1").failed()
+    with pytest.raises(RolloutHalted, match="on a,"), RolloutLock(str(tmp_path), "etcd", "b", "run1"):
+        pytest.fail("was let in")
+
+
 def test_a_run_that_is_killed_frees_its_turn(tmp_path):
     with subprocess.Popen(
         [sys.executable, "-c", HOLD, rolling.__file__, str(tmp_path)],
@@ -98,6 +144,7 @@ def test_a_damaged_file_refuses_nobody(tmp_path):
 
 def test_the_directory_is_private(tmp_path):
     with RolloutLock(str(tmp_path / "cluster"), "etcd", "master1", "run1"):
-        pass
+        RolloutLock(str(tmp_path / "cluster"), "etcd", "master2", "run1").failed()
     assert stat.S_IMODE((tmp_path / "cluster" / "locks").stat().st_mode) == 0o700
-    assert stat.S_IMODE((tmp_path / "cluster" / "locks" / "etcd").stat().st_mode) == 0o600
+    for name in ("etcd", "etcd.failed"):
+        assert stat.S_IMODE((tmp_path / "cluster" / "locks" / name).stat().st_mode) == 0o600
