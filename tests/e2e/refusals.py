@@ -6,13 +6,19 @@
 from __future__ import annotations
 
 import tempfile
+import time
 
 from harness import cluster, expectations, playbooks, sandbox
 from harness.checks import Kind, require
 from harness.expectations import Expectation
 from harness.pods import Pods
 from harness.registry import drill
-from harness.steps import assert_nothing_to_do
+from harness.steps import assert_clients_served, assert_nothing_to_do, converge, watch_api
+
+#: With it a member of etcd does not start. It is none of the collection's files, so no run repairs it.
+BROKEN = "/etc/systemd/system/etcd.service.d/90-drill.conf"
+#: Restarts every member. A member that does not start is given up after the time of the second.
+ETCD_CHANGE = ("-e", '{"etcd_config": {"max-txn-ops": 256}, "etcd_timeout": 30}')
 
 
 @drill(
@@ -60,3 +66,46 @@ def disallow_eviction() -> str:
     cluster.kubectl("--namespace=hardway-drill", "patch", "poddisruptionbudget", "web", "--type=merge", patch)
     pods = cluster.objects("pods", "--namespace=hardway-drill", "--selector=app=web")
     return pods[0]["spec"]["nodeName"]
+
+
+@drill(
+    "ill-member",
+    "A member of etcd is ill: a change that restarts the others is refused by its name, with nothing restarted; once it is repaired it finishes.",
+)
+def ill_member() -> str:
+    ill = sandbox.MASTERS[-1]
+    others = [machine for machine in sandbox.MACHINES if machine != ill]
+    drop_in = "[Service]\\nExecStartPre=/bin/false\\n"
+    sandbox.ssh(ill, f"printf '{drop_in}' > {BROKEN}; systemctl daemon-reload; systemctl stop etcd")
+    try:
+        # Its API server left with it: until the load balancers and the other masters have seen all of it.
+        time.sleep(20)
+        before = cluster.processes(others)
+        with watch_api() as watch:
+            time.sleep(2)
+            watch.mark(f"etcd on {ill} is ill, and those of the others are to restart")
+            refused = playbooks.run("site", *ETCD_CHANGE).require_refused(expectations.PEER_ILL)
+            named = set(expectations.PEER_ILL.all(refused.output))
+            require(named == {("etcd", ill)}, f"it names {named}:\n{refused.end}", Kind.NOT_REFUSED)
+            sandbox.compare_processes(before, cluster.processes(others))
+            sandbox.ssh(ill, f"rm {BROKEN}; systemctl daemon-reload")
+            watch.mark(f"{ill} is repaired, and the same run again")
+            finished = playbooks.run("site", *ETCD_CHANGE).require_success()
+            assert_nothing_to_do(*ETCD_CHANGE)
+            watch.mark("back")
+            converge()
+            time.sleep(2)
+    finally:
+        sandbox.ssh(ill, f"rm -f {BROKEN}; systemctl daemon-reload; systemctl reset-failed etcd; systemctl start etcd")
+        sandbox.ssh(ill, "systemctl start kube-apiserver", check=False)
+    ended = sandbox.ended(before, cluster.processes(others))
+    left = {machine for machine in sandbox.MASTERS if machine != ill} - {
+        machine for machine, names in ended.items() if any(name.startswith("etcd/") for name in names)
+    }
+    require(not left, f"etcd was not restarted in the end on {sorted(left)}")
+    figures = assert_clients_served(watch.report())
+    cluster.wait_for(cluster.nodes_ready, 60, "all nodes Ready")
+    assert_nothing_to_do()
+    return (
+        f"refused after {refused.seconds:.0f} s with nothing restarted, finished in {finished.seconds:.0f} s: {figures}"
+    )

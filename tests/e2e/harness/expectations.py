@@ -61,6 +61,10 @@ def diff_adds(line: str) -> Expectation:
     return Expectation(rf"\+ *{re.escape(line)}", "")
 
 
+# Rollouts
+#: The component that is not restarted, and the host that is not healthy.
+PEER_ILL = Expectation(r"not restarted, for (\S+) is not healthy on (\w+)", "is not healthy on")
+
 # Confirmations
 NOT_CONFIRMED = _sentence("for it was not confirmed")
 
