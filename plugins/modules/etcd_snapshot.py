@@ -125,12 +125,12 @@ total_keys:
   type: int
   sample: 4711
 raft_term:
-  description: Term of the last entry of the member's log. Of several survivors the one with the highest has the newest log.
+  description: Term of the last entry, or snapshot, of the member's log. Of several survivors the one with the highest has the newest log.
   returned: when state is salvaged, not in check mode
   type: int
   sample: 4
 raft_index:
-  description: Index of that entry. Of several survivors of the same term the one with the highest has the newest log.
+  description: Index of it. Of several survivors of the same term the one with the highest has the newest log.
   returned: when state is salvaged, not in check mode
   type: int
   sample: 1410233

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd import wal
+
 NAMES = ("etcd1", "etcd2", "etcd3")
 BUMP = 1_000_000
 
@@ -342,6 +344,59 @@ def test_the_only_member_that_is_left_loses_nothing(lab, succeed, call, tmp_path
 
 def end_of_log(salvaged: dict) -> tuple[int, int]:
     return salvaged["raft_term"], salvaged["raft_index"]
+
+
+def test_a_follower_that_was_sent_a_snapshot_has_the_newest_log(lab, succeed, tmp_path):
+    """It was away since the term before, and caught up by one message. It was killed before any entry came; another has entries of the new term,
+    but not the last ones. By those alone, the other would seem to be the newer one, and acknowledged writes would be lost."""
+    catch_up = next(
+        option
+        for option in ("snapshot-catchup-entries", "experimental-snapshot-catchup-entries")
+        if f"--{option}"
+        in subprocess.check_output([lab.binaries / "etcd", "--help"], stderr=subprocess.STDOUT, text=True).split()
+    )
+    few = ("--snapshot-count=5", f"--{catch_up}=5")
+    members = lab.cluster(*NAMES, "etcd4", "etcd5", options=few)
+    identities = {member: status(lab, member)["header"]["member_id"] for member in members}
+    leader = next(member for member in members if identities[member] == status(lab, member)["leader"])
+    follower, older, heir, _last = [member for member in members if member is not leader]
+    follower.kill()
+    lab.etcdctl(leader, "move-leader", f"{identities[heir]:x}")
+    for number in range(10):
+        lab.etcdctl(leader, "put", f"/registry/{number}", "x")
+    older.kill()
+    for number in range(10, 40):
+        lab.etcdctl(leader, "put", f"/registry/{number}", "x")
+    # What it would commit to its database by itself is lost by the kill, as the rest of its log is.
+    follower.restart(*few, "--backend-batch-interval=1h").wait_healthy()
+    for member in members:
+        member.kill()
+    sent = cut_after_the_snapshot_of_its_leader(follower)
+    found = {
+        member: succeed("etcd_snapshot", **salvaging(lab, member, tmp_path / f"{member.name}.db"))
+        for member in (older, follower)
+    }
+    assert end_of_log(found[follower]) == sent
+    assert max(found, key=lambda member: end_of_log(found[member])) is follower
+    assert found[older]["revision"] < found[follower]["revision"] == 41
+
+
+def status(lab, member) -> dict:
+    return json.loads(lab.etcdctl(member, "endpoint", "status", "--write-out=json"))[0]["Status"]
+
+
+def cut_after_the_snapshot_of_its_leader(member) -> tuple[int, int]:
+    """As if it had been killed right after it wrote that down; term and index of the snapshot."""
+    (log,) = (member.data_dir / "member" / "wal").glob("0*.wal")
+    content = log.read_bytes()
+    last = 0
+    for record in wal._records(content):
+        told = wal.fields(record.data) if record.kind in (wal.ENTRY, wal.SNAPSHOT) else {}
+        if record.kind == wal.SNAPSHOT and told[1] > last:
+            log.write_bytes(content[: record.end] + bytes(len(content) - record.end))
+            return told[2], told[1]
+        last = told[3] if record.kind == wal.ENTRY else last
+    raise AssertionError("it was sent no snapshot")
 
 
 @pytest.mark.parametrize("lost", [1, 4, 9, 30])

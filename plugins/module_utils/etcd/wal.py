@@ -7,6 +7,9 @@ A write is acknowledged once a majority has it in its log. That it is committed 
 etcd that is to continue alone (--force-new-cluster) discards what it does not know to be committed, and with it what was acknowledged last. So in
 a copy of the log all that is in it is declared committed first. What was never acknowledged may come with it: its client was told nothing of its fate.
 
+A member that was far behind is sent a snapshot in place of entries. Its log then has a record of that snapshot, and the snapshot is the end of its
+log until the next entry.
+
 The format: go.etcd.io/etcd/server/v3/storage/wal (encoder.go, decoder.go), walpb/record.proto, raftpb/raft.proto.
 """
 
@@ -19,7 +22,7 @@ import typing as t
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd.cluster import EtcdError
 
-ENTRY, STATE, CRC = 2, 3, 4
+ENTRY, STATE, CRC, SNAPSHOT = 2, 3, 4, 5
 FRAME = struct.Struct("<Q")
 LENGTH = (1 << 56) - 1
 _CASTAGNOLI = 0x82F63B78
@@ -43,56 +46,72 @@ class End:
 
 
 def commit_all(directory: str) -> End:
-    """Declare all entries of the log committed. Raises EtcdError for a log that cannot be read."""
+    """Declare all of the log committed. Raises EtcdError for a log that cannot be read."""
     names = sorted(name for name in os.listdir(directory) if name.endswith(".wal"))
     if not names:
         raise EtcdError("the data are damaged: there is no write-ahead log. Fix: use another member's data")
-    known = Known()
+    log = Log()
     for name in names:
         path = os.path.join(directory, name)
         with open(path, "rb") as file:
             content = file.read()
         last = before = None
-        earlier = known
         for record in _records(content):
+            if last:
+                log.add(last)
             before, last = last, record
-            earlier, known = known, known.after(record)
+        if last and name != names[-1]:
+            log.add(last)
     if last is None:
         raise EtcdError(f"the data are damaged: {names[-1]} has no record. Fix: use another member's data")
     torn = before is not None and last.kind != CRC and crc32c(last.data, before.crc) != last.crc
     if torn and before:
         # By a loss of power, before anybody was told that it is there.
-        last, known = before, earlier
-    if torn or known.index > known.commit:
-        state = (
-            _field(1, max(known.term, known.entry_term))
-            + _field(2, known.vote)
-            + _field(3, max(known.index, known.commit))
-        )
+        last = before
+    else:
+        log.add(last)
+    if torn or log.end.index > log.commit:
+        state = _field(1, max(log.term, log.end.term)) + _field(2, log.vote) + _field(3, max(log.end.index, log.commit))
         _append(path, last, state)
-    return End(known.entry_term, max(known.index, known.commit))
+    return log.end
 
 
-@dataclasses.dataclass(frozen=True)
-class Known:
-    """What a log tells up to a record: raft's state, and the last entry."""
+class Log:
+    """What a log tells up to a record: raft's state (*term*, *vote*, *commit*), and which entries are in force."""
 
-    term: int = 0
-    vote: int = 0
-    commit: int = 0
-    entry_term: int = 0
-    index: int = 0
+    def __init__(self) -> None:
+        self.term = self.vote = self.commit = self.index = 0
+        # The first index of each term, in order: an entry may be replaced by one of another term, and a snapshot replaces all of them.
+        self.terms: list[tuple[int, int]] = []
 
-    def after(self, record: Record) -> Known:
+    @property
+    def end(self) -> End:
+        return End(self.terms[-1][1] if self.terms else 0, self.index)
+
+    def add(self, record: Record) -> None:
         if record.kind == STATE:
             state = fields(record.data)
-            return dataclasses.replace(
-                self, term=_integer(state, 1), vote=_integer(state, 2), commit=_integer(state, 3)
-            )
-        if record.kind == ENTRY:
+            self.term, self.vote, self.commit = _integer(state, 1), _integer(state, 2), _integer(state, 3)
+        elif record.kind == ENTRY:
             entry = fields(record.data)
-            return dataclasses.replace(self, entry_term=_integer(entry, 2), index=_integer(entry, 3))
-        return self
+            self._append(_integer(entry, 3), _integer(entry, 2))
+        elif record.kind == SNAPSHOT:
+            snapshot = fields(record.data)
+            self._restore(_integer(snapshot, 1), _integer(snapshot, 2))
+
+    def _append(self, index: int, term: int) -> None:
+        """An entry takes the place of that with its index, and of those after it."""
+        while self.terms and self.terms[-1][0] >= index:
+            self.terms.pop()
+        if not self.terms or self.terms[-1][1] != term:
+            self.terms.append((index, term))
+        self.index = index
+
+    def _restore(self, index: int, term: int) -> None:
+        """One of the member's own is of entries that it has. One that a leader sent replaces the log, as in raft.go, restore()."""
+        known = next((known for first, known in reversed(self.terms) if first <= index), term)
+        if index > self.index or known != term:
+            self.terms, self.index = [(index, term)], index
 
 
 def _append(path: str, last: Record, state: bytes) -> None:
@@ -122,7 +141,7 @@ def _records(content: bytes) -> t.Iterator[Record]:
             return
         data = found.get(3, b"")
         try:
-            fields(data if isinstance(data, bytes) and _integer(found, 1) in (ENTRY, STATE) else b"")
+            fields(data if isinstance(data, bytes) and _integer(found, 1) in (ENTRY, STATE, SNAPSHOT) else b"")
         except (IndexError, ValueError):
             return
         yield Record(offset, end, _integer(found, 1), _integer(found, 2), data if isinstance(data, bytes) else b"")

@@ -10,6 +10,14 @@ import re
 import typing as t
 from collections.abc import Mapping, Sequence
 
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.untrusted import (
+    Untrusted,
+    integer,
+    one_line,
+    record,
+    text,
+)
+
 # Nobody misses these: they are written all the time.
 UNNAMED = re.compile(r"/registry/(leases|masterleases|events)/|compact_rev_key$")
 PREFIX = "/registry/"
@@ -17,6 +25,9 @@ PREFIX = "/registry/"
 NAMED = 100
 # Above every revision that a client may have seen, whatever the clock says.
 BUMP = 1_000_000_000
+SALVAGED = record(
+    {"raft_term": integer(), "raft_index": integer(), "revision": integer(), "sha256": text(64, "[0-9a-f]{64}")}
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,17 +81,29 @@ class Survivor:
 
 
 def survivor(salvaged: Mapping[str, Mapping[str, t.Any]]) -> Survivor:
-    """The member with the newest log, by what etcd_snapshot (state salvaged) returned on each host."""
-    readable = {host: each for host, each in salvaged.items() if "revision" in each}
+    """The member with the newest log, by what etcd_snapshot (state salvaged) returned on each host.
+
+    The newest by raft's rule (raft.go, isUpToDate): of the highest term, and of that the highest index. It alone has all that was acknowledged.
+    """
+    readable: dict[str, dict[str, t.Any]] = {}
+    refused: dict[str, str] = {}
+    for host, each in salvaged.items():
+        try:
+            if "revision" in each:
+                readable[host] = SALVAGED(each, "")
+            else:
+                refused[host] = one_line(str(each.get("msg") or "no data"))
+        except Untrusted as error:
+            refused[host] = f"its answer is not believed: {error}"
     newest = sorted(
         readable, key=lambda host: (readable[host]["raft_term"], readable[host]["raft_index"]), reverse=True
     )
-    problems = [f"{host}: {each.get('msg') or 'no data'}" for host, each in salvaged.items() if host not in readable]
+    problems = [f"{host}: {why}" for host, why in refused.items()]
     lines = [f"{host}: revision {readable[host]['revision']}" for host in newest] + problems
     if not newest:
         return Survivor("", "", 0, lines, problems)
     best = readable[newest[0]]
-    return Survivor(newest[0], best["sha256"], int(best["revision"]), lines, problems)
+    return Survivor(newest[0], best["sha256"], best["revision"], lines, problems)
 
 
 @dataclasses.dataclass(frozen=True)

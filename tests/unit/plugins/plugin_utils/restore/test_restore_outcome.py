@@ -68,15 +68,29 @@ def test_revisions_go_on_above_all_that_were(revision, live, now, bump):
 
 
 def test_the_newest_log_is_taken():
-    def read(term, index, revision):
-        return {"raft_term": term, "raft_index": index, "revision": revision, "sha256": f"{term}{index}"}
-
     found = survivor(
         {"m1": read(3, 90, 5), "m2": read(4, 10, 4), "m3": read(4, 11, 6), "m4": {"failed": True, "msg": "is damaged"}}
     )
-    assert (found.host, found.sha256, found.revision) == ("m3", "411", 6)
+    assert (found.host, found.sha256, found.revision) == ("m3", read(4, 11, 6)["sha256"], 6)
     assert found.lines == ["m3: revision 6", "m2: revision 4", "m1: revision 5", "m4: is damaged"]
     assert found.problems == ["m4: is damaged"]
+
+
+def read(term, index, revision):
+    return {"raft_term": term, "raft_index": index, "revision": revision, "sha256": f"{term}{index}".rjust(64, "0")}
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"raft_term": "9"}, {"raft_index": None}, {"revision": [1]}, {"sha256": "x"}, {"raft_term": True}]
+)
+def test_a_host_with_a_wrong_answer_spoils_its_own_part(wrong):
+    found = survivor({"m1": {**read(9, 90, 50), **wrong}, "m2": read(4, 10, 4)})
+    assert (found.host, found.revision) == ("m2", 4)
+    assert found.problems[0].startswith(f"m1: its answer is not believed: {next(iter(wrong))}")
+
+
+def test_a_message_of_a_host_is_one_line():
+    assert survivor({"m1": {"msg": "a\n\x1b[2Jb"}}).problems == ["m1: a ?[2Jb"]
 
 
 def test_without_readable_data_there_is_no_survivor():
