@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the hardway.kubernetes authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who may import whom, who may rename files and run commands, and where the names of temporary files are spelt."""
+"""Who may import whom, who may rename and lock files and run commands, and where the names of temporary files are spelt."""
 
 from __future__ import annotations
 
@@ -43,6 +43,7 @@ APART = {"preflight", "rollout", "status"}
 ACTIONS_FOR_ACTIONS = {"host_facts", "certificate_info", "component"}
 
 RENAMES = {"rename", "replace", "renames"}
+LOCKS = {"flock", "lockf"}
 RUNS = {"run", "Popen", "call", "check_call", "check_output", "getoutput"}
 RUNNERS = {
     "module_utils/common/commands.py": "it is the one place",
@@ -147,7 +148,12 @@ def check_commands(source: Source) -> Iterator[str]:
         yield from (f"os.{name}: use common/commands" for name in source.calls("os") if name in ("system", "popen"))
 
 
-CHECKS = (check_directions, check_hosts, check_renames, check_commands)
+def check_locks(source: Source) -> Iterator[str]:
+    if source.path != "module_utils/common/locks.py":
+        yield from (f"fcntl.{name}: use common/locks" for name in source.calls("fcntl") if name in LOCKS)
+
+
+CHECKS = (check_directions, check_hosts, check_renames, check_commands, check_locks)
 
 SOURCES = [
     Source(str(path.relative_to(PLUGINS)), path.read_text(encoding="utf-8")) for path in sorted(PLUGINS.rglob("*.py"))
@@ -235,6 +241,7 @@ def test_programs_on_hosts_spell_it_the_same_way() -> None:
             "subprocess.run: use common/commands",
         ),
         ("module_utils/reset/pods.py", "from subprocess import Popen", "subprocess.Popen: use common/commands"),
+        ("module_utils/pki/plan.py", "import fcntl\nfcntl.flock(1, 2)", "fcntl.flock: use common/locks"),
     ],
 )
 def test_a_file_that_leaves_its_layer_is_found(path: str, text: str, match: str) -> None:

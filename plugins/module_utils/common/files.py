@@ -10,7 +10,6 @@ killed run has left is replaced by the next one, and found by a reset.
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import shutil
 import stat
@@ -18,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common import locks
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
 
 SECRET = 0o600
@@ -25,6 +25,8 @@ PUBLIC = 0o644
 #: The end of the name of everything that is not in its place yet.
 TEMPORARY = ".hardway-new"
 _MOST_NAME = 255
+#: Seconds in which another run has written its file.
+_WRITTEN = 60.0
 KEEP = -1
 
 
@@ -123,7 +125,11 @@ def _claim(temporary: str) -> int:
         except FileExistsError:
             _remove_abandoned(temporary)
             continue
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        try:
+            _acquire(descriptor, temporary, _WRITTEN)
+        except BaseException:
+            os.close(descriptor)
+            raise
         if _is_same(descriptor, temporary):
             return descriptor
         os.close(descriptor)
@@ -138,7 +144,7 @@ def _remove_abandoned(temporary: str) -> None:
         remove(temporary)  # a link
         return
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        _acquire(descriptor, temporary, _WRITTEN)
         if _is_same(descriptor, temporary):
             remove(temporary)
     finally:
@@ -292,8 +298,8 @@ def sync_directory(path: str) -> None:
 
 
 @contextmanager
-def lock(path: str, create: bool = True) -> Iterator[None]:
-    """Wait for and hold the lock on a file or a directory; the kernel lets go of it when the process ends in any way.
+def lock(path: str, create: bool = True, seconds: float = locks.WAIT) -> Iterator[None]:
+    """Wait for and hold the lock on a file or a directory. Raises FileRefused, which names the holder, when that takes more than *seconds*.
 
     With `create` false a missing file means that nobody can hold the lock, and nothing is made.
     """
@@ -308,7 +314,16 @@ def lock(path: str, create: bool = True) -> Iterator[None]:
     except OSError as error:
         raise FileRefused(f"{path} cannot be locked: {error.strerror}") from error
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        _acquire(descriptor, path, seconds)
         yield
     finally:
         os.close(descriptor)
+
+
+def _acquire(descriptor: int, path: str, seconds: float) -> None:
+    try:
+        locks.acquire(descriptor, path, seconds)
+    except locks.LockHeld as error:
+        raise FileRefused(str(error)) from error
+    except OSError as error:
+        raise FileRefused(f"{path} cannot be locked: {error.strerror}") from error

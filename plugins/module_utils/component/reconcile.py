@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import typing as t
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common import locks
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component import health, paths
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component.apply import Applier, Record
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component.diff import diff
@@ -81,8 +81,11 @@ def _result(made: Plan) -> dict[str, t.Any]:
 
 @contextlib.contextmanager
 def _alone(name: str) -> t.Iterator[None]:
-    """Wait for a process left behind by a killed run. The kernel releases the lock when that process exits."""
+    """Wait for a process that a killed run has left at work."""
     os.makedirs(paths.STATE_DIR, exist_ok=True)
-    with open(f"{paths.STATE_DIR}/{name}.lock", "a", encoding="utf-8") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(locks.hold(f"{paths.STATE_DIR}/{name}.lock"))
+        except locks.LockHeld as error:
+            raise ComponentError(str(error)) from error
         yield

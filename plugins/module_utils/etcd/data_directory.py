@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common import locks
 from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd.cluster import EtcdError
 
 MEMBER = "member"
@@ -19,12 +19,9 @@ def in_use(database: str) -> bool:
     """bbolt holds an exclusive lock on the database of a member that runs."""
     try:
         with open(database, "rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+            return not locks.attempt(file.fileno())
     except OSError:
         return False
-    return False
 
 
 def check_space(directory: str, needed: int, place: str = "") -> None:

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import fcntl
-import functools
 import glob
 import json
 import os
 import typing as t
 from collections.abc import Iterator, Mapping
 
-from ansible_collections.hardway.kubernetes.plugins.module_utils.common import commands
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common import locks
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component import paths as component_paths
 from ansible_collections.hardway.kubernetes.plugins.module_utils.reset.footprint import (
@@ -103,21 +101,11 @@ def undisturbed(seconds: float = UNDISTURBED_TIMEOUT) -> Iterator[None]:
     """Wait for what a controller that was killed has left at work on this host, and keep it from starting again."""
     with contextlib.ExitStack() as held:
         for path in sorted(glob.glob(f"{component_paths.STATE_DIR}/*.lock")):
-            stream = held.enter_context(open(path, "a", encoding="utf-8"))
-            if not commands.until(functools.partial(_lock, stream), seconds):
-                name = os.path.basename(path)[: -len(".lock")]
-                raise ResetError(
-                    f"another run is at work on {name} on this host ({path} is locked): let it end, or end it, then run this again"
-                )
+            try:
+                held.enter_context(locks.hold(path, seconds))
+            except locks.LockHeld as error:
+                raise ResetError(str(error)) from error
         yield
-
-
-def _lock(stream: t.IO[str]) -> bool:
-    try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
 
 
 def read_components(footprints: Mapping[str, Footprint]) -> dict[str, Owned]:

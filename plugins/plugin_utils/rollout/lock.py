@@ -10,7 +10,6 @@ there is nothing to restart. The lock is on a file of the state directory; a fil
 from __future__ import annotations
 
 import dataclasses
-import fcntl
 import json
 import os
 import time
@@ -18,8 +17,11 @@ import types
 import typing as t
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common import locks
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
 
+#: Seconds that one host may take for its turn: to download, to load images, to restart and to get healthy.
+TURN = 3600.0
 Result = dict[str, t.Any]
 Apply = Callable[[bool, Sequence[str]], Result]
 
@@ -50,7 +52,7 @@ class Failures:
     def note(self, run: str, failure: Failure) -> None:
         os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
         with _open(self.path) as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX)
+            locks.acquire(stream.fileno(), self.path)
             lines = stream.readlines()
             if len(lines) >= MOST_FAILURES:
                 stream.seek(0)
@@ -63,7 +65,7 @@ class Failures:
     def of(self, run: str) -> list[Failure]:
         try:
             with open(self.path, encoding="utf-8") as stream:
-                fcntl.flock(stream, fcntl.LOCK_SH)
+                locks.acquire(stream.fileno(), self.path)
                 found = [_object(line) for line in stream]
         except FileNotFoundError:
             return []
@@ -90,7 +92,11 @@ class RolloutLock:
     def __enter__(self) -> RolloutLock:
         os.makedirs(self.directory, mode=0o700, exist_ok=True)
         self._stream = _open(self.path)
-        fcntl.flock(self._stream, fcntl.LOCK_EX)
+        try:
+            locks.acquire(self._stream.fileno(), self.path, TURN)
+        except locks.LockHeld as error:
+            self._stream.close()
+            raise RolloutHalted(str(error)) from error
         before = [item for item in self.failures.of(self.run) if not (self.asks and item.was_ill)]
         if before:
             self._stream.close()

@@ -8,6 +8,7 @@ import base64
 import dataclasses
 import datetime
 import fcntl
+import functools
 import getpass
 import grp
 import http.server
@@ -455,6 +456,16 @@ def test_two_runs_on_one_host_take_turns(systemd, server, tmp_path):
         assert not done.wait(0.2)
     assert done.wait(10)
     thread.join()
+
+
+def test_a_run_that_never_ends_is_named(systemd, server, tmp_path, monkeypatch):
+    monkeypatch.setattr(subject.locks, "hold", functools.partial(subject.locks.hold, seconds=0.1))
+    (tmp_path / "state").mkdir()
+    with open(tmp_path / "state/server.lock", "w", encoding="utf-8") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(ComponentError, match=r"server[.]lock: another run is at work"):
+            subject.reconcile(server)
+    assert systemd.changing_calls() == []
 
 
 # --- turns

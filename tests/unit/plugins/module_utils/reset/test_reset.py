@@ -845,7 +845,7 @@ def test_a_run_that_is_still_at_work_on_the_host_is_waited_for(place: Place) -> 
     lock = place.write("state/kubelet.lock")
     with open(lock, "a", encoding="utf-8") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
-        with pytest.raises(scope.ResetError, match="another run is at work on kubelet"), scope.undisturbed(0.1):
+        with pytest.raises(scope.ResetError, match=r"kubelet[.]lock: another run is at work"), scope.undisturbed(0.1):
             pass
     place.reset()
     assert place.left() == []

@@ -43,6 +43,16 @@ def test_turns_are_exclusive(tmp_path):
     assert most == [1] * 8
 
 
+def test_a_turn_that_never_ends_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(rolling, "TURN", 0.1)
+    with (
+        RolloutLock(str(tmp_path), "etcd", "master1", "run1"),
+        pytest.raises(RolloutHalted, match="locks/etcd: another run is at work"),
+        RolloutLock(str(tmp_path), "etcd", "master2", "run1"),
+    ):
+        pass
+
+
 def test_components_do_not_wait_for_each_other(tmp_path):
     with RolloutLock(str(tmp_path), "etcd", "master1", "run1"), RolloutLock(str(tmp_path), "haproxy", "lb1", "run1"):
         pass

@@ -1,0 +1,145 @@
+# Copyright: (c) 2026, the hardway.kubernetes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one place that locks files (flock): with an end to each wait, and with the name of who holds the lock.
+
+The kernel releases a lock when its process ends in any way. But a process may be stopped, or wait for something itself, for ever.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
+
+#: Seconds that the same process may hold a lock. Within them a host downloads what it lacks, and a component gets healthy.
+WAIT = 900.0
+POLL = 0.05
+#: Words of a command line that are shown: an interpreter, its program, and what that works on. Options may have passwords.
+_MOST_WORDS = 3
+PROC = "/proc"
+
+
+class LockHeld(HardwayError):
+    """Another process has the lock, and keeps it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Holder:
+    """A process, and the words of its command line before the first option, without their directories."""
+
+    pid: int
+    command: str
+
+    def __str__(self) -> str:
+        return f"process {self.pid}" + (f" ({self.command})" if self.command else "")
+
+
+def attempt(descriptor: int) -> bool:
+    """Take the lock on an open file; whether that was possible at once. Raises OSError where files cannot be locked."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def acquire(descriptor: int, path: str, seconds: float = WAIT) -> None:
+    """Wait for the lock on an open file, at most *seconds* for the same holder. Raises LockHeld, which names the holder."""
+    if attempt(descriptor):
+        return
+    seen = holders(path)
+    end = time.monotonic() + seconds
+    while not attempt(descriptor):
+        if time.monotonic() >= end:
+            now = holders(path)
+            if not now or set(now) & set(seen):
+                raise LockHeld(_held(now, seconds), where=path, fix=_fix(now))
+            # It passes from hand to hand: each has its own time.
+            seen, end = now, time.monotonic() + seconds
+        time.sleep(POLL)
+
+
+@contextlib.contextmanager
+def hold(path: str, seconds: float = WAIT) -> Iterator[None]:
+    """Hold the lock on a file, which is made where it is missing. Raises LockHeld and OSError."""
+    with open(path, "a", encoding="utf-8") as stream:
+        acquire(stream.fileno(), path, seconds)
+        yield
+
+
+def _held(found: list[Holder], seconds: float) -> str:
+    who = (
+        " and ".join(map(str, found)) or "a process that cannot be seen from here, of another user or another machine,"
+    )
+    return f"another run is at work: {who} has held this lock for {seconds:g} s"
+
+
+def _fix(found: list[Holder]) -> str:
+    if not found:
+        return "find the run that works there; wait until it has ended, or end it, then run again"
+    return f"wait until it has ended, or end it (kill {' '.join(str(holder.pid) for holder in found)}), then run again"
+
+
+# --- who has it
+
+
+def holders(path: str) -> list[Holder]:
+    """The processes that hold the lock on a file, as far as they can be seen; a child shares its parent's."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return []
+    found = {pid for pid in _processes() if _locks(pid, status)} or _listed(status)
+    return [Holder(pid, _command(pid)) for pid in sorted(found)]
+
+
+def _processes() -> list[int]:
+    try:
+        return [int(name) for name in os.listdir(PROC) if name.isdigit() and int(name) != os.getpid()]
+    except OSError:
+        return []
+
+
+def _locks(pid: int, status: os.stat_result) -> bool:
+    """By its open files, which also tell of a lock that was taken by a parent that is gone."""
+    directory = f"{PROC}/{pid}/fd"
+    with contextlib.suppress(OSError):
+        for name in os.listdir(directory):
+            with contextlib.suppress(OSError):
+                if os.path.samestat(os.stat(f"{directory}/{name}"), status):
+                    with open(f"{PROC}/{pid}/fdinfo/{name}", encoding="utf-8") as stream:
+                        if any(line.startswith("lock:") and " FLOCK " in line for line in stream):
+                            return True
+    return False
+
+
+def _listed(status: os.stat_result) -> set[int]:
+    """By the kernel's list, for processes of other users (proc_locks(5)): "1: FLOCK ADVISORY WRITE 4711 fd:00:131072 0 EOF"."""
+    place = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
+    found = set()
+    with contextlib.suppress(OSError, ValueError), open(f"{PROC}/locks", encoding="utf-8") as stream:
+        for line in stream:
+            words = line.split()
+            if len(words) > 5 and words[1] == "FLOCK" and words[5] == place and int(words[4]) > 0:
+                found.add(int(words[4]))
+    return found - {os.getpid()}
+
+
+def _command(pid: int) -> str:
+    try:
+        with open(f"{PROC}/{pid}/cmdline", "rb") as stream:
+            words = stream.read(4096).decode(errors="replace").split("\0")
+    except OSError:
+        return ""
+    shown = []
+    for word in words[:_MOST_WORDS]:
+        if not word or word.startswith("-") or "=" in word:
+            break
+        shown.append(os.path.basename(word.rstrip("/")))
+    return "".join(character if character.isprintable() else "?" for character in " ".join(shown))
