@@ -168,7 +168,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     params = dict(module.params)
-    commands = Commands(module.run_command, params.pop("bin_dir"))
+    commands = Commands(params.pop("bin_dir"))
     params["data_dir"] = os.path.realpath(params["data_dir"])
     params["peer_urls"] = tuple(params["peer_urls"])
     try:

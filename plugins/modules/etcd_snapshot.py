@@ -207,7 +207,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     params = module.params
-    commands = etcd_snapshot.Commands(module.run_command, params["bin_dir"])
+    commands = etcd_snapshot.Commands(params["bin_dir"])
     try:
         if params["state"] == "verified":
             module.exit_json(changed=False, **etcd_snapshot.verify(commands, params["path"], params["sha256"]).report())

@@ -20,6 +20,8 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 NOT_FOUND, TIMED_OUT = 127, 124
 TIMEOUT = 60.0
 POLL = 0.05
+#: What works on so many bytes may take the first, and a second for as many as a slow disk writes in one; no more than the last, for sizes may be told.
+_AT_LEAST, _SLOWEST, _AT_MOST = 300.0, 1024**2, 6 * 3600.0
 
 
 class CommandError(HardwayError):
@@ -67,6 +69,11 @@ def run(
     except subprocess.TimeoutExpired:
         return Result(TIMED_OUT, "", f"still running after {timeout:g} s")
     return Result(done.returncode, done.stdout, done.stderr)
+
+
+def seconds_for(size: int) -> float:
+    """The time limit of a command that reads or writes *size* bytes: nothing that works needs more."""
+    return min(_AT_LEAST + size / _SLOWEST, _AT_MOST)
 
 
 def output(

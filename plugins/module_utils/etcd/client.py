@@ -173,6 +173,10 @@ class Etcd:
         """The id of the member that answers there."""
         return _number(self._call(self.client(endpoint), "/v3/maintenance/status", {}).get("header", {}), "member_id")
 
+    def database_size(self, endpoint: str) -> int:
+        """Bytes of the database of the member that answers there."""
+        return _number(self._call(self.client(endpoint), "/v3/maintenance/status", {}), "dbSize")
+
     def read_index(self, endpoint: str) -> int:
         """The revision that this member has for certain: it has asked the leader, and has applied all that was acknowledged before."""
         return _number(

@@ -143,7 +143,7 @@ def _stage(commands: Commands, spec: RestoreSpec, snapshot: Snapshot, staged: st
         words += [f"--bump-revision={spec.bump_revision}", "--mark-compacted"]
     if not spec.hash_check:
         words.append("--skip-hash-check")
-    commands.etcdutl(words)
+    commands.etcdutl(words, snapshot.size)
     member = os.path.join(staged, MEMBER)
     files.write(os.path.join(member, RECORD), json.dumps(spec.record(snapshot), indent=1).encode(), files.SECRET)
     return member

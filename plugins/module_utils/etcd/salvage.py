@@ -5,14 +5,18 @@
 
 from __future__ import annotations
 
+import ctypes
 import dataclasses
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
+from collections.abc import Callable
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common import files
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.commands import seconds_for
 from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd import wal
 from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd.client import Etcd, Tls
 from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd.cluster import EtcdError
@@ -24,8 +28,8 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd.data_direc
 )
 from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd.snapshot import Commands, Snapshot, cause_of, take
 
-# Seconds until a member has read its log; one of some GiB on a slow disk takes minutes.
-REPLAY = 300.0
+# prctl(2): the signal that a process gets when its parent ends.
+PR_SET_PDEATHSIG = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,9 +43,7 @@ class Survivor:
     key: str
 
 
-def salvage(
-    commands: Commands, survivor: Survivor, path: str, tls: Tls, timeout: float = REPLAY
-) -> tuple[Snapshot, wal.End]:
+def salvage(commands: Commands, survivor: Survivor, path: str, tls: Tls) -> tuple[Snapshot, wal.End]:
     """Take a snapshot of data whose member does not run: all that this member had. Raises EtcdError.
 
     The database alone would lack what is in the write-ahead log only. So a copy of both is opened by an etcd of one member on the loopback
@@ -68,7 +70,7 @@ def salvage(
         client = Etcd([f"https://127.0.0.1:{client_port}"], tls)
         process = _open_alone(commands, survivor, scratch, client_port, peer_port)
         try:
-            _wait_until_read(client, process, scratch, timeout)
+            _wait_until_read(client, process, scratch, seconds_for(size))
             options = [f"--cacert={survivor.ca}", f"--cert={survivor.certificate}", f"--key={survivor.key}"]
             return take(commands, client, options, os.path.join(directory, name), consistent=True), end
         finally:
@@ -105,11 +107,25 @@ def _open_alone(
         ]
     try:
         with open(os.path.join(data_dir, "log"), "wb") as log:
-            return subprocess.Popen(words, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            return subprocess.Popen(
+                words, stdout=log, stderr=log, stdin=subprocess.DEVNULL, preexec_fn=_end_with(os.getpid())
+            )
     except OSError as error:
         raise EtcdError(
             f"{words[0]}: {error.strerror}. Fix: install etcd on this host, or name the directory of its commands (bin_dir)"
         ) from error
+
+
+def _end_with(parent: int) -> Callable[[], None]:
+    """A run that is killed does not leave its etcd behind, whose data the next run replaces under it."""
+    library = ctypes.CDLL(None, use_errno=True)
+
+    def prepare() -> None:
+        library.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return prepare
 
 
 def _wait_until_read(client: Etcd, process: subprocess.Popen[bytes], data_dir: str, timeout: float) -> None:
@@ -127,6 +143,6 @@ def _wait_until_read(client: Etcd, process: subprocess.Popen[bytes], data_dir: s
         except EtcdError as error:
             if time.monotonic() >= deadline:
                 raise EtcdError(
-                    f"the data in {data_dir} were not read within {timeout:g} s: {error}. Fix: raise the timeout, and run again"
+                    f"the data in {data_dir} were not read within {timeout:g} s: {error}. Fix: see why the disk (dmesg) does not go on, or use another member's data"
                 ) from error
         time.sleep(0.1)

@@ -14,9 +14,16 @@ import hashlib
 import json
 import os
 import typing as t
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common import files
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.commands import (
+    TIMED_OUT,
+    Result,
+    run,
+    seconds_for,
+)
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.text import size as in_words
 from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd.client import Etcd
 from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd.cluster import EtcdError
 
@@ -24,7 +31,12 @@ CHUNK = 1024 * 1024
 # A member appends the SHA-256 of a snapshot to it; the database itself consists of pages, so a remainder shows that it is there.
 HASH_SIZE = 32
 PAGE_DIVISOR = 512
-Run = Callable[[list[str]], tuple[int, str, str]]
+
+
+class Run(t.Protocol):
+    """common/commands.run, or like it."""
+
+    def __call__(self, *argv: str, timeout: float) -> Result: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,30 +57,36 @@ class Snapshot:
 
 @dataclasses.dataclass(frozen=True)
 class Commands:
-    """etcd's commands on this host. *run* is AnsibleModule.run_command, or like it."""
+    """etcd's commands on this host. Each has as much time as a database of *size* bytes needs."""
 
-    run: Run
     bin_dir: str
+    run: Run = run
 
-    def etcdctl(self, words: Sequence[str]) -> str:
-        return self._run("etcdctl", words)
+    def etcdctl(self, words: Sequence[str], size: int) -> str:
+        return self._run("etcdctl", words, size)
 
-    def etcdutl(self, words: Sequence[str]) -> str:
+    def etcdutl(self, words: Sequence[str], size: int) -> str:
         """etcd 3.4 has no etcdutl yet; its etcdctl has the same subcommands."""
         alone = not os.path.exists(os.path.join(self.bin_dir, "etcdutl")) and os.path.exists(
             os.path.join(self.bin_dir, "etcdctl")
         )
-        return self._run("etcdctl" if alone else "etcdutl", words)
+        return self._run("etcdctl" if alone else "etcdutl", words, size)
 
-    def _run(self, name: str, words: Sequence[str]) -> str:
+    def _run(self, name: str, words: Sequence[str], size: int) -> str:
         command = os.path.join(self.bin_dir, name)
         if not os.access(command, os.X_OK):
             raise EtcdError(
                 f"{command} is not there, or cannot be run. Fix: install etcd on this host, or name the directory of its commands (bin_dir)"
             )
-        status, output, errors = self.run([command, *words])
+        status, output, errors = self.run(command, *words, timeout=seconds_for(size))
+        what = " ".join([name, *[word for word in words if not word.startswith("-")][:2]])
+        if status == TIMED_OUT:
+            raise EtcdError(
+                f"{what} was ended: it was {errors}, and a database of {in_words(size)} needs less. "
+                "Fix: see why the member (journalctl -u etcd) or the disk (dmesg) does not go on, and run again"
+            )
         if status != 0:
-            raise EtcdError(f"{name} {' '.join(words[:2])} failed: {cause_of(errors or output)}")
+            raise EtcdError(f"{what} failed: {cause_of(errors or output)}")
         return output
 
 
@@ -129,7 +147,7 @@ def verify(commands: Commands, path: str, sha256: str | None = None, hash_check:
     if agrees is False:
         raise EtcdError(f"{path} is damaged: it does not match the hash at its end. Fix: take another copy")
     try:
-        status = json.loads(commands.etcdutl(["snapshot", "status", path, "--write-out=json"]))
+        status = json.loads(commands.etcdutl(["snapshot", "status", path, "--write-out=json"], os.stat(path).st_size))
         return Snapshot(
             path=path,
             size=os.stat(path).st_size,
@@ -170,7 +188,9 @@ def take(commands: Commands, client: Etcd, options: Sequence[str], path: str, co
         try:
             for leftover in (temporary, temporary + ".part"):
                 files.remove(leftover)
-            commands.etcdctl([f"--endpoints={endpoint}", *options, "snapshot", "save", temporary])
+            commands.etcdctl(
+                [f"--endpoints={endpoint}", *options, "snapshot", "save", temporary], client.database_size(endpoint)
+            )
             taken = verify(commands, temporary)
             os.chmod(temporary, files.SECRET)
             if taken.revision < revision:

@@ -57,3 +57,9 @@ def test_a_condition_is_waited_for() -> None:
     answers = iter([False, False, True])
     assert commands.until(lambda: next(answers), seconds=5)
     assert not commands.until(lambda: False, seconds=0)
+
+
+def test_what_works_on_much_has_more_time_but_not_for_ever() -> None:
+    gibibyte = 1024**3
+    assert commands.seconds_for(0) < commands.seconds_for(gibibyte) < commands.seconds_for(8 * gibibyte) < 4 * 3600
+    assert commands.seconds_for(2**63) == commands.seconds_for(2**62)

@@ -11,6 +11,7 @@ import threading
 
 import pytest
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.commands import Result
 from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd import client as etcd
 from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd import maintenance as etcd_maintenance
 from ansible_collections.hardway.kubernetes.plugins.module_utils.etcd import snapshot as etcd_snapshot
@@ -212,12 +213,23 @@ def test_the_hash_that_a_member_appends(tmp_path):
 )
 def test_the_cause_that_a_command_names(tmp_path, text, cause):
     (tmp_path / "etcdutl").touch(mode=0o755)
-    commands = etcd_snapshot.Commands(lambda argv: (1, "", text), str(tmp_path))
+    commands = etcd_snapshot.Commands(str(tmp_path), lambda *argv, timeout: Result(1, "", text))
     with pytest.raises(EtcdError, match=r"^etcdutl snapshot restore failed: ") as error:
-        commands.etcdutl(["snapshot", "restore", "x"])
+        commands.etcdutl(["snapshot", "restore", "x"], MIB)
     assert str(error.value).endswith(cause)
     with pytest.raises(EtcdError, match="etcdctl is not there"):
-        commands.etcdctl(["version"])
+        commands.etcdctl(["version"], 0)
+
+
+def test_a_command_that_does_not_end_is_ended(tmp_path, monkeypatch):
+    """As of a member that stops to send its snapshot, without an end of the connection."""
+    (tmp_path / "etcdctl").write_text("#!/bin/sh\nexec sleep 600\n")
+    (tmp_path / "etcdctl").chmod(0o755)
+    asked = []
+    monkeypatch.setattr(etcd_snapshot, "seconds_for", lambda size: asked.append(size) or 0.2)
+    with pytest.raises(EtcdError, match=r"^etcdctl snapshot save was ended: .* database of 1[.]0 MiB .*Fix: ") as error:
+        etcd_snapshot.Commands(str(tmp_path)).etcdctl(["--key=x", "snapshot", "save", "x"], MIB)
+    assert "still running after 0.2 s" in str(error.value) and asked == [MIB]
 
 
 def test_the_report_is_for_people_and_tools():
