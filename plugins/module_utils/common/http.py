@@ -23,6 +23,7 @@ import typing as t
 from collections.abc import Iterator, Mapping
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common import pace
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
 
 IDEMPOTENT = frozenset(("GET", "HEAD", "PUT", "DELETE", "PATCH"))
@@ -39,6 +40,10 @@ LONGEST_RETRY_AFTER = 10.0
 TEMPORARY = frozenset((429, 500, 502, 503, 504))
 PROBE_TIMEOUT = 5.0
 MOST_BODY = 1 << 20
+#: Bytes of one answer: 500 objects of the largest size that etcd takes are less.
+MOST_ANSWER = 1 << 30
+#: An answer may begin at the end of its time limit, and has as long again for itself.
+PATIENCE = 2
 
 
 class CredentialsError(HardwayError):
@@ -140,6 +145,7 @@ class Connection(http.client.HTTPSConnection):
             timeout=timeout,
             context=context,
         )
+        pace.keep(self, lambda: PATIENCE * t.cast(float, self.timeout), MOST_ANSWER)
 
     def connect(self) -> None:
         self.sock = socket.create_connection((self.host, self.port), self.timeout)
@@ -290,6 +296,8 @@ def describe(error: BaseException, timeout: float | None = None) -> str:
         return "the connection was closed before an answer"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
+    if isinstance(error, HardwayError):
+        return str(error)
     return f"{type(error).__name__}: {error}"
 
 
@@ -324,6 +332,7 @@ def fetch(
         if parts.scheme == "https"
         else http.client.HTTPConnection(host, parts.port, timeout=timeout)
     )
+    pace.keep(connection, lambda: PATIENCE * timeout, MOST_ANSWER)
     try:
         connection.request("GET", urlunsplit(("", "", parts.path or "/", parts.query, "")))
         answer = connection.getresponse()

@@ -170,7 +170,7 @@ class Publisher:
 
     def _text(self, source: str) -> str:
         sink = io.BytesIO()
-        artifacts.download(effective_url(source, self.mirror), sink, self.timeout)
+        artifacts.download(effective_url(source, self.mirror), sink, self.timeout, artifacts.MOST_CHECKSUMS)
         return sink.getvalue().decode("utf-8", errors="replace")
 
     def _sum_of_file(self, url: str) -> str:

@@ -29,13 +29,15 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 
-from ansible_collections.hardway.kubernetes.plugins.module_utils.common import files
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common import files, pace
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
 
 RECORD = ".artifact.json"
 ARCHIVES = (".tar.gz", ".tgz")
 ATTEMPTS = 3
 CHUNK = 1 << 20
+#: Bytes that no artifact has, nor an upstream's file of checksums.
+MOST, MOST_CHECKSUMS = 4 << 30, 1 << 20
 _PASSING_STATUS = frozenset((429, 500, 502, 503, 504))
 _CONNECTION_ERRORS = (urllib.error.URLError, http.client.HTTPException, ConnectionError, socket.timeout, ssl.SSLError)
 
@@ -98,19 +100,20 @@ class _Artifact:
 # --- downloading
 
 
-def download(url: str, sink: t.BinaryIO | None = None, timeout: float = 60) -> str:
+def download(url: str, sink: t.BinaryIO | None = None, timeout: float = 60, most: int = MOST) -> str:
     """Read a URL into ``sink`` (a seekable file; None only computes the sum).
 
     A connection that fails is tried again, three times in all; what came before is kept if the server can continue.
 
-    :arg timeout: seconds without a byte
+    :arg timeout: seconds without a byte, or with hardly any (common/pace.py)
+    :arg most: bytes that it may have
     :returns: the sha256 of what was read, in hexadecimal digits
     :raises ArtifactError: it cannot be had; names URL and cause
     """
     digest, received = hashlib.sha256(), 0
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            with _request(url, received, timeout) as answer:
+            with _request(url, received, timeout, most) as answer:
                 if received and answer.status != 206:
                     digest, received = hashlib.sha256(), 0
                     if sink:
@@ -133,11 +136,11 @@ def download(url: str, sink: t.BinaryIO | None = None, timeout: float = 60) -> s
     raise AssertionError("the last attempt returns or raises")
 
 
-def _request(url: str, offset: int, timeout: float) -> t.Any:
+def _request(url: str, offset: int, timeout: float, most: int) -> t.Any:
     request = urllib.request.Request(url, headers={"User-Agent": "hardway.kubernetes"})
     if offset:
         request.add_header("Range", f"bytes={offset}-")
-    return urllib.request.build_opener().open(request, timeout=timeout)
+    return pace.opener(timeout, most).open(request, timeout=timeout)
 
 
 def _chunks(answer: t.Any) -> Iterator[bytes]:
@@ -158,6 +161,8 @@ def _chunks(answer: t.Any) -> Iterator[bytes]:
 def _may_pass(error: Exception) -> bool:
     if isinstance(error, urllib.error.HTTPError):
         return error.code in _PASSING_STATUS
+    if isinstance(error, pace.TooLarge):
+        return False
     # A name or a file that is not there (file:// is a URL too) does not appear by asking again.
     return not isinstance(getattr(error, "reason", None), FileNotFoundError)
 
