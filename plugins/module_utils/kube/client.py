@@ -53,8 +53,12 @@ except ImportError:
     YAML_IMPORT_ERROR = traceback.format_exc()
 
 FIELD_MANAGER = "hardway"
+#: Gone: the revision of a list, or of a watch, was compacted.
+EXPIRED = 410
 SHORTEST_REQUEST, LONGEST_REQUEST = 1.0, 10.0
 PAUSE = 0.5
+#: How often a list is begun whose revision etcd compacts before it was read to its end. It has five minutes each time.
+MOST_LISTS = 3
 
 T = t.TypeVar("T")
 
@@ -177,7 +181,19 @@ class Api(Client):
         )
 
     def items(self, path: str, query: t.Mapping[str, t.Any] | None = None) -> list[dict[str, t.Any]]:
-        """All objects of the list at *path*, read in chunks of 500 as the API asks for."""
+        """All objects of the list at *path*, read in chunks of 500 as the API asks for, and all as they were at one time.
+
+        Where the token of the next chunk has expired, the list is read again from its beginning, as client-go's reflector does.
+        """
+        for _attempt in range(1, MOST_LISTS):
+            try:
+                return self._items(path, query)
+            except ApiError as error:
+                if error.status != EXPIRED:
+                    raise
+        return self._items(path, query)
+
+    def _items(self, path: str, query: t.Mapping[str, t.Any] | None) -> list[dict[str, t.Any]]:
         found: list[dict[str, t.Any]] = []
         more: dict[str, t.Any] = {**(query or {}), "limit": 500}
         while True:

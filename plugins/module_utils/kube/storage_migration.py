@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
 from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import (
+    EXPIRED,
     Api,
     ApiError,
     ApiUnreachable,
@@ -224,7 +225,7 @@ class Rewriter:
 
 def _token_after_compaction(error: ApiError) -> str:
     """Where to continue when etcd has compacted the revision of the list. What was created since is written with the first key anyway."""
-    if error.status != 410:
+    if error.status != EXPIRED:
         return ""
     try:
         return str(json.loads(error.body)["metadata"]["continue"])

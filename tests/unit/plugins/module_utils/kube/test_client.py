@@ -88,6 +88,21 @@ def test_absent_objects_and_lists_in_chunks(tmp_path: Path) -> None:
         assert fake.requests[-1] == "GET /x?limit=500&continue=c"
 
 
+FIRST = (200, {"items": [1], "metadata": {"continue": "c"}}, {})
+GONE = (410, {"kind": "Status", "reason": "Expired", "metadata": {"continue": "d"}}, {})
+
+
+def test_a_list_whose_token_has_expired_is_read_again(tmp_path: Path) -> None:
+    with FakeApi(tmp_path, answers(FIRST, GONE, FIRST, GONE, FIRST, (200, {"items": [2]}, {}))) as fake:
+        assert Api.from_kubeconfig(str(fake.kubeconfig)).items("/x", {"fieldSelector": "a"}) == [1, 2]
+        assert fake.requests[2] == "GET /x?fieldSelector=a&limit=500"
+
+
+def test_a_list_that_never_comes_to_its_end_is_told(tmp_path: Path) -> None:
+    with FakeApi(tmp_path, answers(*[FIRST, GONE] * 3)) as fake, pytest.raises(ApiError, match="answered 410"):
+        Api.from_kubeconfig(str(fake.kubeconfig)).items("/x")
+
+
 def test_apply_is_server_side(tmp_path: Path) -> None:
     with FakeApi(tmp_path, answers()) as fake:
         Api.from_kubeconfig(str(fake.kubeconfig)).apply("/x", {"kind": "X"})
