@@ -9,8 +9,10 @@ import json
 import os
 import shutil
 import tempfile
+import time
 import typing as t
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common import commands
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component import artifacts, health, paths
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component.host import Host, ids
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component.model import ComponentError
@@ -20,6 +22,8 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.component.syste
 
 #: Seconds that a component which took the place of another stays healthy before the next host does the same.
 REPLACED_HOLD = 3
+#: How often an image is imported, with pauses in seconds; and how much larger than its archive it gets on the disk.
+IMPORTS, IMPORT_PAUSE, UNPACKED = 3, 2.0, 4
 
 
 class Record:
@@ -185,7 +189,19 @@ class Applier:
                 artifacts.fetch(image["url"], image["sha256"], archive, timeout=self.component.download_timeout)
             except artifacts.ArtifactError as error:
                 raise ComponentError(str(error)) from error
-            self.host.change([*(images.load_command if images else []), archive])
+            self._import([*(images.load_command if images else []), archive], os.path.getsize(archive))
+
+    def _import(self, command: list[str], size: int) -> None:
+        """Again where it fails: the runtime may have been busy, and keeps the layers that it has unpacked."""
+        seconds = commands.seconds_for(UNPACKED * size)
+        for attempt in range(1, IMPORTS + 1):
+            try:
+                self.host.change(command, seconds)
+                return
+            except ComponentError:
+                if attempt == IMPORTS:
+                    raise
+                time.sleep(IMPORT_PAUSE)
 
     # back
 

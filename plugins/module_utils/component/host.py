@@ -42,7 +42,9 @@ class Host:
                 f"{argv[0]}: no such command on this host. Fix: install the package that has it"
             ) from error
         except subprocess.TimeoutExpired as error:
-            raise ComponentError(f"{' '.join(argv)}: no end after {timeout:g} s") from error
+            raise ComponentError(
+                f"{' '.join(argv)}: no end after {timeout:g} s. Fix: see why it does not go on (journalctl; dmesg for the disk), and run again"
+            ) from error
 
     def change(self, argv: list[str], timeout: float = 300) -> None:
         """Run a command that must succeed."""

@@ -740,6 +740,25 @@ def test_images_are_loaded_once(systemd, server, tmp_path, monkeypatch):
     assert not subject.reconcile(component)["changed"]
 
 
+def test_an_import_has_time_by_its_size_and_is_tried_again(monkeypatch):
+    limits, failures = [], ["busy", "busy"]
+
+    class Importing:
+        def change(self, argv, timeout=300):
+            limits.append(timeout)
+            if failures:
+                raise ComponentError(failures.pop())
+
+    monkeypatch.setattr(apply, "IMPORT_PAUSE", 0)
+    applier = apply.Applier.__new__(apply.Applier)
+    applier.host = Importing()
+    applier._import(["load", "image.tar"], 150 * 1024**2)
+    assert len(limits) == 3 and min(limits) > 600
+    failures += ["no space left"] * 3
+    with pytest.raises(ComponentError, match="no space left"):
+        applier._import(["load", "image.tar"], 0)
+
+
 def test_a_component_without_a_service_is_applied_until_it_succeeds(systemd, tmp_path):
     component = Component(
         name="host", files=[File(str(tmp_path / "etc/sysctl.conf"), b"x=1\n", **ME)], apply=["apply-it"]
