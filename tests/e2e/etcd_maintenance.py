@@ -13,12 +13,14 @@ from harness.checks import Kind, require
 from harness.registry import drill
 from harness.steps import assert_clients_served, assert_nothing_to_do, watch_api
 
+#: Seconds of a step, by which the time until systemd starts it is reckoned (etcd_maintenance_away).
+STEP = 30
 SIZE = ("-e", "etcd_maintenance_minimum_size=4194304")
 
 
 @drill(
     "etcd-maintenance",
-    "hardway.kubernetes.etcd_maintenance: a fragmented database, member by member, the leader last, with no failed request; again with changed=0.",
+    "hardway.kubernetes.etcd_maintenance: a fragmented database, with no failed request; again with changed=0; killed while an API server is stopped.",
 )
 def etcd_maintenance() -> str:
     fragment()
@@ -41,10 +43,35 @@ def etcd_maintenance() -> str:
         f"sizes before {before}, after {after}",
     )
     playbooks.run("etcd_maintenance", *SIZE).require_success().require_unchanged()
+    away = killed_while_an_api_server_is_stopped()
+    playbooks.run("etcd_maintenance", *SIZE).require_success()
     assert_nothing_to_do()
     return (
-        f"{run.seconds:.0f} s, {max(before.values()) / 2**20:.0f} to {max(after.values()) / 2**20:.0f} MiB: {figures}"
+        f"{run.seconds:.0f} s, {max(before.values()) / 2**20:.0f} to {max(after.values()) / 2**20:.0f} MiB: {figures}; "
+        f"killed: back by itself after {away:.0f} s"
     )
+
+
+def killed_while_an_api_server_is_stopped() -> float:
+    """No further run: systemd starts it again. The seconds that it took."""
+    fragment()
+    killed = playbooks.run_killed(
+        lambda: len(api_servers()) < len(sandbox.MASTERS),
+        "etcd_maintenance",
+        *SIZE,
+        "-e",
+        f"etcd_maintenance_timeout={STEP}",
+    )
+    require(killed, "the playbook was over before an API server stopped")
+    return cluster.wait_for(
+        lambda: len(api_servers()) == len(sandbox.MASTERS), 2 * STEP + 180 + 60, "an API server stays stopped"
+    )
+
+
+def api_servers() -> list[str]:
+    """The masters on which it runs."""
+    state = "systemctl is-active kube-apiserver || true"
+    return [machine for machine in sandbox.MASTERS if sandbox.ssh(machine, state).strip() == "active"]
 
 
 def fragment() -> None:
