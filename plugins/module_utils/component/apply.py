@@ -14,7 +14,7 @@ import typing as t
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common import commands
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component import artifacts, health, paths
-from ansible_collections.hardway.kubernetes.plugins.module_utils.component.host import Host, ids
+from ansible_collections.hardway.kubernetes.plugins.module_utils.component.host import Host, has_group, ids
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component.model import ComponentError
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component.plan import Change, Plan
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component.seen import read_record
@@ -91,8 +91,9 @@ class Applier:
 
     def _create(self, change: Change) -> None:
         if change.kind == "user":
-            command = ["useradd", "--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent"]
-            self.host.change([*command, "--shell", "/usr/sbin/nologin", change.name])
+            command = ["useradd", "--system", "--no-create-home", "--home-dir", "/nonexistent"]
+            group = ["--gid", change.name] if has_group(change.name) else ["--user-group"]
+            self.host.change([*command, *group, "--shell", "/usr/sbin/nologin", change.name])
             return
         wanted = change.subject
         os.makedirs(wanted.path, mode=wanted.mode)

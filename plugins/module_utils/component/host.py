@@ -65,6 +65,15 @@ class Host:
             raise ComponentError(f"{path}: cannot be written: {error.strerror}") from error
 
 
+def has_group(name: str) -> bool:
+    """Whether there is such a group on this host, as one is left of a user that was removed."""
+    try:
+        grp.getgrnam(name)
+    except KeyError:
+        return False
+    return True
+
+
 def ids(owner: str, group: str) -> tuple[int, int]:
     """The numbers of a user and a group by name; an error names who is missing."""
     try:

@@ -50,6 +50,7 @@ NETWORK_PLUGINS = ("calico", "cilium-cni", "flannel", "antrea", "kube-ovn", "wea
 INOTIFY_PROBE = 16
 OWNERS_SECONDS = 3.0  # a busy host has many thousand open files; most walks end with the last socket, after some hundredths of a second
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # an account's own may lack the sbin directories
+PACKAGES_SECONDS = 60.0  # rpm reads its whole database; without an answer each run would install them again
 LISTEN_STATE = "0A"  # Linux, include/net/tcp_states.h: TCP_LISTEN
 MIB = 1024 * 1024
 #: What `read` looks at where it is not told; the options of the module host_facts.
@@ -64,8 +65,8 @@ DEFAULTS = {
 }
 
 
-def output(*command: str) -> str:
-    """Standard output of a command; empty when it is missing, fails to start or takes longer than 5 s."""
+def output(*command: str, seconds: float = 5) -> str:
+    """Standard output of a command; empty when it is missing, fails to start or takes longer than *seconds*."""
     environment = dict(os.environ, LC_ALL="C", PATH=PATH)
     try:
         done = subprocess.run(
@@ -73,7 +74,7 @@ def output(*command: str) -> str:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             stdin=subprocess.DEVNULL,
-            timeout=5,
+            timeout=seconds,
             env=environment,
             check=False,
         )
@@ -230,9 +231,9 @@ def listeners(tables: list[str]) -> list[dict]:
 def packages() -> dict[str, str]:
     """Versions of the installed packages."""
     if shutil.which("dpkg-query", path=PATH):
-        text = output("dpkg-query", "-W", "-f", "${db:Status-Status} ${Package} ${Version}\n")
+        text = output("dpkg-query", "-W", "-f", "${db:Status-Status} ${Package} ${Version}\n", seconds=PACKAGES_SECONDS)
     elif shutil.which("rpm", path=PATH):
-        text = output("rpm", "-qa", "--qf", "installed %{NAME} %{VERSION}-%{RELEASE}\n")
+        text = output("rpm", "-qa", "--qf", "installed %{NAME} %{VERSION}-%{RELEASE}\n", seconds=PACKAGES_SECONDS)
     else:
         return {}
     return {

@@ -884,6 +884,15 @@ def test_a_user_that_is_missing_is_created(systemd, server):
     ]
 
 
+@pytest.mark.parametrize(("there", "option"), [(True, "--gid hardway-nobody-has-this"), (False, "--user-group")])
+def test_a_group_of_its_name_becomes_the_users(systemd, server, monkeypatch, there, option):
+    """useradd refuses to make it again."""
+    monkeypatch.setattr(apply, "has_group", lambda name: there)
+    subject.reconcile(dataclasses.replace(server, user="hardway-nobody-has-this"))
+    (call,) = [call for call in systemd.changing_calls() if call.startswith("useradd")]
+    assert f" {option} " in call
+
+
 def test_a_write_that_fails_names_the_file_and_leaves_nothing(systemd, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ComponentError, match=f"{tmp_path}/file/below: cannot be written: File exists"):

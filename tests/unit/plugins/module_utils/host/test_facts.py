@@ -235,3 +235,13 @@ def test_this_machine_is_read_at_once():
     assert facts["features"]["no_such_module"] == "missing" and not facts["etcd_member"]
     assert set(facts["filesystems"]) == {"/", "/var/lib/etcd"}
     json.dumps(facts)
+
+
+def test_the_list_of_packages_has_time(tmp_path, monkeypatch):
+    """Without it nothing seems to be installed, so each run would install all of it again."""
+    (tmp_path / "rpm").write_text("#!/bin/sh\n/bin/sleep 0.3\necho installed conntrack-tools 1.4.7-2\n")
+    (tmp_path / "rpm").chmod(0o755)
+    monkeypatch.setattr(host_facts, "PATH", str(tmp_path))
+    assert host_facts.packages() == {"conntrack-tools": "1.4.7-2"}
+    monkeypatch.setattr(host_facts, "PACKAGES_SECONDS", 0.1)
+    assert host_facts.packages() == {}
