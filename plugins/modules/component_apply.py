@@ -73,7 +73,8 @@ import zlib
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.hardway.kubernetes.plugins.module_utils.component.model import ComponentError, from_payload
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
+from ansible_collections.hardway.kubernetes.plugins.module_utils.component.model import from_payload
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component.peers import Peers, RepairFailed
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component.reconcile import reconcile
 
@@ -91,7 +92,7 @@ def main() -> None:
     try:
         peers = Peers.of(module.params["peers"])
         result = reconcile(from_payload(payload), module.check_mode, module.params["defer_restart"], peers)
-    except (ComponentError, OSError) as error:
+    except (HardwayError, OSError) as error:
         module.fail_json(msg=str(error), was_ill=isinstance(error, RepairFailed))
     # The payload holds keys: neither it nor what it was made from goes back.
     module.exit_json(invocation={"module_args": {}}, **result)

@@ -114,9 +114,9 @@ changes:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.hardway.kubernetes.plugins.module_utils.component.model import ComponentError
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component.peers import Peers
-from ansible_collections.hardway.kubernetes.plugins.module_utils.kubeadm.model import PHASES, KubeadmError, Spec
+from ansible_collections.hardway.kubernetes.plugins.module_utils.kubeadm.model import PHASES, Spec
 from ansible_collections.hardway.kubernetes.plugins.module_utils.kubeadm.run import run
 
 
@@ -155,7 +155,7 @@ def main() -> None:
     try:
         peers = Peers.of(params["peers"])
         module.exit_json(**run(spec, params["phase"], module.check_mode, params["defer_restart"], peers=peers))
-    except (KubeadmError, ComponentError, OSError) as error:
+    except (HardwayError, OSError) as error:
         module.fail_json(msg=str(error))
 
 

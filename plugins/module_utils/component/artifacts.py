@@ -244,6 +244,8 @@ def install(
             _install_files(wanted, timeout)
         for link in links:
             _switch(link, wanted.links()[link])
+    except files.FileRefused as error:
+        raise ArtifactError(f"{wanted.name} {wanted.version} is not installed: {error}") from error
     except OSError as error:
         raise ArtifactError(
             f"{wanted.name} {wanted.version} cannot be installed in {wanted.directory}: {error}; free or correct that place"

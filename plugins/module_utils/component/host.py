@@ -61,6 +61,8 @@ class Host:
         try:
             os.makedirs(os.path.dirname(path), exist_ok=True)
             files.write(path, content, mode, *owner_ids)
+        except files.FileRefused as error:
+            raise ComponentError(str(error)) from error
         except OSError as error:
             raise ComponentError(f"{path}: cannot be written: {error.strerror}") from error
 

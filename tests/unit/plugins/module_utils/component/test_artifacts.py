@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import http.server
 import io
@@ -131,6 +132,17 @@ def test_installs_by_version_and_links(host: Host) -> None:
     assert os.readlink(host.bin_dir / "tool") == str(installed)
     assert not (installed.parent / "README").exists()
     assert not host.leftovers()
+
+
+def test_an_installation_that_never_ends_is_named(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of a run that was killed, and whose module waits on this host for ever."""
+    monkeypatch.setattr(artifacts.files, "lock", functools.partial(files.lock, seconds=0.1))
+    entry = host.entry()
+    home = host.install_dir / "tool"
+    home.mkdir(parents=True)
+    with files.lock(str(home)), pytest.raises(artifacts.ArtifactError, match=f"{home}: another run is at work"):
+        host.install(entry)
+    assert host.install(entry).changed
 
 
 def test_second_run_changes_nothing_and_asks_nobody(host: Host) -> None:
