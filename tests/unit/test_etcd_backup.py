@@ -111,3 +111,17 @@ def test_a_snapshot_that_fails_gets_no_name_and_removes_none(tmp_path, capsys, f
     assert backup.main(path) == 1
     assert set(NAMES) == set(backup.snapshots(str(directory)))
     assert f"{fails}" in capsys.readouterr().err
+
+
+ROLES = PROGRAM.parents[2]
+ONESHOT = [path for path in sorted(ROLES.glob("*/templates/*.service*")) if "\nType=oneshot" in path.read_text()]
+
+
+@pytest.mark.parametrize("path", ONESHOT, ids=lambda path: path.name)
+def test_a_service_that_runs_once_comes_to_an_end(path):
+    """systemd gives it as long as it wants, and its timer starts no second one beside it (systemd.service(5), TimeoutStartSec)."""
+    assert "\nTimeoutStartSec=" in path.read_text()
+
+
+def test_there_is_one():
+    assert PROGRAM.parents[1] / "templates" / "etcd-backup.service.j2" in ONESHOT
