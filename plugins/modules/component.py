@@ -97,9 +97,12 @@ options:
         type: str
         default: root
       on_change:
-        description: What the running process needs when the file changes.
+        description:
+          - What the running process needs when the file changes.
+          - With V(restart_once) a process that runs restarts when the file is written, and not when the file is no longer declared. That is for
+            what a process needs until it has something better.
         type: str
-        choices: [restart, reload, none]
+        choices: [restart, restart_once, reload, none]
         default: restart
       state:
         description: Whether the file should be there.

@@ -30,7 +30,7 @@ class File:
     mode: int = 0o644
     owner: str = "root"
     group: str = "root"
-    #: restart, reload or none: what the running process needs when the content changes
+    #: restart, restart_once, reload or none: what the running process needs when the content changes
     on_change: str = "restart"
     #: a text that stands for a content which is not known yet (check mode, before the controller has made it)
     pending: str | None = None

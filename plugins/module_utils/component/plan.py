@@ -292,6 +292,8 @@ class _Planner:
             pending.update(f"{path} had been changed on the host" for path in self._changed_on_host())
         removed = [item.path for item in component.files if item.absent and item.on_change == "restart"]
         pending.update(f"{path} was removed" for path in removed if self.seen.entry(path).present)
+        once = [item for item in component.files if not item.absent and item.on_change == "restart_once"]
+        pending.update(f"{item.path} was written" for item in once if self.seen.entry(item.path).digest != item.digest)
         runs = Runs({path: digest for path, digest in loaded.items() if digest}, pending)
         if runs.loaded or runs.pending or "runs" in self.known:
             self.made.record["runs"] = {

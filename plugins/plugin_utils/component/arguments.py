@@ -10,7 +10,7 @@ _MODE_AND_OWNER = {
     "owner": {"type": "str", "default": "root"},
     "group": {"type": "str", "default": "root"},
 }
-_ON_CHANGE = {"type": "str", "choices": ["restart", "reload", "none"], "default": "restart"}
+_ON_CHANGE = {"type": "str", "choices": ["restart", "restart_once", "reload", "none"], "default": "restart"}
 
 ARGUMENTS = {
     "artifacts": {"type": "list", "elements": "str", "default": []},

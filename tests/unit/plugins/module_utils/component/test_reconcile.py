@@ -306,6 +306,40 @@ def test_a_file_whose_removal_needs_a_restart(systemd, server, tmp_path, monkeyp
     assert not subject.reconcile(component)["changed"]
 
 
+def test_what_a_process_needs_once_restarts_it_when_it_is_written_and_never_after(
+    systemd, server, tmp_path, monkeypatch
+):
+    subject.reconcile(server)
+    path = tmp_path / "etc/bootstrap.kubeconfig"
+
+    def joining(token: bytes) -> Component:
+        return dataclasses.replace(
+            server, files=[*server.files, File(str(path), token, 0o600, on_change="restart_once", **ME)]
+        )
+
+    first = systemd.services[SERVICE].process.pid
+    assert subject.reconcile(joining(b"one"))["restart"] == f"{path} was written"
+    second = systemd.services[SERVICE].process.pid
+    assert second != first
+    assert not subject.reconcile(joining(b"one"))["changed"]
+
+    # A run that dies after it has written the file leaves the restart to the next.
+    def dies(run, *unused):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(apply.Applier, "_interrupt", dies)
+        with pytest.raises(KeyboardInterrupt):
+            subject.reconcile(joining(b"two"))
+    assert path.read_bytes() == b"two"
+    assert subject.reconcile(joining(b"two"))["restart"] == f"{path} was written"
+    third = systemd.services[SERVICE].process.pid
+    assert third != second
+    # It has joined: the file is declared no more, and goes.
+    assert not subject.reconcile(server)["changed"]
+    assert systemd.services[SERVICE].process.pid == third
+
+
 def test_an_absent_file_is_removed(systemd, server, tmp_path):
     subject.reconcile(server)
     old = tmp_path / "etc/old"
