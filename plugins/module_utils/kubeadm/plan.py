@@ -25,6 +25,7 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.kubeadm.diff im
 from ansible_collections.hardway.kubernetes.plugins.module_utils.kubeadm.host import Host
 from ansible_collections.hardway.kubernetes.plugins.module_utils.kubeadm.model import (
     BOOTSTRAP_CONF,
+    JOIN_CONFIG,
     KUBELET_CONF,
     KUBELET_CONFIG,
     KUBERNETES,
@@ -104,8 +105,14 @@ def plan_init(host: Host) -> list[Action]:
         return [RunKubeadm("control plane", f"initialised, because {reason}", STATIC_PODS, argv=argv)]
     running = host.running_version()
     if running and running != host.spec.version:
-        return [_upgrade(host, running)]
-    return plan_manifests(host)
+        return [*_forget_token(host), _upgrade(host, running)]
+    return [*_forget_token(host), *plan_manifests(host)]
+
+
+def _forget_token(host: Host) -> list[Action]:
+    """What kubeadm joined with has no further use, and an interrupted run leaves it."""
+    left = [path for path in (JOIN_CONFIG, BOOTSTRAP_CONF) if host.system.exists(path)]
+    return [RemoveFile(path, "removed", path=path) for path in left]
 
 
 def plan_manifests(host: Host) -> list[Action]:
@@ -155,9 +162,7 @@ def plan_kubelet_config(host: Host) -> list[Action]:
     """kubelet as the cluster configures it, and nothing left of what it joined with."""
     if not host.kubelet_is_configured():
         return []  # check mode, before the host has joined
-    actions: list[Action] = []
-    if host.system.exists(BOOTSTRAP_CONF):
-        actions.append(RemoveFile(BOOTSTRAP_CONF, "removed", path=BOOTSTRAP_CONF))
+    actions = _forget_token(host)
     if "client-certificate-data" in host.system.read(KUBELET_CONF):
         argv = ("init", "phase", "kubelet-finalize", "all", f"--config={host.spec.config}")
         reason = "names the certificate that kubelet renews itself"

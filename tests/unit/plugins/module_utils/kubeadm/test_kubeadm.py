@@ -245,15 +245,24 @@ def test_a_node_whose_join_was_killed_before_it_had_a_certificate_joins_again():
 
 
 def test_what_a_host_joined_with_goes_and_kubelet_gets_what_the_cluster_has():
-    system = FakeSystem({**NODE, model.BOOTSTRAP_CONF: "token"})
+    system = FakeSystem({**NODE, model.BOOTSTRAP_CONF: "token", model.JOIN_CONFIG: "token"})
     system.kubelet_config = "a: 2\n"
     result = run(spec(control_plane=False), "kubelet-config", system=system)
     assert [change.split(":")[0] for change in result["changes"]] == [
+        model.JOIN_CONFIG,
         model.BOOTSTRAP_CONF,
         "/var/lib/kubelet/config.yaml",
         "kubelet.service",
     ]
     assert model.BOOTSTRAP_CONF not in system.files and ("systemctl", "restart", "kubelet") in system.commands
+
+
+def test_a_master_does_not_keep_what_an_interrupted_run_joined_it_with():
+    system = FakeSystem({**MASTER, model.BOOTSTRAP_CONF: "token", model.JOIN_CONFIG: "token"})
+    planned = run(spec(), "init", check_mode=True, system=system)
+    assert planned["changes"] == [f"{model.JOIN_CONFIG}: removed", f"{model.BOOTSTRAP_CONF}: removed"]
+    run(spec(), "init", system=system)
+    assert not {model.BOOTSTRAP_CONF, model.JOIN_CONFIG} & set(system.files)
 
 
 def test_a_restart_that_a_dead_run_owed_is_done(monkeypatch):
