@@ -17,7 +17,7 @@ description:
     whose requester, subject, usages and names agree with O(nodes).
   - A request that speaks of a named node (in its subject, by its requester, or by a name or an address of the node's) but disagrees is denied, and
     named in RV(ignore:denied) with every reason.
-  - So is a request of a named node, or to be one, for another of Kubernetes' own signers.
+  - So is a request of a named node, or to be one, for another of Kubernetes' own signers, and a second request for a node's first certificate.
   - Requests for other nodes are left alone, and listed in RV(ignore:foreign); with O(inventory) those for nodes outside it are denied, too.
   - When nothing is pending and each node answers, nothing changes, in one pass of one call and one for each node.
   - The API server shows that it trusts a serving certificate only when it runs with C(--kubelet-certificate-authority).
@@ -55,10 +55,12 @@ options:
     default: true
   bootstrap_users:
     description:
-      - Users of a static token file who may ask for a node's first client certificate, beside the bootstrap tokens in the group C(system:bootstrappers).
-    type: list
-    elements: str
-    default: []
+      - By the name of a node the user who may ask for its first client certificate, as M(hardway.kubernetes.join_tokens) returns it. That is
+        C(system:bootstrap:ID) for a bootstrap token, whose bearer has to be in the group C(system:bootstrappers), or a user of a static token file.
+      - One such request is approved for each node. Of several the newest is, and any other is denied.
+      - A node that is not here does not join. It renews its certificates itself, and no other's request for them is approved.
+    type: dict
+    default: {}
 requirements:
   - cryptography
 attributes:
@@ -86,6 +88,8 @@ EXAMPLES = r"""
       - name: node2
         addresses: [192.0.2.32]
     inventory: [node1, node2, node3]
+    bootstrap_users:
+      node2: system:bootstrap:07401b
     timeout: 90
   delegate_to: localhost
   run_once: true
@@ -139,6 +143,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common.task import Task, TaskFailed, run_module
+from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.approval import Approver
 from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import (
     YAML_IMPORT_ERROR,
     Api,
@@ -150,7 +155,6 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client imp
 )
 from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.csr import (
     CRYPTOGRAPHY_IMPORT_ERROR,
-    Approver,
     InventoryError,
     Verdict,
     read_nodes,
@@ -172,7 +176,7 @@ def argument_spec() -> dict[str, t.Any]:
         },
         inventory={"type": "list", "elements": "str"},
         deny={"type": "bool", "default": True},
-        bootstrap_users={"type": "list", "elements": "str", "default": []},
+        bootstrap_users={"type": "dict", "default": {}},
     )
 
 
@@ -228,9 +232,9 @@ def run(task: Task) -> dict[str, t.Any]:
             raise TaskFailed(missing_required_lib(library), exception=error)
     params, started = task.params, time.monotonic()
     try:
-        nodes = read_nodes(params["nodes"])
+        nodes = read_nodes(params["nodes"], params["bootstrap_users"])
         api = Api.of_module(params, "hardway-csr-approval")
-        approver = Approver(api, nodes, params["bootstrap_users"], params["deny"], params["inventory"])
+        approver = Approver(api, nodes, params["deny"], params["inventory"])
         if task.check_mode:
             verdicts = approver.observe()
             approver.probe()

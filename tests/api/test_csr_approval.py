@@ -11,7 +11,7 @@ import pytest
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import Api
 from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.csr import CLIENT, REQUESTS, SERVING
-from ansible_collections.hardway.kubernetes.plugins.modules import bootstrap_token, csr_approval
+from ansible_collections.hardway.kubernetes.plugins.modules import csr_approval, join_tokens
 from ansible_collections.hardway.kubernetes.tests.api.cluster import Call, Cluster, eventually
 from ansible_collections.hardway.kubernetes.tests.api.joining import (
     USAGES,
@@ -27,6 +27,7 @@ OTHER_SIGNER = "kubernetes.io/kube-apiserver-client"
 NODES = [
     {"name": "node-a", "addresses": ["192.0.2.31", "node-a.example.org"]},
     {"name": "node-b", "addresses": ["192.0.2.32"]},
+    {"name": "master-a", "addresses": ["192.0.2.11"]},
 ]
 NAMES = ("node-a", "192.0.2.31")
 KEY = make_key()[0]
@@ -57,8 +58,12 @@ class Bad(t.NamedTuple):
 
 
 BAD = {
-    "foreign node name": Bad("node-x is not in the inventory", "bootstrap", CLIENT, "system:node:node-x"),
-    "no node at all": Bad("it names no node", "bootstrap", CLIENT, "alice"),
+    "foreign node name": Bad("its subject names node-x", "bootstrap", CLIENT, "system:node:node-x"),
+    "foreign node name by the token of another run": Bad(
+        "node-x is not in the inventory", "stranger", CLIENT, "system:node:node-x"
+    ),
+    "client by the token of another run": Bad("and node-a joins as system:bootstrap:", "stranger", CLIENT),
+    "no node at all": Bad("it names no node", "stranger", CLIENT, "alice"),
     "further organization": Bad(
         "O system:nodes, system:kubelets", "bootstrap", CLIENT, organizations=("system:nodes", "system:kubelets")
     ),
@@ -67,6 +72,20 @@ BAD = {
     ),
     "client with a name": Bad("a client certificate has none", "bootstrap", CLIENT, names=("node-a",)),
     "client by a person": Bad("its requester is admin,", "admin", CLIENT),
+    # what a worker that joins, or that is renewed, asks for with the token that it was given
+    "a master's identity": Bad(
+        "whose token node-a was given, and master-a does not join in this run",
+        "bootstrap",
+        CLIENT,
+        "system:node:master-a",
+    ),
+    "another joining node's identity": Bad("whose token node-a was given", "bootstrap", CLIENT, "system:node:node-b"),
+    "identity of a node of the inventory that is not in the run": Bad(
+        "its subject names node-c, but its requester or its names are those of node-a",
+        "bootstrap",
+        CLIENT,
+        "system:node:node-c",
+    ),
     "client by another node": Bad("its requester is system:node:node-b", "node-b", CLIENT),
     "client with server usage": Bad(
         "its usages are client auth, digital signature, server auth",
@@ -110,24 +129,32 @@ BAD = {
 }
 
 
-@pytest.fixture(name="token", scope="module")
-def token_fixture(cluster: Cluster, call: Call) -> t.Iterator[str]:
-    """A bootstrap token whose bearers may ask."""
+@pytest.fixture(name="join", scope="module")
+def join_fixture(cluster: Cluster, call: Call) -> t.Iterator[dict[str, t.Any]]:
+    """Tokens whose bearers may ask, each for one node."""
     role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "system:node-bootstrapper"}
     subjects = [{"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": "system:bootstrappers"}]
     cluster.api.create(BINDINGS, {"metadata": {"name": "node-bootstrapper"}, "roleRef": role, "subjects": subjects})
-    made = call(bootstrap_token, kubeconfig=cluster.kubeconfig)
-    yield made["token"]
-    call(bootstrap_token, kubeconfig=cluster.kubeconfig, id=made["id"], state="absent")
+    names = ["node-a", "node-b", "joining", "elsewhere"]
+    made = call(join_tokens, kubeconfig=cluster.kubeconfig, nodes=names)
+    for bearer in map(cluster.as_bearer, made["tokens"].values()):
+        eventually(lambda api=bearer: api.items(REQUESTS) is not None)
+    yield made
+    call(join_tokens, kubeconfig=cluster.kubeconfig, nodes=names, state="absent")
+
+
+@pytest.fixture(name="users", scope="module")
+def users_fixture(join: dict[str, t.Any]) -> dict[str, str]:
+    """Nodes that join in this run, and as whom; master-a does not."""
+    return {name: join["users"][name] for name in ("node-a", "node-b")}
 
 
 @pytest.fixture(name="identities", scope="module")
-def identities_fixture(cluster: Cluster, token: str) -> Identities:
-    bearer = cluster.as_bearer(token)
-    eventually(lambda: bearer.items(REQUESTS) is not None)
+def identities_fixture(cluster: Cluster, join: dict[str, t.Any]) -> Identities:
     return {
         "admin": cluster.api,
-        "bootstrap": bearer,
+        "bootstrap": cluster.as_bearer(join["tokens"]["node-a"]),
+        "stranger": cluster.as_bearer(join["tokens"]["elsewhere"]),
         "node-a": cluster.as_node("node-a"),
         "node-b": cluster.as_node("node-b"),
     }
@@ -147,17 +174,18 @@ def conditions(cluster: Cluster, name: str) -> dict[str, str]:
     }
 
 
-def test_a_node_joins(cluster: Cluster, call: Call, identities: Identities, token: str, tmp_path: Path) -> None:
-    with Joining(cluster, tmp_path, "joining", token, after=0.3) as kubelet:
+def test_a_node_joins(cluster: Cluster, call: Call, join: dict[str, t.Any], tmp_path: Path) -> None:
+    with Joining(cluster, tmp_path, "joining", join["tokens"]["joining"], after=0.3) as kubelet:
         arguments = {
             "kubeconfig": cluster.kubeconfig,
             "nodes": [{"name": "joining", "addresses": [kubelet.address]}],
             "inventory": [],
+            "bootstrap_users": {"joining": join["users"]["joining"]},
         }
         result = call(csr_approval, **arguments, timeout=30)
         assert result["changed"], result
         assert [(entry["certificate"], entry["requester"]) for entry in result["approved"]] == [
-            ("client", f"system:bootstrap:{token.partition('.')[0]}"),
+            ("client", f"system:bootstrap:{join['tokens']['joining'].partition('.')[0]}"),
             ("serving", "system:node:joining"),
         ]
         assert result["nodes"] == {"joining": {"registered": True, "answers": True}}
@@ -168,7 +196,7 @@ def test_a_node_joins(cluster: Cluster, call: Call, identities: Identities, toke
 
 
 def test_what_disagrees_is_denied_and_named_and_the_rest_approved(
-    cluster: Cluster, call: Call, identities: Identities, capsys: t.Any
+    cluster: Cluster, call: Call, identities: Identities, users: dict[str, str], capsys: t.Any
 ) -> None:
     asked = {kind: bad.ask(identities) for kind, bad in BAD.items()}
     good = {
@@ -181,13 +209,14 @@ def test_what_disagrees_is_denied_and_named_and_the_rest_approved(
         ),
     }
     left = {
-        "foreign": ask(identities["bootstrap"], CLIENT, make_csr(KEY, "system:node:node-c")),
+        "foreign": ask(identities["stranger"], CLIENT, make_csr(KEY, "system:node:node-c")),
         "person": ask(cluster.api, OTHER_SIGNER, make_csr(KEY, "alice", ()), USAGES[CLIENT]),
     }
     arguments = {
         "kubeconfig": cluster.kubeconfig,
         "nodes": NODES,
-        "inventory": ["node-a", "node-b", "node-c"],
+        "inventory": ["node-a", "node-b", "node-c", "master-a"],
+        "bootstrap_users": users,
         "timeout": 0,
     }
     planned = call(csr_approval, check=True, **arguments)
@@ -214,7 +243,7 @@ def test_what_disagrees_is_denied_and_named_and_the_rest_approved(
 def test_without_the_inventory_strangers_are_left_alone_and_without_deny_all_are(
     cluster: Cluster, call: Call, identities: Identities
 ) -> None:
-    stranger = BAD["foreign node name"].ask(identities)
+    stranger = BAD["foreign node name by the token of another run"].ask(identities)
     disagreeing = BAD["serving with a wildcard"].ask(identities)
     result = call(csr_approval, kubeconfig=cluster.kubeconfig, nodes=NODES, timeout=0, deny=False)
     assert not result["changed"]
@@ -224,9 +253,36 @@ def test_without_the_inventory_strangers_are_left_alone_and_without_deny_all_are
     assert conditions(cluster, stranger) == conditions(cluster, disagreeing) == {}
 
 
-def test_who_did_not_ask_is_named_within_the_limit(cluster: Cluster, call: Call, identities: Identities) -> None:
+def test_a_node_joins_once(
+    cluster: Cluster, call: Call, identities: Identities, users: dict[str, str], capsys: t.Any
+) -> None:
+    arguments = {"kubeconfig": cluster.kubeconfig, "nodes": NODES[:1], "bootstrap_users": users, "timeout": 0}
+    first = ask(identities["bootstrap"], CLIENT, make_csr(KEY, "system:node:node-a"))
+    assert [entry["name"] for entry in call(csr_approval, **arguments)["approved"]] == [first]
+    second = ask(identities["bootstrap"], CLIENT, make_csr(make_key()[0], "system:node:node-a"))
+    result = call(csr_approval, **arguments)
+    assert (result["approved"], [entry["name"] for entry in result["denied"]]) == ([], [second])
+    assert "a first request of node-a was approved in this run already" in conditions(cluster, second)["Denied"]
+    assert f"request {second} (client) for node-a was denied: " in capsys.readouterr().err
+    assert wait_for_certificate(cluster.api, first)
+    assert not cluster.api.get(f"{REQUESTS}/{second}")["status"].get("certificate")
+
+
+def test_of_two_requests_at_once_one_is_approved(
+    cluster: Cluster, call: Call, identities: Identities, users: dict[str, str]
+) -> None:
+    for _unused in range(2):
+        ask(identities["bootstrap"], CLIENT, make_csr(make_key()[0], "system:node:node-a"))
+    result = call(csr_approval, kubeconfig=cluster.kubeconfig, nodes=NODES[:1], bootstrap_users=users, timeout=0)
+    assert (len(result["approved"]), len(result["denied"])) == (1, 1)
+    assert "which is newer, asks for the same" in result["denied"][0]["reasons"][0]
+
+
+def test_who_did_not_ask_is_named_within_the_limit(
+    cluster: Cluster, call: Call, identities: Identities, users: dict[str, str]
+) -> None:
     ask(identities["bootstrap"], CLIENT, make_csr(KEY, "system:node:node-a"))
-    result = call(csr_approval, kubeconfig=cluster.kubeconfig, nodes=NODES, timeout=1)
+    result = call(csr_approval, kubeconfig=cluster.kubeconfig, nodes=NODES[:2], bootstrap_users=users, timeout=1)
     assert result["failed"]
     assert result["msg"].startswith("node-a, node-b not ready within 1 s.")
     assert "node-a has its client certificate but has not registered as a Node" in result["msg"]

@@ -5,17 +5,21 @@
 from __future__ import annotations
 
 import base64
+import datetime
 import json
+import threading
 import time
 import typing as t
 
 import pytest
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import ApiError, load_kubeconfig
-from ansible_collections.hardway.kubernetes.plugins.modules import bootstrap_token, static_token
+from ansible_collections.hardway.kubernetes.plugins.modules import bootstrap_token, join_tokens, static_token
 from ansible_collections.hardway.kubernetes.tests.api.cluster import STATIC_USER, Call, Cluster, eventually
 
 SECRETS = "/api/v1/namespaces/kube-system/secrets"
+NODES = "/api/v1/nodes"
+LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 GROUP = "system:bootstrappers:workers"
 
 
@@ -124,3 +128,56 @@ def test_a_static_token_lets_its_user_in(cluster: Cluster, call: Call) -> None:
     assert (user["username"], user["uid"]) == (STATIC_USER["user"], STATIC_USER["uid"])
     assert set(STATIC_USER["groups"]) <= set(user["groups"])
     assert not call(static_token, path=str(cluster.token_file), tokens=[STATIC_USER])["changed"]
+
+
+def set_ready(cluster: Cluster, name: str, renewed: float) -> None:
+    """A Node that is Ready, whose kubelet was heard of that many seconds ago."""
+    heard = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(seconds=renewed)
+    cluster.api.create(NODES, {"metadata": {"name": name}})
+    ready = {"type": "Ready", "status": "True", "reason": "KubeletReady", "message": "it runs"}
+    cluster.api.patch(f"{NODES}/{name}/status", {"status": {"conditions": [ready]}})
+    spec = {"renewTime": heard.strftime("%Y-%m-%dT%H:%M:%S.%fZ"), "leaseDurationSeconds": 40, "holderIdentity": name}
+    cluster.api.create(LEASES, {"metadata": {"name": name}, "spec": spec})
+
+
+def test_a_token_of_its_own_for_each_node_that_may_join(cluster: Cluster, call: Call) -> None:
+    set_ready(cluster, "alive", renewed=0)
+    set_ready(cluster, "lost", renewed=60)
+    arguments = {"kubeconfig": cluster.kubeconfig, "nodes": ["alive", "lost", "new"]}
+    planned = call(join_tokens, check=True, **arguments)
+    assert (planned["joining"], list(planned["refused"]), planned["tokens"]) == (["lost", "new"], ["alive"], {})
+    made = call(join_tokens, **{**arguments, "nodes": ["lost", "new"]})
+    for name in ("lost", "new"):
+        user = eventually(lambda token=made["tokens"][name]: who(cluster, token))
+        assert user["username"] == made["users"][name]
+    assert made["users"]["lost"] != made["users"]["new"]
+    # A run that dies here leaves them: the next makes others.
+    again = call(join_tokens, **{**arguments, "nodes": ["new"]})
+    assert again["revoked"] == [made["users"]["new"].rpartition(":")[2]]
+    assert call(join_tokens, renew=True, **{**arguments, "nodes": ["alive"]})["joining"] == ["alive"]
+    revoked = call(join_tokens, state="absent", **arguments)["revoked"]
+    assert len(revoked) == 3
+    assert not call(join_tokens, state="absent", **arguments)["changed"]
+    assert not [
+        entry
+        for entry in call(bootstrap_token, kubeconfig=cluster.kubeconfig, state="listed")["tokens"]
+        if entry["id"] in revoked
+    ]
+
+
+def test_a_node_that_lives_gets_no_token(cluster: Cluster, call: Call) -> None:
+    """Its host may say what it wants."""
+    set_ready(cluster, "living", renewed=0)
+
+    def renew() -> None:
+        for _beat in range(3):
+            time.sleep(1)
+            heard = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+            cluster.api.patch(f"{LEASES}/living", {"spec": {"renewTime": heard}})
+
+    kubelet = threading.Thread(target=renew)
+    kubelet.start()
+    result = call(join_tokens, kubeconfig=cluster.kubeconfig, nodes=["living"])
+    kubelet.join()
+    assert (result["joining"], result["tokens"], list(result["refused"])) == ([], {}, ["living"])
+    assert "living has no certificate that can be used, by its own word" in result["refused"]["living"]

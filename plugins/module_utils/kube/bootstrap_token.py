@@ -30,6 +30,11 @@ GROUP = re.compile(r"system:bootstrappers:[a-z0-9:-]{0,255}[a-z0-9]")
 USAGES = ("authentication", "signing")
 DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+#: As whom the API server knows the bearer of a token: this and its id, in this group.
+USER_PREFIX = "system:bootstrap:"
+BOOTSTRAPPERS_GROUP = "system:bootstrappers"
+#: Annotation of a token that was made for one node: the node's name.
+JOINS = "hardway/joins"
 
 
 class TokenError(HardwayError, ValueError):
@@ -38,7 +43,7 @@ class TokenError(HardwayError, ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Token:
-    """A bootstrap token. *expires* is None for one that never does."""
+    """A bootstrap token. *expires* is None for one that never does; *node* is the only one that it was made for, if any."""
 
     id: str
     secret: str = dataclasses.field(repr=False)
@@ -46,10 +51,16 @@ class Token:
     usages: tuple[str, ...] = ("authentication",)
     groups: tuple[str, ...] = ()
     description: str = ""
+    node: str = ""
 
     @property
     def name(self) -> str:
         return NAME_PREFIX + self.id
+
+    @property
+    def user(self) -> str:
+        """As whom the API server knows its bearer."""
+        return USER_PREFIX + self.id
 
     @property
     def text(self) -> str:
@@ -81,11 +92,14 @@ class Token:
             data["auth-extra-groups"] = ",".join(self.groups)
         if self.description:
             data["description"] = self.description
+        metadata: dict[str, t.Any] = {"name": self.name, "namespace": "kube-system"}
+        if self.node:
+            metadata["annotations"] = {JOINS: self.node}
         return {
             "apiVersion": "v1",
             "kind": "Secret",
             "type": SECRET_TYPE,
-            "metadata": {"name": self.name, "namespace": "kube-system"},
+            "metadata": metadata,
             "data": {key: base64.b64encode(value.encode()).decode() for key, value in data.items()},
         }
 
@@ -98,25 +112,30 @@ def read_object(item: t.Mapping[str, t.Any]) -> Token:
             data[key] = base64.b64decode(value).decode(errors="replace")
         except (binascii.Error, TypeError):
             data[key] = ""
-    name = item["metadata"]["name"]
+    metadata = item["metadata"]
+    name = metadata["name"]
     return Token(
         id=data.get("token-id") or name[len(NAME_PREFIX) :],
         secret=data.get("token-secret", ""),
-        expires=_read_time(name, data.get("expiration", "")),
+        expires=_read_expiration(data.get("expiration", "")),
         usages=tuple(usage for usage in USAGES if data.get(f"usage-bootstrap-{usage}") == "true"),
         groups=tuple(sorted(filter(None, data.get("auth-extra-groups", "").split(",")))),
         description=data.get("description", ""),
+        node=(metadata.get("annotations") or {}).get(JOINS, ""),
     )
 
 
-def _read_time(name: str, text: str) -> datetime.datetime | None:
-    if not text:
-        return None
+def _read_expiration(text: str) -> datetime.datetime | None:
+    # Upstream treats a token whose expiration it cannot read as expired.
+    return read_time(text, datetime.datetime.fromtimestamp(0, datetime.timezone.utc)) if text else None
+
+
+def read_time(text: str, otherwise: datetime.datetime) -> datetime.datetime:
+    """A time of the API; *otherwise* for a text that is none."""
     try:
         time = datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
     except ValueError:
-        # upstream treats a token whose expiration it cannot read as expired
-        return datetime.datetime.fromtimestamp(0, datetime.timezone.utc)
+        return otherwise
     return time if time.tzinfo else time.replace(tzinfo=datetime.timezone.utc)
 
 
@@ -170,6 +189,7 @@ def reconcile(
         wanted,
         secret=wanted.secret if secret_given or not SECRET.fullmatch(present.secret) else present.secret,
         expires=present.expires if keep_time else expires,
+        node=present.node,
     )
 
 

@@ -4,22 +4,27 @@
 """Which certificate signing requests of kubelets agree with the inventory.
 
 The rules of the two signers are upstream's (https://kubernetes.io/docs/reference/access-authn-authz/certificate-signing-requests/);
-the inventory narrows them: a node may ask for its own name and its own addresses alone.
+the inventory narrows them: a node may ask for its own name and its own addresses alone, and for its first certificate only as the user
+that it was given for this run.
 """
 
 from __future__ import annotations
 
 import base64
 import dataclasses
-import datetime
 import ipaddress
 import re
 import traceback
 import typing as t
-from concurrent.futures import ThreadPoolExecutor
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
-from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import Api, ApiError, ApiUnreachable
+from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.bootstrap_token import (
+    BOOTSTRAPPERS_GROUP,
+    ID,
+)
+from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.bootstrap_token import (
+    USER_PREFIX as BOOTSTRAP_PREFIX,
+)
 
 CRYPTOGRAPHY_IMPORT_ERROR: str | None = None
 try:
@@ -57,8 +62,7 @@ USAGES = {
 }
 USER_PREFIX = "system:node:"
 NODES_GROUP = "system:nodes"
-BOOTSTRAPPERS_GROUP = "system:bootstrappers"
-BOOTSTRAP_USER = re.compile(r"system:bootstrap:[a-z0-9]{6}")
+BOOTSTRAP_USER = re.compile(re.escape(BOOTSTRAP_PREFIX) + ID.pattern)
 # One block and nothing beside it: what the signer reads must be what was judged, and where two blocks stand parsers choose differently.
 PEM = re.compile(rb"\s*-----BEGIN CERTIFICATE REQUEST-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE REQUEST-----\s*")
 EXTENSION_REQUEST = "1.2.840.113549.1.9.14"
@@ -71,11 +75,21 @@ class InventoryError(HardwayError, ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Node:
-    """A host of the play as the inventory has it."""
+    """A host of the play as the inventory has it. *bootstrap_user* may ask for its first certificate; without one it does not join."""
 
     name: str
     dns: frozenset[str]
     addresses: frozenset[str]
+    bootstrap_user: str = ""
+
+    @property
+    def has_token(self) -> bool:
+        """Whether it joins by a bootstrap token, which is its own; a user of a token file is that of all."""
+        return bool(BOOTSTRAP_USER.fullmatch(self.bootstrap_user))
+
+    def is_first_request(self, request: Request) -> bool:
+        """Whether a request is made as the user that the node joins as."""
+        return bool(self.bootstrap_user) and request.signer == CLIENT and request.username == self.bootstrap_user
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,8 +148,11 @@ class Verdict:
         return self.request.report(self.node, self.reasons)
 
 
-def read_nodes(entries: t.Iterable[t.Mapping[str, t.Any]]) -> dict[str, Node]:
-    """The module's option as nodes by name. Raises InventoryError for a name that Kubernetes would refuse, and for one given twice."""
+def read_nodes(
+    entries: t.Iterable[t.Mapping[str, t.Any]], bootstrap_users: t.Mapping[str, str] | None = None
+) -> dict[str, Node]:
+    """The module's options as nodes by name. Raises InventoryError for a name that Kubernetes would refuse, and for one given twice."""
+    users = bootstrap_users or {}
     nodes: dict[str, Node] = {}
     owners: dict[str, str] = {}
     for entry in entries:
@@ -157,7 +174,7 @@ def read_nodes(entries: t.Iterable[t.Mapping[str, t.Any]]) -> dict[str, Node]:
             if word in owners:
                 raise InventoryError(f"nodes: {word} is given to {owners[word]} and to {name}")
             owners[word] = name
-        nodes[name] = Node(name, frozenset(dns), frozenset(addresses))
+        nodes[name] = Node(name, frozenset(dns), frozenset(addresses), str(users.get(name) or ""))
     return nodes
 
 
@@ -244,7 +261,6 @@ def _values(subject: t.Iterable[x509.NameAttribute], oid: x509.ObjectIdentifier)
 def judge(
     request: Request,
     nodes: t.Mapping[str, Node],
-    bootstrap_users: t.Collection[str] = (),
     inventory: t.Collection[str] | None = None,
 ) -> Verdict:
     """What is to be done with a pending request. With *inventory* a node that neither it nor *nodes* names is a stranger."""
@@ -261,7 +277,7 @@ def judge(
         )
         return Verdict("deny", request, sorted(named)[0], (reason,))
     node = nodes[request.node]
-    reasons = tuple(disagreements(request, node, bootstrap_users))
+    reasons = tuple(disagreements(request, node, nodes))
     return Verdict("deny" if reasons else "approve", request, node.name, reasons)
 
 
@@ -288,16 +304,23 @@ def _judge_other_node(request: Request, inventory: t.Collection[str] | None) -> 
 
 def _named(request: Request, nodes: t.Mapping[str, Node]) -> set[str]:
     """The listed nodes that a request speaks of: in its subject, by its requester, or by a name or an address that is theirs."""
-    named = {name for name in (request.node, request.requesting_node) if name in nodes}
+    named = {name for name in (request.node, request.requesting_node, _owner(request, nodes)) if name in nodes}
     return named | {
         node.name for node in nodes.values() if node.dns & request.dns or node.addresses & request.addresses
     }
 
 
-def disagreements(request: Request, node: Node, bootstrap_users: t.Collection[str] = ()) -> list[str]:
+def _owner(request: Request, nodes: t.Mapping[str, Node]) -> str:
+    """The node that was given the token of the requester, or an empty text."""
+    return next(
+        (node.name for node in nodes.values() if node.has_token and node.bootstrap_user == request.username), ""
+    )
+
+
+def disagreements(request: Request, node: Node, nodes: t.Mapping[str, Node]) -> list[str]:
     """Everything in *request* that does not agree with *node*, in words; nothing when it may be approved."""
     found = [request.defect] if request.defect else []
-    found += _requester_disagreements(request, node, bootstrap_users)
+    found += _requester_disagreements(request, node, nodes)
     if request.common_names != (f"{USER_PREFIX}{node.name}",):
         found.append(f"its subject has CN {_words(request.common_names)} instead of {USER_PREFIX}{node.name}")
     if request.organizations != (NODES_GROUP,):
@@ -312,7 +335,7 @@ def disagreements(request: Request, node: Node, bootstrap_users: t.Collection[st
     return found + _name_disagreements(request, node)
 
 
-def _requester_disagreements(request: Request, node: Node, bootstrap_users: t.Collection[str]) -> list[str]:
+def _requester_disagreements(request: Request, node: Node, nodes: t.Mapping[str, Node]) -> list[str]:
     own = request.username == f"{USER_PREFIX}{node.name}" and NODES_GROUP in request.groups
     if request.signer == SERVING:
         return (
@@ -320,12 +343,19 @@ def _requester_disagreements(request: Request, node: Node, bootstrap_users: t.Co
             if own
             else [f"its requester is {request.username} instead of {USER_PREFIX}{node.name} in the group {NODES_GROUP}"]
         )
-    bootstrap = BOOTSTRAP_USER.fullmatch(request.username) and BOOTSTRAPPERS_GROUP in request.groups
-    if own or bootstrap or request.username in bootstrap_users:
+    joins = node.is_first_request(request) and (not node.has_token or BOOTSTRAPPERS_GROUP in request.groups)
+    if own or joins:
         return []
-    return [
-        f"its requester is {request.username}, neither a bootstrap token in the group {BOOTSTRAPPERS_GROUP} nor the node itself"
+    owner = _owner(request, nodes)
+    found = [
+        f"its requester is {request.username}{f', whose token {owner} was given' if owner not in ('', node.name) else ''}"
     ]
+    if not node.bootstrap_user:
+        found.append(f"{node.name} does not join in this run")
+    else:
+        group = f" in the group {BOOTSTRAPPERS_GROUP}" if node.has_token else ""
+        found.append(f"{node.name} joins as {node.bootstrap_user}{group}")
+    return [", and ".join(found)]
 
 
 def _name_disagreements(request: Request, node: Node) -> list[str]:
@@ -349,139 +379,3 @@ def _name_disagreements(request: Request, node: Node) -> list[str]:
 
 def _words(values: t.Iterable[str]) -> str:
     return ", ".join(values) or "nothing"
-
-
-@dataclasses.dataclass
-class NodeState:
-    """How far a node has come on its way into the cluster."""
-
-    name: str
-    registered: bool = False
-    answers: bool = False
-    cause: str = ""
-
-    def report(self) -> dict[str, t.Any]:
-        return {"registered": self.registered, "answers": self.answers, **({"cause": self.cause} if self.cause else {})}
-
-
-class Approver:
-    """Approves what agrees and waits for nodes; *nodes* are those of the play alone."""
-
-    def __init__(
-        self,
-        api: Api,
-        nodes: t.Mapping[str, Node],
-        bootstrap_users: t.Collection[str] = (),
-        deny: bool = True,
-        inventory: t.Collection[str] | None = None,
-        probe_timeout: float = 4.0,
-    ) -> None:
-        self.api = api
-        self.nodes = nodes
-        self.bootstrap_users = bootstrap_users
-        self.inventory = inventory
-        self.deny = deny
-        self.probe_timeout = probe_timeout
-        self.requests: list[Request] = []
-        self.states = {name: NodeState(name) for name in nodes}
-        self.approved: list[Verdict] = []
-        self.denied: dict[str, Verdict] = {}
-        self.foreign: list[Verdict] = []
-        self._objects: dict[str, t.Any] = {}
-
-    @property
-    def missing(self) -> list[NodeState]:
-        return [state for state in self.states.values() if not state.answers]
-
-    def observe(self) -> list[Verdict]:
-        """Reads the requests, judges those that are pending."""
-        self._objects = {item["metadata"]["name"]: item for item in self.api.items(REQUESTS)}
-        self.requests = [read_request(item) for item in self._objects.values()]
-        pending = [request for request in self.requests if request.state == "pending"]
-        verdicts = [judge(request, self.nodes, self.bootstrap_users, self.inventory) for request in pending]
-        self.foreign = [verdict for verdict in verdicts if verdict.action == "foreign"]
-        return [verdict for verdict in verdicts if verdict.action in ("approve", "deny")]
-
-    def act(self, verdicts: t.Iterable[Verdict]) -> None:
-        """Approves and denies."""
-        for verdict in verdicts:
-            if verdict.action == "approve":
-                if self._decide(
-                    verdict,
-                    "Approved",
-                    "InventoryAgrees",
-                    "requester, subject, usages and names agree with the inventory",
-                ):
-                    self.approved.append(verdict)
-            elif not self.deny or self._decide(verdict, "Denied", "InventoryDisagrees", "; ".join(verdict.reasons)):
-                self.denied[verdict.request.name] = verdict
-
-    def _decide(self, verdict: Verdict, kind: str, reason: str, message: str) -> bool:
-        """Sets the condition; False when the request was decided or removed by someone else meanwhile (the next observation shows it)."""
-        item = self._objects[verdict.request.name]
-        now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-        condition = {"type": kind, "status": "True", "reason": reason, "message": message, "lastUpdateTime": now}
-        status = item.get("status") or {}
-        decided = {**item, "status": {**status, "conditions": [*(status.get("conditions") or []), condition]}}
-        try:
-            self.api.replace(f"{REQUESTS}/{verdict.request.name}/approval", decided)
-        except ApiError as error:
-            if error.status in (404, 409):
-                return False
-            raise
-        return True
-
-    def probe(self) -> None:
-        """Asks each node that did not answer yet for its health, through the API server, which verifies its serving certificate."""
-        missing = self.missing
-        if not missing:
-            return
-        with ThreadPoolExecutor(min(8, len(missing))) as pool:
-            list(pool.map(self._probe, missing))
-
-    def _probe(self, state: NodeState) -> None:
-        try:
-            status, body = self.api.text(f"/api/v1/nodes/{state.name}/proxy/healthz", timeout=self.probe_timeout)
-        except ApiUnreachable as error:
-            state.cause = str(error)
-            return
-        failure = ApiError("", "", status, body)
-        state.registered = state.registered or status == 200 or failure.reason != "NotFound"
-        state.answers = status == 200
-        state.cause = "" if state.answers else f"{status}: {failure.message}"
-
-    def explain(self, state: NodeState) -> str:
-        """The step that a node has not made, and what to check."""
-        denied = [verdict for verdict in self.denied.values() if verdict.node == state.name]
-        if denied:
-            refused = "; ".join(
-                f"{verdict.report()['certificate']} request {verdict.request.name}: {', '.join(verdict.reasons)}"
-                for verdict in denied
-            )
-            return f"{state.name}: {'denied' if self.deny else 'not approved'} {refused}. Fix: correct the inventory or the host."
-        journal = f"Fix: check journalctl -u kubelet on {state.name}"
-        client, serving = self._last(state.name, CLIENT), self._last(state.name, SERVING)
-        if not state.registered:
-            if client is None:
-                return f"{state.name} did not ask for a client certificate. {journal}; its bootstrap token, its clock, and its way to {self.api.server}."
-            if not client.signed:
-                return f"{state.name}: its client request {client.name} is {client.state} and not signed. {SIGNER_HINT}"
-            return f"{state.name} has its client certificate but has not registered as a Node. {journal}."
-        if serving is None:
-            return (
-                f"{state.name} is registered but its kubelet does not answer ({state.cause}), and it did not ask for a serving certificate. "
-                f"{journal}; serverTLSBootstrap in its configuration; port 10250 from the masters."
-            )
-        if not serving.signed:
-            return f"{state.name}: its serving request {serving.name} is {serving.state} and not signed. {SIGNER_HINT}"
-        unanswered = (
-            f"{state.name} has its serving certificate but its kubelet does not answer the API server ({state.cause})"
-        )
-        return f"{unanswered}. {journal}; port 10250 from the masters."
-
-    def _last(self, node: str, signer: str) -> Request | None:
-        found = [request for request in self.requests if request.signer == signer and request.node == node]
-        return max(found, key=lambda request: request.created, default=None)
-
-
-SIGNER_HINT = "Fix: check journalctl -u kube-controller-manager on its leader, and its --cluster-signing- arguments."

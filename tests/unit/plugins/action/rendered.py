@@ -50,6 +50,19 @@ def components(host: str, state: pathlib.Path, **settings) -> dict[str, dict]:
     return json.loads(done.stdout)
 
 
+def value(host: str, role: str, name: str, state: pathlib.Path, **settings):
+    """What a variable of a role is on a host."""
+    done = subprocess.run(
+        [sys.executable, __file__],
+        input=json.dumps([f"{host} {role} {name}", str(state), settings]),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
 def objects(state: pathlib.Path, **settings) -> str:
     """What the role kube_master applies to a cluster, as YAML."""
     done = subprocess.run(
@@ -154,6 +167,19 @@ def _components(host: str, state: pathlib.Path, settings: dict) -> dict[str, dic
     return {described["name"]: described for _phase, described in sorted(found, key=lambda pair: pair[0])}
 
 
+def _value(host: str, role: str, name: str, state: pathlib.Path, settings: dict):
+    from ansible.parsing.dataloader import DataLoader
+    from ansible.template import Templar, trust_as_template
+
+    from ansible_collections.hardway.kubernetes.plugins.plugin_utils.component import declarations
+
+    loader = DataLoader()
+    load = functools.partial(loader.load_from_file, trusted_as_template=True)
+    defaults, variables = declarations.role_variables(load, str(ROOT), role)
+    known = {**defaults, **_variables(host, state, settings), **variables, "role_path": str(ROOT / "roles" / role)}
+    return Templar(loader=loader, variables=known).template(trust_as_template("{{ " + name + " }}"))
+
+
 def _described(described: dict) -> dict:
     files = described.get("files", [])
     texts = {
@@ -175,7 +201,11 @@ def era(name: str) -> dict:
 if __name__ == "__main__":
     name, directory, given = json.load(sys.stdin)
     _loaded()
-    json.dump(
-        _components(name, pathlib.Path(directory), given) if name else _objects(pathlib.Path(directory), given),
-        sys.stdout,
-    )
+    asked = name.split()
+    if len(asked) == 3:
+        answer = _value(*asked, pathlib.Path(directory), given)
+    elif asked:
+        answer = _components(name, pathlib.Path(directory), given)
+    else:
+        answer = _objects(pathlib.Path(directory), given)
+    json.dump(answer, sys.stdout)

@@ -53,6 +53,7 @@ CASES: dict[str, tuple[str, dict[str, t.Any]]] = {
         },
     ),
     "artifacts refused": ("artifacts", {"lock": "{{ here }}/lock", "artifacts": {"a": {}}}),
+    "join_tokens": ("join_tokens", {"kubeconfig": NOWHERE, "nodes": ["n1"]}),
     "csr_approval": ("csr_approval", {"kubeconfig": NOWHERE, "nodes": [{"name": "n1"}]}),
     "verify": ("verify", {"kubeconfig": NOWHERE, "nodes": [{"name": "n1"}], "level": "light"}),
     "unknown option": ("verify", {"kubeconfig": NOWHERE, "nodes": [], "image": "i", "colour": "red"}),

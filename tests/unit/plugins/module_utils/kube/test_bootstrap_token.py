@@ -22,6 +22,13 @@ def test_a_token_survives_its_secret() -> None:
     assert tokens.read_object(TOKEN.to_object()) == TOKEN
 
 
+def test_a_token_of_a_node_stays_that_node_s() -> None:
+    token = dataclasses.replace(TOKEN, node="node1")
+    assert tokens.read_object(token.to_object()) == token
+    assert tokens.reconcile(token, WANTED, False, HOUR, NONE, NOW).node == "node1"
+    assert token.user == "system:bootstrap:abc123"
+
+
 def test_a_token_that_never_expires_has_no_expiration() -> None:
     token = tokens.Token("abc123", "0123456789abcdef")
     assert set(token.to_object()["data"]) == {"token-id", "token-secret", "usage-bootstrap-authentication"}

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.kube import csr as rules
+from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.approval import Approver
 from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import Api
 from ansible_collections.hardway.kubernetes.tests.unit.plugins.module_utils.fake_api import FakeApi, name, pem
 
@@ -21,7 +22,9 @@ NODES = rules.read_nodes(
     [
         {"name": "node1", "addresses": ["10.0.0.31", "fd00::31", "node1.example.org"]},
         {"name": "node2", "addresses": ["10.0.0.32"]},
-    ]
+        {"name": "master1", "addresses": ["10.0.0.11"]},
+    ],
+    {"node1": "system:bootstrap:abc123", "node2": "system:bootstrap:def456"},
 )
 BOOTSTRAP = {"username": "system:bootstrap:abc123", "groups": ["system:bootstrappers", "system:authenticated"]}
 ITSELF = {"username": "system:node:node1", "groups": ["system:nodes", "system:authenticated"]}
@@ -109,6 +112,29 @@ def test_what_agrees_is_approved(verdict: t.Callable[[], rules.Verdict]) -> None
 OTHER = {"username": "system:node:node2", "groups": ["system:nodes"]}
 BAD = {
     "client asked for by another node": (lambda: client(who=OTHER), "its requester is system:node:node2"),
+    "master's identity by a node's token": (
+        lambda: client(subject=name(o="system:nodes", cn="system:node:master1")),
+        "its requester is system:bootstrap:abc123, whose token node1 was given, and master1 does not join in this run",
+    ),
+    "joining node's identity by another's token": (
+        lambda: client(subject=name(o="system:nodes", cn="system:node:node2")),
+        "whose token node1 was given, and node2 joins as system:bootstrap:def456",
+    ),
+    "token of another run": (
+        lambda: client(who={**BOOTSTRAP, "username": "system:bootstrap:zzz999"}),
+        "its requester is system:bootstrap:zzz999, and node1 joins as system:bootstrap:abc123",
+    ),
+    "node that does not join, by a token of another run": (
+        lambda: client(
+            who={**BOOTSTRAP, "username": "system:bootstrap:zzz999"},
+            subject=name(o="system:nodes", cn="system:node:master1"),
+        ),
+        "its requester is system:bootstrap:zzz999, and master1 does not join in this run",
+    ),
+    "unlisted node's identity by a token of this run": (
+        lambda: client(subject=name(o="system:nodes", cn="system:node:node9")),
+        "its subject names node9, but its requester or its names are those of node1",
+    ),
     "client asked for by a person": (
         lambda: client(who={"username": "mallory", "groups": ["system:authenticated"]}),
         "its requester is mallory",
@@ -270,18 +296,20 @@ def test_other_signers(signer: str, who: dict[str, t.Any], subject: x509.Name | 
     assert not verdict.reasons or verdict.reasons[0].startswith(f"its signer is {signer}; a kubelet asks ")
 
 
+FILED = {"username": "kubelet-bootstrap", "groups": []}
+STRANGER = {**BOOTSTRAP, "username": "system:bootstrap:zzz999"}
 NINE = {"username": "system:node:node9", "groups": ["system:nodes"]}
 
 
 @pytest.mark.parametrize(
     ("signer", "who", "cn", "inventory", "action", "words"),
     [
-        (rules.CLIENT, BOOTSTRAP, "system:node:node9", ["node1", "node9"], "foreign", ""),
-        (rules.CLIENT, BOOTSTRAP, "system:node:node9", ["node1"], "deny", "node9 is not in the inventory"),
-        (rules.CLIENT, BOOTSTRAP, "system:node:node9", None, "foreign", ""),
+        (rules.CLIENT, STRANGER, "system:node:node9", ["node1", "node9"], "foreign", ""),
+        (rules.CLIENT, STRANGER, "system:node:node9", ["node1"], "deny", "node9 is not in the inventory"),
+        (rules.CLIENT, STRANGER, "system:node:node9", None, "foreign", ""),
         (rules.SERVING, NINE, "system:node:node9", [], "deny", "node9 is not in the inventory"),
         (rules.SERVING, NINE, "system:node:node8", ["node8"], "deny", "node9 is not in the inventory"),
-        (rules.CLIENT, BOOTSTRAP, "admin", ["node9"], "deny", "it names no node"),
+        (rules.CLIENT, STRANGER, "admin", ["node9"], "deny", "it names no node"),
         (rules.CLIENT, BOOTSTRAP, "system:node:node1", [], "approve", ""),
     ],
 )
@@ -301,16 +329,17 @@ def test_an_unreadable_request_of_a_listed_node_is_denied() -> None:
 
 
 def test_other_nodes_are_left_alone() -> None:
-    verdict = client(subject=name(o="system:nodes", cn="system:node:node9"))
+    verdict = client(who=STRANGER, subject=name(o="system:nodes", cn="system:node:node9"))
     assert (verdict.action, verdict.node) == ("foreign", "node9")
 
 
-def test_a_static_token_user_is_accepted_by_name_only() -> None:
-    request = rules.read_request(
-        make_object(rules.CLIENT, {"username": "kubelet-bootstrap", "groups": []}, CLIENT_USAGES, make_pem())
-    )
+def test_a_user_of_a_token_file_is_accepted_for_nodes_that_join_alone() -> None:
+    request = rules.read_request(make_object(rules.CLIENT, FILED, CLIENT_USAGES, make_pem()))
     assert rules.judge(request, NODES).action == "deny"
-    assert rules.judge(request, NODES, ["kubelet-bootstrap"]).action == "approve"
+    for joining, action in (("node1", "approve"), ("node2", "deny")):
+        nodes = rules.read_nodes([{"name": "node1"}, {"name": "node2"}], {joining: "kubelet-bootstrap"})
+        verdict = rules.judge(request, nodes)
+        assert (verdict.action, verdict.node) == (action, "node1"), verdict.reasons
 
 
 @pytest.mark.parametrize(
@@ -349,7 +378,8 @@ class Cluster:
         self.conflicts = 0
 
     def add(self, key: str, item: dict[str, t.Any]) -> None:
-        item["metadata"] = {"name": key, "resourceVersion": "1"}
+        created = item.pop("created", "00")
+        item["metadata"] = {"name": key, "resourceVersion": "1", "creationTimestamp": f"2026-01-01T00:00:{created}Z"}
         self.requests[key] = item
 
     def __call__(self, method: str, path: str, query: dict[str, str], body: t.Any) -> tuple[int, t.Any, dict[str, str]]:
@@ -380,12 +410,12 @@ def test_approver_approves_denies_and_reports(tmp_path: t.Any) -> None:
     cluster.add(
         "other",
         make_object(
-            rules.CLIENT, BOOTSTRAP, CLIENT_USAGES, make_pem(subject=name(o="system:nodes", cn="system:node:node9"))
+            rules.CLIENT, STRANGER, CLIENT_USAGES, make_pem(subject=name(o="system:nodes", cn="system:node:node9"))
         ),
     )
     cluster.conflicts = 1
     with FakeApi(tmp_path, cluster) as fake:
-        approver = rules.Approver(Api.from_kubeconfig(str(fake.kubeconfig)), NODES)
+        approver = Approver(Api.from_kubeconfig(str(fake.kubeconfig)), NODES)
         approver.act(approver.observe())
         assert len(approver.approved) + len(approver.denied) == 1  # a conflict is left to the next look
         approver.act(approver.observe())
@@ -396,16 +426,70 @@ def test_approver_approves_denies_and_reports(tmp_path: t.Any) -> None:
         assert cluster.requests["bad"]["status"]["conditions"][0]["type"] == "Denied"
         assert "10.0.0.99" in cluster.requests["bad"]["status"]["conditions"][0]["message"]
         assert cluster.requests["other"]["status"] == {}
-        assert [state.name for state in approver.missing] == ["node2"]
+        assert [state.name for state in approver.missing] == ["node2", "master1"]
         assert "node2 did not ask for a client certificate" in approver.explain(approver.missing[0])
         approver.act(approver.observe())
         assert len(approver.approved) == 1
 
 
+def first(created: str, who: dict[str, t.Any] | None = None, conditions: t.Sequence[str] = ()) -> dict[str, t.Any]:
+    """A request for node1's first certificate, by the token that it was given."""
+    item = make_object(rules.CLIENT, who or BOOTSTRAP, CLIENT_USAGES, make_pem(), conditions)
+    item["created"] = created
+    return item
+
+
+def actions(approver: Approver) -> dict[str, tuple[str, str]]:
+    return {verdict.request.name: (verdict.action, "; ".join(verdict.reasons)) for verdict in approver.observe()}
+
+
+def test_a_node_joins_once(tmp_path: t.Any) -> None:
+    cluster = Cluster()
+    for key, created in (("old", "01"), ("new", "03"), ("middle", "02")):
+        cluster.add(key, first(created))
+    with FakeApi(tmp_path, cluster) as fake:
+        api = Api.from_kubeconfig(str(fake.kubeconfig))
+        approver = Approver(api, NODES)
+        superseded = ("deny", "new, which is newer, asks for the same")
+        assert actions(approver) == {"new": ("approve", ""), "old": superseded, "middle": superseded}
+        approver.act(approver.observe())
+        assert [verdict.request.name for verdict in approver.approved] == ["new"]
+        cluster.add("again", first("04"))
+        refused = ("deny", "a first request of node1 was approved in this run already")
+        assert actions(approver) == {"again": refused}
+        # The API knows it as well, whoever asks there.
+        assert actions(Approver(api, NODES)) == {"again": refused}
+        cluster.add("renewal", make_object(rules.CLIENT, ITSELF, CLIENT_USAGES, make_pem()))
+        assert actions(approver) == {"again": refused, "renewal": ("approve", "")}
+
+
+def test_by_a_token_file_a_node_joins_once_in_each_run(tmp_path: t.Any) -> None:
+    nodes = rules.read_nodes([{"name": "node1"}], {"node1": "kubelet-bootstrap"})
+    cluster = Cluster()
+    cluster.add("earlier", first("01", FILED, ["Approved"]))
+    cluster.add("now", first("02", FILED))
+    with FakeApi(tmp_path, cluster) as fake:
+        approver = Approver(Api.from_kubeconfig(str(fake.kubeconfig)), nodes)
+        approver.act(approver.observe())
+        assert [verdict.request.name for verdict in approver.approved] == ["now"]
+        cluster.add("again", first("03", FILED))
+        assert actions(approver)["again"][0] == "deny"
+
+
+def test_a_request_that_somebody_else_decided_does_not_count_as_joined(tmp_path: t.Any) -> None:
+    cluster = Cluster()
+    cluster.add("first", first("01"))
+    cluster.conflicts = 1
+    with FakeApi(tmp_path, cluster) as fake:
+        approver = Approver(Api.from_kubeconfig(str(fake.kubeconfig)), NODES)
+        approver.act(approver.observe())
+        assert actions(approver) == {"first": ("approve", "")}
+
+
 def test_explanations_name_the_missing_step(tmp_path: t.Any) -> None:
     cluster = Cluster()
     with FakeApi(tmp_path, cluster) as fake:
-        approver = rules.Approver(Api.from_kubeconfig(str(fake.kubeconfig)), NODES)
+        approver = Approver(Api.from_kubeconfig(str(fake.kubeconfig)), NODES)
         cluster.add("c", make_object(rules.CLIENT, BOOTSTRAP, CLIENT_USAGES, make_pem(), ["Approved"]))
         approver.observe()
         state = approver.states["node1"]
