@@ -78,6 +78,12 @@ def test_what_a_node_joined_with_is_gone(machine, host):
     ]
 
 
+def test_each_node_joined_with_a_token_of_its_own():
+    requests = [item["spec"] for item in cluster.objects("certificatesigningrequests")]
+    users = [spec["username"] for spec in requests if spec["username"].startswith("system:bootstrap:")]
+    assert len(users) == len(set(users)), users
+
+
 def test_state_on_the_controller_is_private():
     assert cluster.DIRECTORY.stat().st_mode & 0o777 == 0o700
     for path in (cluster.DIRECTORY / "pki").iterdir():

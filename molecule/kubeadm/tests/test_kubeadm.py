@@ -54,6 +54,12 @@ def test_what_a_node_joined_with_is_gone(machine, host):
     assert not [secret for secret in secrets if secret["type"] == "bootstrap.kubernetes.io/token"]
 
 
+def test_each_node_joined_with_a_token_of_its_own():
+    requests = [item["spec"] for item in cluster.objects("certificatesigningrequests")]
+    users = [spec["username"] for spec in requests if spec["username"].startswith("system:bootstrap:")]
+    assert len(users) == len(set(users)), users
+
+
 def test_etcd_s_client_certificate_is_ecdsa(machine):
     text = machine("master1").check_output(
         "openssl x509 -noout -text -in /etc/kubernetes/pki/apiserver-etcd-client.crt"
