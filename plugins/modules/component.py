@@ -85,9 +85,13 @@ options:
         description: The text itself; mappings and lists are written as YAML.
         type: raw
       mode:
-        description: Mode, octal, as text. A file that only its owner may read is a secret and never shown.
+        description: Mode, octal, as text. A file that only its owner may read is a secret, and not shown in diffs.
         type: str
         default: '0644'
+      shown:
+        description: Whether diffs show the text although only its owner may read the file. For configurations without secrets.
+        type: bool
+        default: false
       owner:
         description: Owner.
         type: str

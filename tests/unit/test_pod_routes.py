@@ -129,8 +129,11 @@ def test_the_configuration_is_written_whole_and_once(tmp_path, monkeypatch):
     before = path.stat().st_ino
     routes.configure(ME.network, SETTINGS, str(path))
     assert path.stat().st_ino == before and [each.name for each in tmp_path.iterdir()] == [path.name]
+    path.chmod(0o644)
+    routes.configure(ME.network, SETTINGS, str(path))
+    assert path.stat().st_mode & 0o777 == 0o600, "as earlier versions of this program left it"
     routes.configure("10.244.9.0/24", SETTINGS, str(path))
-    assert "10.244.9.0/24" in path.read_text()
+    assert "10.244.9.0/24" in path.read_text() and path.stat().st_mode & 0o777 == 0o600
 
 
 class Host:

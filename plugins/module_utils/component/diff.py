@@ -34,7 +34,7 @@ def _entry(change: Change) -> dict[str, str]:
 
 def _file(wanted: File) -> tuple[str, str]:
     with contextlib.suppress(OSError):
-        if is_secret(os.stat(wanted.path).st_mode):
+        if not wanted.shown and is_secret(os.stat(wanted.path).st_mode):
             return SECRET_TEXT, SECRET_TEXT.replace("not shown", "changed, not shown")
     before = None if os.path.islink(wanted.path) else files.read_bytes(wanted.path)
     if wanted.secret:

@@ -15,6 +15,8 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors i
 from ansible_collections.hardway.kubernetes.plugins.module_utils.component import paths
 
 INPUTS_VARIABLE = "HARDWAY_INPUTS"
+#: CIS Kubernetes Benchmark 4.1.1, and for a control plane without pods 1.1.1, 1.1.3, 1.1.5 and 1.1.7
+UNIT_MODE = 0o600
 
 
 class ComponentError(HardwayError):
@@ -35,10 +37,12 @@ class File:
     #: a text that stands for a content which is not known yet (check mode, before the controller has made it)
     pending: str | None = None
     absent: bool = False
+    #: whether a diff may show the text although others may not read the file
+    shown: bool = False
 
     @property
     def secret(self) -> bool:
-        return is_secret(self.mode)
+        return is_secret(self.mode) and not self.shown
 
     @property
     def digest(self) -> str:
@@ -118,7 +122,10 @@ class Component:
 
     @property
     def unit_file(self) -> File | None:
-        return File(path=paths.unit(self.service or ""), content=self.unit.encode()) if self.unit else None
+        """Readable by root alone: arguments tell where keys are, and may be set to more than that. They are what a plan is read for."""
+        if not self.unit:
+            return None
+        return File(path=paths.unit(self.service or ""), content=self.unit.encode(), mode=UNIT_MODE, shown=True)
 
     @property
     def drop_in_text(self) -> str:

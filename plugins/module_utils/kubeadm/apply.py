@@ -129,6 +129,15 @@ class RemoveFile(Action):
 
 
 @dataclasses.dataclass(frozen=True)
+class SetMode(Action):
+    path: str = ""
+    mode: int = 0o600
+
+    def _run(self, host: Host) -> None:
+        host.system.set_mode(self.path, self.mode)
+
+
+@dataclasses.dataclass(frozen=True)
 class RestartKubelet(Action):
     def _run(self, host: Host) -> None:
         host.run("systemctl", "restart", "kubelet")

@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import tempfile
 import time
 import typing as t
@@ -76,6 +77,16 @@ class System:
     def remove(self, path: str) -> None:
         if os.path.lexists(path):
             os.unlink(path)
+
+    def mode(self, path: str) -> int:
+        """Permissions of a file; 0 where there is none."""
+        try:
+            return stat.S_IMODE(os.stat(path).st_mode)
+        except OSError:
+            return 0
+
+    def set_mode(self, path: str, mode: int) -> None:
+        os.chmod(path, mode)
 
     def modified(self, path: str) -> float:
         try:

@@ -21,6 +21,7 @@ KUBELET_CONF = f"{KUBERNETES}/kubelet.conf"
 BOOTSTRAP_CONF = f"{KUBERNETES}/bootstrap-kubelet.conf"
 JOIN_CONFIG = f"{KUBERNETES}/kubeadm-join.yaml"
 KUBELET_CONFIG = "/var/lib/kubelet/config.yaml"
+KUBELET_CONFIG_MODE = 0o600
 KUBELET_FLAGS = "/var/lib/kubelet/kubeadm-flags.env"
 CLIENT_CERTIFICATE = "/var/lib/kubelet/pki/kubelet-client-current.pem"
 STATIC_PODS = CONTROL_PLANE

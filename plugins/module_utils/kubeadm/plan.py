@@ -18,6 +18,7 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.kubeadm.apply i
     RestartKubelet,
     RollOutKubeProxy,
     RunKubeadm,
+    SetMode,
     StopApiServer,
     UploadConfig,
 )
@@ -28,6 +29,7 @@ from ansible_collections.hardway.kubernetes.plugins.module_utils.kubeadm.model i
     JOIN_CONFIG,
     KUBELET_CONF,
     KUBELET_CONFIG,
+    KUBELET_CONFIG_MODE,
     KUBERNETES,
     PATCHES,
     STATIC_PODS,
@@ -173,6 +175,11 @@ def plan_kubelet_config(host: Host) -> list[Action]:
         argv = ("upgrade", "node", "phase", "kubelet-config", host.own_kubeconfig_flag())
         reason = "changed, because the cluster's configuration of kubelets did"
         actions.append(RunKubeadm(KUBELET_CONFIG, reason, (), before, after, argv))
+    # kubeadm makes it 0644, and writes over what is there without a change of its mode (CIS Kubernetes Benchmark 4.1.9).
+    mode = host.system.mode(KUBELET_CONFIG)
+    if mode & ~KUBELET_CONFIG_MODE:
+        reason = f"mode {mode:04o} -> {KUBELET_CONFIG_MODE:04o}"
+        actions.append(SetMode(KUBELET_CONFIG, reason, path=KUBELET_CONFIG, mode=KUBELET_CONFIG_MODE))
     if changed or _restart_is_pending(host):
         actions.append(RestartKubelet("kubelet.service", f"restarted, because {KUBELET_CONFIG} changed"))
     return actions

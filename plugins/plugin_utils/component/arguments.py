@@ -37,6 +37,7 @@ ARGUMENTS = {
             "content": {"type": "raw"},
             "merge": {"type": "dict"},
             **_MODE_AND_OWNER,
+            "shown": {"type": "bool", "default": False},
             "on_change": _ON_CHANGE,
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "vars": {"type": "dict"},

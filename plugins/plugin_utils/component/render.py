@@ -136,7 +136,7 @@ class Renderer:
     def _file(self, item: Mapping[str, t.Any]) -> dict[str, t.Any]:
         item = {key: value for key, value in item.items() if value is not None}
         _check_mode_text(item["dest"], item["mode"])
-        kept = ("mode", "owner", "group", "on_change")
+        kept = ("mode", "owner", "group", "on_change", "shown")
         described: dict[str, t.Any] = {str(key): item[key] for key in kept if key in item}
         described["path"] = item["dest"]
         if item.get("state") == "absent":

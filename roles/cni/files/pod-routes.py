@@ -20,6 +20,7 @@ import dataclasses
 import ipaddress
 import json
 import os
+import stat
 import subprocess
 import sys
 import time
@@ -27,6 +28,8 @@ import typing as t
 from collections.abc import Iterable, Mapping, Sequence
 
 CONFIGURATION = "/etc/cni/net.d/10-bridge.conflist"
+# CIS Kubernetes Benchmark 1.1.9: the runtime reads it, and nobody else
+MODE = 0o600
 # Marks the routes of this program, so that those of a node that is gone can be told from others.
 PROTOCOL = "77"
 INTERVAL = 5
@@ -186,6 +189,7 @@ def write(path: str, text: str) -> None:
     directory, name = os.path.split(path)
     temporary = os.path.join(directory, f".{name}.hardway-new")
     with open(temporary, "w", encoding="utf-8") as stream:
+        os.chmod(temporary, MODE)
         stream.write(text)
         stream.flush()
         os.fsync(stream.fileno())
@@ -201,7 +205,7 @@ def configure(network: str, settings: Settings, path: str = CONFIGURATION) -> No
     text = conflist(network, settings)
     try:
         with open(path, encoding="utf-8") as stream:
-            if stream.read() == text:
+            if stream.read() == text and stat.S_IMODE(os.fstat(stream.fileno()).st_mode) == MODE:
                 return
     except FileNotFoundError:
         pass

@@ -575,6 +575,29 @@ def test_a_secret_that_becomes_public_does_not_show_what_it_was(systemd, server)
     assert "PRIVATE KEY" not in json.dumps(result)
 
 
+def test_a_unit_and_what_holds_no_secret_are_for_root_alone_and_shown_all_the_same(systemd, server, tmp_path):
+    item = File(str(tmp_path / "etc/open.conf"), b"a: 1\n", 0o600, shown=True, **ME)
+    first = dataclasses.replace(server, files=[item])
+    subject.reconcile(first)
+    unit = Path(first.unit_file.path)
+    assert stat.S_IMODE(unit.stat().st_mode) == stat.S_IMODE(os.stat(item.path).st_mode) == 0o600
+    second = dataclasses.replace(
+        server, files=[dataclasses.replace(item, content=b"a: 2\n")], unit=f"{UNIT}# another\n"
+    )
+    shown = {entry["after_header"]: (entry["before"], entry["after"]) for entry in subject.reconcile(second)["diff"]}
+    assert shown[item.path] == ("a: 1\n", "a: 2\n")
+    assert shown[str(unit)] == (UNIT, f"{UNIT}# another\n")
+
+
+def test_a_unit_that_others_could_read_gets_its_mode_without_a_restart(systemd, server):
+    subject.reconcile(server)
+    unit = server.unit_file.path
+    os.chmod(unit, 0o644)
+    result = subject.reconcile(server)
+    assert result["changes"] == [f"{unit}: mode 0644 -> 0600"] and result["restart"] is None
+    assert not subject.reconcile(server)["changed"]
+
+
 def test_a_diff_shows_certificates_parsed(systemd, server, tmp_path):
     bundle = b"# issued by hand\n" + certificate("first") + b"# and another\n" + certificate("second")
     item = File(str(tmp_path / "etc/pki/ca.pem"), bundle, **ME)

@@ -48,6 +48,7 @@ class FakeSystem:
         self.commands = []
         self.kubelet_config = "a: 1\n"
         self.times = {}
+        self.modes = {}
         self.containers = []
 
     def manifest(self, name):
@@ -100,6 +101,12 @@ class FakeSystem:
 
     def remove(self, path):
         self.files.pop(path, None)
+
+    def mode(self, path):
+        return self.modes.get(path, 0o600) if path in self.files else 0
+
+    def set_mode(self, path, mode):
+        self.modes[path] = mode
 
     def modified(self, path):
         return self.times.get(path, 0.0)
@@ -272,6 +279,18 @@ def test_a_restart_that_a_dead_run_owed_is_done(monkeypatch):
     assert run(spec(control_plane=False), "kubelet-config", check_mode=True, system=system)["changes"] == [
         "kubelet.service: restarted, because /var/lib/kubelet/config.yaml changed"
     ]
+
+
+def test_kubelets_configuration_is_for_root_alone():
+    system = FakeSystem(NODE)
+    system.modes["/var/lib/kubelet/config.yaml"] = 0o644  # as kubeadm makes it
+    result = run(spec(control_plane=False), "kubelet-config", system=system)
+    assert result["changes"] == ["/var/lib/kubelet/config.yaml: mode 0644 -> 0600"]
+    assert (
+        system.modes == {"/var/lib/kubelet/config.yaml": 0o600}
+        and ("systemctl", "restart", "kubelet") not in system.commands
+    )
+    assert run(spec(control_plane=False), "kubelet-config", system=system)["changed"] is False
 
 
 def test_a_master_s_first_identity_gives_way_to_its_own():
