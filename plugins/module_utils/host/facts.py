@@ -31,7 +31,8 @@ ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "ppc64l
 # An upgrade is judged by these.
 VERSIONED = ("kube-apiserver", "kubelet", "etcd")
 STATIC_PODS = "/etc/kubernetes/manifests"
-ETCD_CONFIG = "/etc/etcd/etcd.yaml"
+# Where its options are: the unit, and where an earlier version of this collection made the member, a file.
+ETCD_OPTIONS = ("/etc/systemd/system/etcd.service", "/etc/etcd/etcd.yaml")
 # A component writes its record there before it writes anything else (module_utils/component/reconcile.py).
 RECORDS = "/var/lib/hardway"
 ETCD_METRICS = "http://127.0.0.1:2381/metrics"
@@ -294,11 +295,13 @@ def authorities(paths: tuple[str, ...] = AUTHORITIES) -> dict[str, list[str]]:
     return {path: found for path in paths if (found := fingerprints(read_text(path)))}
 
 
-def etcd_started_with(data_dir: str, path: str = ETCD_CONFIG) -> dict[str, str]:
+def etcd_started_with(data_dir: str, paths: tuple[str, ...] = ETCD_OPTIONS) -> dict[str, str]:
     """The options that a member with data read at its first start, and never again; empty without data."""
     if not os.path.isdir(os.path.join(data_dir, "member")):
         return {}
-    return dict(re.findall(r"^(initial-cluster|initial-cluster-state): *(\S+)$", read_text(path), re.MULTILINE))
+    option = re.compile(r"^ *(?:--)?(initial-cluster|initial-cluster-state)(?:=|: *)(\S+)(?: \\)?$", re.MULTILINE)
+    found = (dict(option.findall(read_text(path))) for path in paths)
+    return next((options for options in found if options), {})
 
 
 def etcd_learner(data_dir: str, url: str = ETCD_METRICS) -> bool:

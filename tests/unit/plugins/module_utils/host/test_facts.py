@@ -161,11 +161,21 @@ def test_what_a_member_started_with_is_known_while_it_has_data(tmp_path):
     config.write_text(
         "name: a\ninitial-cluster: a=https://[::1]:2380,b=https://192.0.2.2:2380\ninitial-cluster-token: t\ninitial-cluster-state: existing\n"
     )
-    assert host_facts.etcd_started_with(str(tmp_path), str(config)) == {}
+    unit = tmp_path / "etcd.service"
+    paths = (str(unit), str(config))
+    assert host_facts.etcd_started_with(str(tmp_path), paths) == {}
     (tmp_path / "member").mkdir()
     wanted = {"initial-cluster": "a=https://[::1]:2380,b=https://192.0.2.2:2380", "initial-cluster-state": "existing"}
-    assert host_facts.etcd_started_with(str(tmp_path), str(config)) == wanted
-    assert host_facts.etcd_started_with(str(tmp_path), str(tmp_path / "none")) == {}
+    assert host_facts.etcd_started_with(str(tmp_path), paths) == wanted, "made by a version that wrote a file"
+    unit.write_text("ExecStart=/usr/local/bin/etcd --config-file=/etc/etcd/etcd.yaml\n")
+    assert host_facts.etcd_started_with(str(tmp_path), paths) == wanted, "that version's unit says nothing"
+    unit.write_text(
+        "ExecStart=/usr/local/bin/etcd \\\n  --initial-advertise-peer-urls=https://[::1]:2380 \\\n  --initial-cluster=c=https://[::2]:2380 \\\n"
+        "  --initial-cluster-state=new \\\n  --initial-cluster-token=t\n"
+    )
+    wanted = {"initial-cluster": "c=https://[::2]:2380", "initial-cluster-state": "new"}
+    assert host_facts.etcd_started_with(str(tmp_path), paths) == wanted
+    assert host_facts.etcd_started_with(str(tmp_path), (str(tmp_path / "none"),)) == {}
 
 
 def test_trusted_authorities_are_told_by_the_sums_of_their_certificates(tmp_path):
