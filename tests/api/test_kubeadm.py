@@ -23,6 +23,7 @@ from ansible_collections.hardway.kubernetes.tests.api.cluster import ROOT, SETTI
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="kubeadm --rootfs needs root")
 PKI = "/etc/kubernetes/pki"
+HARDENING = yaml.safe_load((ROOT / "roles/cluster/vars/main/hardening.yml").read_text())
 FILES = {
     "ca.crt": "ca-bundle",
     "apiserver.crt": "kube-apiserver-local",
@@ -101,7 +102,9 @@ class Host:
             "cluster_service_network": "10.96.0.0/16",
             "cluster_dns_address": "10.96.0.10",
             "kubeadm_apiserver_dir": "/etc/kubernetes/apiserver",
-            "cluster_has": {"anonymous_conditions": True},
+            **HARDENING,
+            "cluster_has": {"anonymous_conditions": True, "kubelet_hardening": {"seccompDefault": True}},
+            "cluster_admission_plugins": ["NodeRestriction", "DenyServiceExternalIPs"],
             "cluster_etcd_port": cluster.etcd_port,
             "kubeadm_etcd_endpoints": [f"https://127.0.0.1:{cluster.etcd_port}"],
             "group_names": [],
