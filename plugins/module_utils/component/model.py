@@ -122,7 +122,7 @@ class Component:
 
     @property
     def unit_file(self) -> File | None:
-        """Readable by root alone: arguments tell where keys are, and may be set to more than that. They are what a plan is read for."""
+        """For root alone, as the CIS benchmark has it, and no secret: every user sees arguments in ps, and a plan is read for them."""
         if not self.unit:
             return None
         return File(path=paths.unit(self.service or ""), content=self.unit.encode(), mode=UNIT_MODE, shown=True)

@@ -155,6 +155,22 @@ def test_what_cannot_be_looked_at_is_not_said_to_pass():
     assert {rows()[number][1] for number in unchecked} <= {"met", "yours"}
 
 
+def test_the_page_tells_a_scanner_where_the_files_are():
+    blocks = re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    told = next(block for block in map(yaml.safe_load, blocks) if "master" in block)
+    places = cis.PLACES["binaries"]
+    master, kubelet = told["master"], told["node"]["kubelet"]
+    assert [master[name]["confs"] for name in ("apiserver", "controllermanager", "scheduler", "etcd")] == [
+        places[name] for name, _number in cis.SPECIFICATIONS
+    ]
+    assert master["scheduler"]["kubeconfig"] == places["scheduler kubeconfig"]
+    assert master["controllermanager"]["kubeconfig"] == places["manager kubeconfig"]
+    assert told["etcd"]["etcd"]["confs"] == places["etcd"]
+    assert (kubelet["svc"], kubelet["confs"]) == (places["kubelet"], places["kubelet configuration"])
+    assert kubelet["kubeconfig"] == places["kubelet kubeconfig"]
+    assert told["node"]["proxy"]["kubeconfig"] == places["proxy kubeconfig"]
+
+
 # --- by version
 
 
