@@ -20,6 +20,7 @@ from ansible_collections.hardway.kubernetes.plugins.filter.kubeadm import ca_has
 from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import Api, Credentials
 from ansible_collections.hardway.kubernetes.plugins.modules import bootstrap_token
 from ansible_collections.hardway.kubernetes.tests.api.cluster import ROOT, SETTINGS, Cluster
+from ansible_collections.hardway.kubernetes.tests.e2e.harness import cis
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="kubeadm --rootfs needs root")
 PKI = "/etc/kubernetes/pki"
@@ -103,6 +104,7 @@ class Host:
             "cluster_dns_address": "10.96.0.10",
             "kubeadm_apiserver_dir": "/etc/kubernetes/apiserver",
             **HARDENING,
+            **{name: value for name, value in SETTINGS.items() if name.startswith("cluster_audit_")},
             "cluster_has": {"anonymous_conditions": True, "kubelet_hardening": {"seccompDefault": True}},
             "cluster_admission_plugins": ["NodeRestriction", "DenyServiceExternalIPs"],
             "cluster_etcd_port": cluster.etcd_port,
@@ -172,6 +174,26 @@ def test_the_cluster_keeps_its_configuration_and_a_kubelet_gets_it(host: Host, c
     assert "maxPods: 42" in rendered
     # What a look leaves behind would be more with every run.
     assert not list((host.root / "etc/kubernetes").glob("tmp/*"))
+
+
+def test_the_control_plane_that_kubeadm_renders_passes_the_cis_benchmark(host: Host) -> None:
+    (host.root / "tmp/manifests").mkdir()
+    phase = ("init", "phase", "control-plane", "all", "--dry-run", "--config=/etc/kubernetes/kubeadm.yaml")
+    host.kubeadm(*phase, KUBEADM_INIT_DRYRUN_DIR="/tmp/manifests")
+
+    class Manifests:
+        installer = "kubeadm"
+
+        @staticmethod
+        def arguments(process: str) -> dict[str, str]:
+            manifest = yaml.safe_load((host.root / f"tmp/manifests/{process}.yaml").read_text())
+            return cis.arguments(manifest["spec"]["containers"][0]["command"])
+
+    wanted = [
+        control for control in cis.CONTROLS if control.automated and control.id.startswith(("1.2.", "1.3.", "1.4."))
+    ]
+    assert len(wanted) == 30
+    assert {control.id: trouble for control in wanted if (trouble := control.check(Manifests()))} == {}
 
 
 def test_who_has_a_token_finds_the_cluster_and_reads_what_it_is_and_no_more(host: Host, cluster: Cluster) -> None:

@@ -35,7 +35,12 @@ VERSIONS = {
         "cluster_etcd_version": "3.5.35",
         "cluster_kubelet_config": {"failCgroupV1": False},
     },
-    "1.36.3": {"cluster_kubernetes_version": "1.36.3", "cluster_kubelet_config": {"failCgroupV1": False}},
+    # With every admission plugin that there is a setting for, and its configuration.
+    "1.36.3": {
+        "cluster_kubernetes_version": "1.36.3",
+        "cluster_kubelet_config": {"failCgroupV1": False},
+        "cluster_hardening": "cis",
+    },
 }
 ETCD = yaml.safe_load((ROOT / "roles/cluster/defaults/main.yml").read_text())["cluster_etcd_version"]
 BOOT = 90.0
