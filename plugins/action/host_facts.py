@@ -40,13 +40,13 @@ class ActionModule(ActionBase):
         after = time.time()
         if outcome.get("unreachable") and report:
             return result | returned(unreadable(False, error_text(outcome)))
-        facts = outcome.get("ansible_facts")
-        if not isinstance(facts, dict) or facts.get("hardway_host") is None:
+        facts = outcome.get("facts")
+        if facts is None:
             if report:
                 return result | returned(unreadable(True, error_text(outcome)))
             return result | {key: outcome[key] for key in FAILURE if key in outcome}
         try:
-            checked = checked_facts(facts["hardway_host"])
+            checked = checked_facts(facts)
         except UntrustedFacts as error:
             if report:
                 return result | returned(unreadable(True, str(error), untrusted=True))
@@ -57,5 +57,8 @@ class ActionModule(ActionBase):
 
 
 def returned(facts: dict[str, t.Any]) -> dict[str, t.Any]:
-    """The result: of what the host returned nothing else is believed, facts of other names least of all."""
-    return {"changed": False, "ansible_facts": {"hardway_host": facts}}
+    """The result: of what the host returned nothing else is believed.
+
+    No `ansible_facts`: those every later module of the host replaces, and where it runs once for all hosts, those of all.
+    """
+    return {"changed": False, "facts": facts}

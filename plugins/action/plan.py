@@ -21,7 +21,8 @@ from ansible_collections.hardway.kubernetes.plugins.plugin_utils.component.rende
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.component.settings import render_settings
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.rollout import plan
 
-FACTS = "hardway_host"
+#: What the modules that read a host are registered as.
+READ = "hardway_host"
 #: Kinds of what the module certificates returns.
 PKI_KINDS = ("cas", "certificates", "keys", "bundles")
 
@@ -71,7 +72,7 @@ class ActionModule(ActionBase):
     def _on_host(
         self, host: str, host_vars: dict[str, t.Any], declared: list[declarations.Declaration]
     ) -> list[plan.Entry]:
-        facts = host_vars.get("ansible_facts", {}).get(FACTS) or {}
+        facts = host_vars.get(READ, {}).get("facts") or {}
         if facts.get("readable") is False:
             return []
         try:

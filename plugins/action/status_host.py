@@ -52,7 +52,7 @@ def read(answer: dict[str, t.Any], before: float, after: float) -> dict[str, t.A
         "reachable": True,
         "readable": True,
         "error": "",
-        "ansible_facts": {"hardway_host": facts},
+        "facts": facts,
         **{key: answer[key] for key in ("load", "programs", "etcd", "backends")},
         **described(answer["found"], datetime.now(timezone.utc)),
     }
@@ -61,5 +61,5 @@ def read(answer: dict[str, t.Any], before: float, after: float) -> dict[str, t.A
 def failed(reachable: bool, error: str, untrusted: bool = False) -> dict[str, t.Any]:
     return {
         **unread(reachable, error),
-        "ansible_facts": {"hardway_host": unreadable(reachable, error, untrusted)},
+        "facts": unreadable(reachable, error, untrusted),
     }

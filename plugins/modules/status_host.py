@@ -14,7 +14,7 @@ author:
 description:
   - Reads what M(hardway.kubernetes.host_facts) and M(hardway.kubernetes.certificate_info) read, the version of the file that the
     process of each component runs, etcd as seen by its member on this host, and the servers behind the load balancer.
-  - The facts are in C(ansible_facts.hardway_host) for the rest of the run, as those of M(hardway.kubernetes.host_facts).
+  - Registered as C(hardway_host), it has the facts where M(hardway.kubernetes.host_facts) has them.
   - A host that cannot be reached or read is a result like any other.
   - Changes nothing.
 requirements:
@@ -64,9 +64,6 @@ attributes:
   diff_mode:
     description: There is nothing to show, since nothing changes.
     support: none
-  facts:
-    description: Returns C(ansible_facts).
-    support: full
   action:
     description: The host finds the certificates, and the controller reads what is in them.
     support: full
@@ -74,7 +71,6 @@ attributes:
     platforms: linux
 extends_documentation_fragment:
   - ansible.builtin.action_common_attributes
-  - ansible.builtin.action_common_attributes.facts
 seealso:
   - module: hardway.kubernetes.status
 """
@@ -91,7 +87,7 @@ RETURN = r"""
 reachable: {description: Whether a connection could be made., returned: success, type: bool, sample: true}
 readable: {description: "Whether the module ran on the host. If not, C(error) says why.", returned: success, type: bool, sample: true}
 error: {description: Why the host could not be read; empty if it could., returned: success, type: str, sample: ""}
-ansible_facts:
+facts:
   description: As M(hardway.kubernetes.host_facts) returns them.
   returned: success
   type: dict

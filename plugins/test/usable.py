@@ -24,7 +24,7 @@ def usable(certificate: Mapping, authority: str) -> bool:
         raise AnsibleFilterError("usable: needs the Python library cryptography on the controller")
     if not isinstance(certificate, Mapping) or not {"present", "expired", "pem"} <= set(certificate):
         raise AnsibleFilterError(
-            "usable: takes a certificate of the facts hardway_host, such as hardway_host.kubelet_certificate"
+            "usable: takes a certificate of the facts hardway_host, such as hardway_host.facts.kubelet_certificate"
         )
     if not certificate["present"] or certificate["expired"] or not certificate["pem"] or not os.path.exists(authority):
         return False

@@ -83,3 +83,11 @@ def test_a_second_default_is_that_of_role_cluster():
     assert [(name, yaml.safe_load(value)) for _role, name, value in found] == [
         (name, own[name]) for _role, name, _value in found
     ]
+
+
+@pytest.mark.parametrize(
+    "path", sorted([*ROLES.rglob("*.yml"), *ROLES.rglob("*.j2"), *(ROLES.parent / "playbooks").rglob("*.yml")]), ids=str
+)
+def test_nothing_reads_ansible_facts(path):
+    """Every module that a host answers for can set them, and one that runs once for all hosts sets those of all."""
+    assert "ansible_facts" not in path.read_text()

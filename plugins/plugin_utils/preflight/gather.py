@@ -386,7 +386,7 @@ class Gathering:
         """A host of the run. Its facts are those of a stranger, whoever put them into the variables."""
         variables = {**self.defaults, **self.hostvars.raw_get(machine.name)}
         templar = self._templar.copy_with_new_env(available_variables=variables)
-        facts = variables.get("ansible_facts", {}).get("hardway_host", {})
+        facts = variables.get("hardway_host", {}).get("facts", {})
 
         def setting(variable: str, otherwise: t.Any) -> t.Any:
             try:

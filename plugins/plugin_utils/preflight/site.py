@@ -44,7 +44,7 @@ class Needs:
 
 @dataclasses.dataclass(frozen=True)
 class Host:
-    """A host of the run: its groups, its facts (hardway_host), and its own values of the settings that the checks need."""
+    """A host of the run: its groups, its facts, and its own values of the settings that the checks need."""
 
     name: str
     groups: tuple[str, ...] = ()

@@ -46,8 +46,8 @@ class Observation:
         return [name for name in self.groups.get(group, []) if name in self.seen]
 
     def facts(self, host: str) -> Record:
-        """The facts (hardway_host) of a host that was read."""
-        facts: Record = self.read[host]["ansible_facts"]["hardway_host"]
+        """The facts of a host that was read."""
+        facts: Record = self.read[host]["facts"]
         return facts
 
     def program(self, host: str, component: str) -> Record:

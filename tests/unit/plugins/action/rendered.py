@@ -96,7 +96,7 @@ def _variables(host: str, state: pathlib.Path, settings: dict) -> dict:
             name: {
                 "ansible_host": address,
                 "inventory_hostname": name,
-                "ansible_facts": {"hardway_host": {**HOST, **facts.get(name, {})}},
+                "hardway_host": {"facts": {**HOST, **facts.get(name, {})}},
             }
             for name, address in ADDRESSES.items()
         }

@@ -95,7 +95,7 @@ def make_plan(root):
             known[name] = {
                 "inventory_hostname": name,
                 "group_names": ["kube_node"],
-                "ansible_facts": {"hardway_host": facts},
+                "hardway_host": {"facts": facts},
                 **SETTINGS,
                 **settings,
             }

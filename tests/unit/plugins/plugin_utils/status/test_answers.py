@@ -85,7 +85,7 @@ def test_an_honest_answer_passes_unchanged(answer):
     checked = checked_answer(plain | {"ansible_facts": {"ca_certificates": []}, "add_host": {}}, "")
     assert {**checked, "facts": {key: checked["facts"][key] for key in answer["facts"]}} == plain
     assert set(status_host.read(checked, 0, 1)) == {
-        *("changed", "reachable", "readable", "error", "ansible_facts", "load", "programs", "etcd", "backends"),
+        *("changed", "reachable", "readable", "error", "facts", "load", "programs", "etcd", "backends"),
         *("certificates", "processes", "problems"),
     }
 

@@ -114,13 +114,11 @@ def host(name: str) -> dict:
         "reachable": True,
         "readable": True,
         "error": "",
-        "ansible_facts": {
-            "hardway_host": {
-                "kernel": "6.1",
-                "distribution": {"name": "Debian 12"},
-                "interface_of": addresses,
-                "clock_offset": 0.0,
-            }
+        "facts": {
+            "kernel": "6.1",
+            "distribution": {"name": "Debian 12"},
+            "interface_of": addresses,
+            "clock_offset": 0.0,
         },
         "load": [0.1, 0.2, 0.3],
         "certificates": [certificate()],
@@ -350,7 +348,7 @@ def test_members_and_inventory_differ(facts):
 
 
 def interfaces(facts: dict, name: str) -> dict:
-    return facts["hosts"][name]["ansible_facts"]["hardway_host"]["interface_of"]
+    return facts["hosts"][name]["facts"]["interface_of"]
 
 
 def test_nobody_holds_the_virtual_address(facts):
@@ -412,7 +410,7 @@ def test_nodes_and_inventory_differ(facts):
 
 
 def test_clocks(facts):
-    facts["hosts"]["n1"]["ansible_facts"]["hardway_host"]["clock_offset"] = -2.5
+    facts["hosts"]["n1"]["facts"]["clock_offset"] = -2.5
     only(facts, WARNING, "n1", "its clock is -2.5 s off")
 
 
@@ -616,5 +614,5 @@ def test_the_page_as_text(facts):
 
 
 def test_a_terminal_is_not_driven_by_what_hosts_return(facts):
-    facts["hosts"]["n1"]["ansible_facts"]["hardway_host"]["kernel"] = "6.1\x1b[2J\u202e"
+    facts["hosts"]["n1"]["facts"]["kernel"] = "6.1\x1b[2J\u202e"
     assert not any("\x1b" in line or "\u202e" in line for line in as_lines(evaluate(facts, now=NOW)))
