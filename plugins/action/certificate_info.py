@@ -17,11 +17,8 @@ from ansible_collections.hardway.kubernetes.plugins.plugin_utils.certificates.fo
     unread,
 )
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.certificates.report import described
-from ansible_collections.hardway.kubernetes.plugins.plugin_utils.outcome import error_text
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.outcome import error_text, failure
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.untrusted import Untrusted
-
-# Of a module that failed: why. Everything else that it returned is dropped.
-FAILURE = ("failed", "unreachable", "msg", "module_stderr", "module_stdout", "rc", "exception", "skipped")
 
 
 class ActionModule(ActionBase):
@@ -43,7 +40,7 @@ class ActionModule(ActionBase):
         if "found" not in outcome:
             if report:
                 return result | unread(not outcome.get("unreachable"), error_text(outcome))
-            return result | {key: outcome[key] for key in FAILURE if key in outcome}
+            return result | failure(outcome)
         try:
             found = checked_found(outcome["found"], "found")
         except Untrusted as error:

@@ -13,6 +13,11 @@ from ansible import constants as C
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.checked_action import (
+    checked_outcome,
+    sentence,
+    sentences,
+)
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.component.declarations import (
     Declaration,
     DeclarationError,
@@ -21,22 +26,17 @@ from ansible_collections.hardway.kubernetes.plugins.plugin_utils.component.decla
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.component.render import Renderer, encode
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.rollout.lock import Others, RolloutLock, roll_out
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.rollout.peers import named
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.untrusted import Check, boolean, optional, plain
 
 HOST_MODULE = "hardway.kubernetes.component_apply"
 #: What of the host's answer is believed: the rest is dropped, facts among it.
-RETURNED = (
-    "changed",
-    "changes",
-    "plan",
-    "restart",
-    "deferred",
-    "diff",
-    "failed",
-    "unreachable",
-    "msg",
-    "exception",
-    "was_ill",
-)
+ANSWER: dict[str, Check] = {
+    "changes": sentences,
+    "plan": plain(),
+    "restart": optional(sentence),
+    "deferred": boolean,
+    "was_ill": boolean,
+}
 #: Beyond the time in which a component has to be healthy: for one that is ill and starts while another waits for it.
 PATIENCE = 30
 DEFAULT_TIMEOUT = 120
@@ -121,7 +121,7 @@ class ActionModule(ActionBase):
             module_args={"payload": payload, **further},
             task_vars=self._call_vars,
         )
-        result = {key: outcome[key] for key in RETURNED if key in outcome}
+        result = checked_outcome(outcome, ANSWER)
         asked = further.get("peers")
         ill = named(outcome.get("ill"), asked["members"], asked["failed"]) if asked else {}
         return {**result, "ill": ill} if ill else result

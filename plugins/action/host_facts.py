@@ -16,10 +16,7 @@ from ansible_collections.hardway.kubernetes.plugins.plugin_utils.facts import (
     checked_facts,
     unreadable,
 )
-from ansible_collections.hardway.kubernetes.plugins.plugin_utils.outcome import clock_offset, error_text
-
-# Of a module that failed: why. Everything else that it returned is dropped.
-FAILURE = ("failed", "unreachable", "msg", "exception")
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.outcome import clock_offset, error_text, failure
 
 
 class ActionModule(ActionBase):
@@ -44,7 +41,7 @@ class ActionModule(ActionBase):
         if facts is None:
             if report:
                 return result | returned(unreadable(True, error_text(outcome)))
-            return result | {key: outcome[key] for key in FAILURE if key in outcome}
+            return result | failure(outcome)
         try:
             checked = checked_facts(facts)
         except UntrustedFacts as error:

@@ -10,9 +10,13 @@ from collections.abc import Sequence
 from ansible import constants as C
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.checked_action import checked_outcome, sentences
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.rollout.lock import Others, RolloutLock, roll_out
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.rollout.peers import named, to_ask
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.untrusted import Check, boolean
 
+#: What of the host's answer is believed: the rest is dropped, facts among it.
+ANSWER: dict[str, Check] = {"changes": sentences, "deferred": boolean, "was_ill": boolean}
 #: Seconds: the module's own for a static pod, and those beyond, for one that is ill and starts while another waits for it.
 DEFAULT_TIMEOUT = 240
 PATIENCE = 30
@@ -51,11 +55,11 @@ class ActionModule(ActionBase):
     def _call(
         self, task_vars: dict[str, t.Any], defer_restart: bool, peers: dict[str, t.Any] | None = None
     ) -> dict[str, t.Any]:
-        result: dict[str, t.Any] = self._execute_module(
+        outcome = self._execute_module(
             module_name="hardway.kubernetes.kubeadm",
             module_args={**self._task.args, "defer_restart": defer_restart, "peers": peers},
             task_vars=task_vars,
         )
-        answer = result.pop("ill", None)
-        ill = named(answer, peers["members"], peers["failed"]) if peers else {}
+        ill = named(outcome.get("ill"), peers["members"], peers["failed"]) if peers else {}
+        result = checked_outcome(outcome, ANSWER)
         return {**result, "ill": ill} if ill else result

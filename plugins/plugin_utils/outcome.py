@@ -8,6 +8,8 @@ from __future__ import annotations
 import typing as t
 from collections.abc import Mapping
 
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.untrusted import LONG, printable
+
 
 def clock_offset(host_time: float, before: float, after: float) -> float:
     """Seconds that the host's clock is ahead, at least: a time within the call shows no difference."""
@@ -26,4 +28,16 @@ def error_text(outcome: Mapping[str, t.Any]) -> str:
         # ansible-core keeps what a module died of as a summary, whose words may be as few as a missing key.
         event = getattr(exception, "event", None)
         parts[0] = "the module died: " + (str(exception).strip().rpartition("\n")[2] if event is None else event.msg)
-    return "; ".join(part for part in parts if part)[-1000:]
+    return printable("; ".join(part for part in parts if part)[-1000:], "\n")
+
+
+def failure(outcome: Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """The result of a module that failed: why, in characters that drive no terminal, and nothing else of what its host returned."""
+    said = outcome.get("msg")
+    why = (
+        printable(said[:LONG], "\n")
+        if isinstance(said, str) and not outcome.get("module_stderr")
+        else error_text(outcome)
+    )
+    kind = "unreachable" if outcome.get("unreachable") else "failed"
+    return {kind: True, "changed": False, "msg": why or "the module failed and does not say why"}

@@ -40,7 +40,7 @@ def to_ask(declared: Mapping[str, t.Any], own: str, new: Sequence[str] = ()) -> 
 
 def is_new(host_vars: Mapping[str, t.Any], components: Sequence[str]) -> bool:
     """Whether this run has seen a host, and none of *components* on it: it is nobody to wait for."""
-    facts = (host_vars.get("ansible_facts") or {}).get("hardway_host")
+    facts = (host_vars.get("hardway_host") or {}).get("facts")
     seen = facts.get("components") if isinstance(facts, Mapping) else None
     records = seen.get("records") if isinstance(seen, Mapping) else None
     return isinstance(records, Mapping) and not any(name in records for name in components)

@@ -62,6 +62,6 @@ def test_a_hostile_host_fails_where_nobody_reports_it(monkeypatch):
 
 def test_a_module_that_failed_returns_why_and_nothing_else(monkeypatch):
     failure = {"failed": True, "msg": "no space", "cluster_dir": "/x", "ansible_facts": {"cluster_dir": "/x"}}
-    assert run(monkeypatch, failure) == {"failed": True, "msg": "no space"}
+    assert run(monkeypatch, failure) == {"failed": True, "changed": False, "msg": "no space"}
     reported = run(monkeypatch, failure, on_failure="report")
     assert reported["facts"]["error"] == "no space" and set(reported) == {"changed", "facts"}
