@@ -11,3 +11,4 @@ from ansible_collections.hardway.kubernetes.plugins.plugin_utils.checked_action 
 
 class ActionModule(CheckedAction):
     answer = etcd_answers.INFO
+    required = tuple(etcd_answers.INFO)

@@ -120,13 +120,18 @@ class ActionModule(ActionBase):
 
 def _compared(entry: plan.Entry, renderer: Renderer, item: declarations.Declaration, snapshot: Snapshot) -> plan.Entry:
     component = model.from_description(renderer.describe(item))
-    made = component_plan.plan(component, snapshot)
+    try:
+        made = component_plan.plan(component, snapshot)
+        trouble = None if made.changes else snapshot.trouble(component)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        # Records are data of any shape: what one of another shape breaks is the host's own line of the plan.
+        raise model.ComponentError(f"what the host returned cannot be used: {type(error).__name__}: {error}") from error
     return plan.Entry(
         entry.host,
         entry.component,
         entry.role,
         entry.phase,
-        trouble=None if made.changes else snapshot.trouble(component),
+        trouble=trouble,
         visit=made.record_differs or renderer.wants_visit(item),
         **made.as_data(),
     )

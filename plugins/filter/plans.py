@@ -100,6 +100,10 @@ def restore_bump(plan: Data, live_revision: int | None = None) -> int:
     return outcome.bump_revision(plan["revision"], live_revision, time.time()) if done is None else done
 
 
+def restored_last(results: Mapping[str, Data]) -> int:
+    return outcome.restored_last(results, time.time())
+
+
 def restore_survivor(salvaged: Mapping[str, Data]) -> dict[str, t.Any]:
     return dataclasses.asdict(outcome.survivor(salvaged))
 
@@ -133,6 +137,7 @@ class FilterModule:
             "restore_report": restore_report,
             "restore_source_problems": restore_source_problems,
             "restore_survivor": restore_survivor,
+            "restored_last": restored_last,
             "rotation_problems": rotation_problems,
             "stale_workloads": stale_workloads,
             "user_plan": user_plan,

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import typing as t
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from ansible.plugins.action import ActionBase
 
@@ -41,20 +41,24 @@ def diff(value: t.Any, key: str) -> t.Any:
     return _diffs(value, key) if isinstance(value, list) else _one_diff(value, key)
 
 
-def checked_outcome(outcome: Mapping[str, t.Any], answer: Mapping[str, Check]) -> dict[str, t.Any]:
-    """The result of a module made anew: the keys of *answer* that it has, and of one that failed why."""
+def checked_outcome(
+    outcome: Mapping[str, t.Any], answer: Mapping[str, Check], required: Collection[str] = ()
+) -> dict[str, t.Any]:
+    """The result of a module made anew: the keys of *answer* that it has, and of one that failed why; of any other *required* are there."""
     why = failure(outcome) if outcome.get("failed") or outcome.get("unreachable") else {}
+    needed = {} if why or outcome.get("skipped") else {key: answer[key] for key in required}
     try:
-        made = record({}, {"changed": boolean, "skipped": boolean, "diff": diff, **answer})(outcome, "")
+        made = record(needed, {"changed": boolean, "skipped": boolean, "diff": diff, **answer})(outcome, "")
     except Untrusted as error:
         return why or {"failed": True, "changed": False, "msg": UNUSABLE.format(error=error)}
     return {**made, **why}
 
 
 class CheckedAction(ActionBase):
-    """Runs the module of the same name. *answer* says by key what it may return; a key may be missing."""
+    """Runs the module of the same name. *answer* says by key what it may return, *required* what it must."""
 
     answer: t.ClassVar[Mapping[str, Check]]
+    required: t.ClassVar[Collection[str]] = ()
 
     TRANSFERS_FILES = False
     _supports_check_mode = True
@@ -63,4 +67,4 @@ class CheckedAction(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         del tmp
-        return {**result, **checked_outcome(self._execute_module(task_vars=task_vars), self.answer)}
+        return {**result, **checked_outcome(self._execute_module(task_vars=task_vars), self.answer, self.required)}

@@ -12,6 +12,8 @@ import re
 import typing as t
 from collections.abc import Mapping, Sequence
 
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.untrusted import Untrusted, integer, record, text
+
 # Where the source of a restore comes from.
 PENDING = "pending"  # an earlier run chose it and died
 ARCHIVE = "archive"
@@ -20,6 +22,10 @@ SURVIVOR = "survivor"  # the data of a member
 NONE = "none"  # etcd has quorum, so nothing is restored
 
 SNAPSHOT_IN_ARCHIVE = "etcd/snapshot.db"
+
+#: Characters of a record in base64, and by how much revisions are raised at most: the milliseconds since 1970 have 13 digits.
+LONGEST_RECORD, LARGEST_BUMP = 64 * 1024, 10**15
+_record = record({}, {"initial_cluster_token": text(), "bump_revision": integer(0, LARGEST_BUMP)})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,6 +89,24 @@ class Archive:
         return self.checksums(r"cluster/pki/encryption.*[.]key")
 
 
+def _read(result: Mapping[str, t.Any]) -> dict[str, t.Any] | None:
+    """The record that a restore left beside a member's data, by the result of slurp; None where there is none."""
+    content = result.get("content")
+    if not content or not isinstance(content, str) or len(content) > LONGEST_RECORD:
+        return None
+    try:
+        return t.cast("dict[str, t.Any]", _record(json.loads(base64.b64decode(content)), ""))
+    except (ValueError, RecursionError, Untrusted):
+        return None
+
+
+def _checksum(result: Mapping[str, t.Any]) -> str:
+    """Of a file, by the result of stat; empty where there is none."""
+    stat = result.get("stat")
+    checksum = stat.get("checksum") if isinstance(stat, Mapping) else None
+    return checksum if isinstance(checksum, str) else ""
+
+
 @dataclasses.dataclass(frozen=True)
 class Hosts:
     """The hosts of the group etcd: those with *members'* data, which restore these came from, which CA they trust, and how etcd does."""
@@ -102,17 +126,14 @@ class Hosts:
         bundles: Mapping[str, Mapping[str, t.Any]],
         states: Mapping[str, Mapping[str, t.Any]],
     ) -> Hosts:
-        """By the hosts' results of slurp, stat and etcd_info."""
-        checksums = {host: (result.get("stat") or {}).get("checksum") for host, result in bundles.items()}
+        """By the hosts' results of slurp, stat and etcd_info. Of the first two all is a stranger's word: what is none of ours counts as not there."""
+        read = {host: record for host, result in records.items() if (record := _read(result)) is not None}
+        sums = {host: _checksum(result) for host, result in bundles.items()}
         return cls(
             names,
             members,
-            {
-                host: json.loads(base64.b64decode(result["content"]))
-                for host, result in records.items()
-                if result.get("content")
-            },
-            frozenset(checksum for host, checksum in checksums.items() if host in members and checksum),
+            read,
+            frozenset(checksum for host, checksum in sums.items() if host in members and checksum),
             [states[host] for host in names if host in states],
         )
 

@@ -28,6 +28,8 @@ BUMP = 1_000_000_000
 SALVAGED = record(
     {"raft_term": integer(), "raft_index": integer(), "revision": integer(), "sha256": text(64, "[0-9a-f]{64}")}
 )
+# Seconds that a host's clock may be ahead of the controller's.
+AHEAD = 300
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,6 +69,17 @@ def bump_revision(revision: int, live_revision: int | None, now: float) -> int:
     They go on at the time in milliseconds, which grows from restore to restore, and which no cluster reaches by writing.
     """
     return max(int(now) * 1000 - revision, (live_revision or 0) - revision + BUMP, BUMP)
+
+
+def restored_last(results: Mapping[str, t.Any], now: float) -> int:
+    """When the last member was restored, by the hosts' results of stat for its record; 0 where none was.
+
+    A time that is none, or that is still to come, is not believed: it would have every pod restarted.
+    """
+    stats = [result.get("stat") for result in results.values() if isinstance(result, Mapping)]
+    times = [stat.get("mtime") for stat in stats if isinstance(stat, Mapping)]
+    known = [time for time in times if isinstance(time, (int, float)) and not isinstance(time, bool)]
+    return max((int(time) for time in known if 0 < time <= now + AHEAD), default=0)
 
 
 @dataclasses.dataclass(frozen=True)

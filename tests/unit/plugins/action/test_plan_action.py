@@ -306,3 +306,15 @@ def test_many_changes_are_counted():
     changes = [{"kind": "file", "name": f"/f{number}", "action": "created"} for number in range(9)]
     (line,) = rollout.lines([rollout.Entry("a", "x", "r", "nodes", changes=changes)])
     assert line.endswith("/f4 created, and 4 more")
+
+
+@pytest.mark.parametrize(
+    "record",
+    [{"owns": 5}, {"owns": {"paths": [[]]}}, {"owns": {"paths": 5}}, {"inputs": []}, {"owns": {"service": {}}}],
+)
+def test_a_record_of_another_shape_is_the_host_s_own_trouble(plan, root, record):
+    good = in_place(desired(root))
+    bad = {**good, "records": {"toy": record, "other": record}}
+    entries = {entry["host"]: entry for entry in plan({"n1": bad, "n2": good})["entries"]}
+    assert set(entries) == {"n1", "n2"}
+    assert not entries["n2"]["changes"] and not entries["n2"]["error"]

@@ -11,6 +11,7 @@ from ansible_collections.hardway.kubernetes.plugins.plugin_utils.restore.outcome
     bump_revision,
     losses,
     report,
+    restored_last,
     survivor,
 )
 
@@ -114,3 +115,17 @@ def test_the_report_of_a_restore():
 
 def test_what_was_done_before_has_no_report():
     assert report({**PLAN, "done": True}, Finished("/c", "/d"), check_mode=False) == []
+
+
+@pytest.mark.parametrize(
+    "hostile", ["x", None, 5, [], {}, {"stat": 5}, {"stat": {"mtime": "now"}}, {"stat": {"mtime": 1e300}}]
+)
+def test_a_time_that_is_none_or_to_come_is_not_believed(hostile):
+    assert restored_last({"m1": {"stat": {"mtime": 99.5}}, "m2": hostile}, 100.0) == 99
+    assert restored_last({"m2": hostile}, 100.0) == 0
+
+
+def test_a_survivor_says_all_that_it_is_chosen_by():
+    whole = {"revision": 5, "raft_term": 1, "raft_index": 9, "sha256": "a" * 64}
+    found = survivor({"m1": {**whole, "raft_term": 7, "sha256": "b" * 64}, "m2": {"revision": 2**40}})
+    assert (found.host, found.problems) == ("m1", ["m2: no data"])

@@ -324,3 +324,18 @@ def test_a_plan_is_data_for_playbooks():
     data = plan(SETTINGS, RUNNING, DIRECTORY, verified(cluster="other")).to_data()
     assert json.loads(json.dumps(data)) == data
     assert data["problems"][0]["text"].startswith("/b/a.tar.gz: ") and "\n  Fix: " in data["problems"][0]["text"]
+
+
+FOREIGN = (
+    b"[",
+    b"[]",
+    b'{"bump_revision": 1e99}',
+    b'{"bump_revision": 4611686018427387904}',
+    b'{"initial_cluster_token": 5}',
+)
+
+
+@pytest.mark.parametrize("content", [5, "?", "x" * 100_000, *(base64.b64encode(text).decode() for text in FOREIGN)])
+def test_a_record_of_a_host_that_is_none_of_ours_counts_as_not_there(content):
+    hosts = Hosts.of(HOSTS, ["m1"], {"m1": {"content": content}}, {"m1": {"stat": content}}, {})
+    assert hosts.records == {} and hosts.bundles == frozenset()
