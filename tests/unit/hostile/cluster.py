@@ -355,7 +355,7 @@ class Cluster:
         return TOKEN.sub("TOKEN", path.read_text()).splitlines() if path.exists() else []
 
 
-#: Writes down what of the catalogue the settings want.
+#: Writes down what the catalogue has.
 LOCK = """
 - hosts: master1
   gather_facts: false
@@ -363,7 +363,7 @@ LOCK = """
   tasks:
     - ansible.builtin.copy:
         content: |
-          [{% for name, item in cluster_artifacts_wanted.items() %}
+          [{% for name, item in cluster_artifacts.items() %}
           {{ [name, item.version, item.url] | to_json }}{{ '' if loop.last else ',' }}
           {% endfor %}]
         dest: "{{ inventory_dir }}/../wanted.json"
