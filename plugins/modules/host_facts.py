@@ -12,7 +12,7 @@ description:
   - Reads what a host is (distribution, addresses, memory, space, clock) and what is on it (ports, units, packages),
     and changes nothing.
   - Needs Python's standard library alone, and takes well under a second.
-  - Register its result, for all roles as C(hardway_host): the facts are in C(hardway_host.facts) for the rest of the run.
+  - Register its result as C(hardway_host). All roles read the facts in C(hardway_host.facts) for the rest of the run.
   - They are no C(ansible_facts), which any later module that runs on the host can replace.
 author: the hardway.kubernetes authors (@hardway)
 attributes:

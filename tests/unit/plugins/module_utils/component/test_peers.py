@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import http.server
 import threading
+import types
 
 import pytest
 
@@ -18,8 +19,10 @@ NAMES = ("master1", "master2", "master3")
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
-    monkeypatch.setattr(subject, "PATIENCE", 0.05)
-    monkeypatch.setattr(subject, "INTERVAL", 0.01)
+    """Time passes by sleep alone."""
+    now = [0.0]
+    clock = types.SimpleNamespace(monotonic=lambda: now[0], sleep=lambda seconds: now.append(now.pop() + seconds))
+    monkeypatch.setattr(subject, "time", clock)
 
 
 def peers(own="master2", names=NAMES, **further):
