@@ -18,6 +18,9 @@ PLAYBOOKS = ROOT / "playbooks"
 CONVERGE = PLAYBOOKS / "_converge.yml"
 PHASES = PLAYBOOKS / "phases"
 VERIFY = PHASES / "verify.yml"
+ALONE = PHASES / "alone.yml"
+#: They change nothing of a cluster, and run beside anything.
+READ_ONLY = {"certificates.yml", "mirror.yml", "preflight.yml", "status.yml", "verify.yml"}
 
 
 def imported(path: Path) -> list[Path]:
@@ -37,7 +40,7 @@ def test_the_root_has_two_playbooks():
 @pytest.mark.parametrize("name", ["restore.yml", "restore_etcd.yml"])
 def test_a_restore_converges_as_site_does_and_verifies_after_what_ran_on_has_learnt_of_it(name):
     members, finish = PHASES / "restore_members.yml", PHASES / "restore_finish.yml"
-    assert imported(PLAYBOOKS / name) == [members, CONVERGE, PHASES / "post_restore.yml", VERIFY, finish]
+    assert imported(PLAYBOOKS / name) == [ALONE, members, CONVERGE, PHASES / "post_restore.yml", VERIFY, finish]
 
 
 def test_each_stage_of_a_rotation_converges_and_verifies():
@@ -45,7 +48,25 @@ def test_each_stage_of_a_rotation_converges_and_verifies():
 
 
 def test_site_converges_and_verifies():
-    assert imported(PLAYBOOKS / "site.yml") == imported(PLAYBOOKS / "_add.yml") == [CONVERGE, VERIFY]
+    assert imported(PLAYBOOKS / "site.yml") == imported(PLAYBOOKS / "_add.yml") == [ALONE, CONVERGE, VERIFY]
+
+
+def reached(path: Path) -> list[Path]:
+    """All playbooks that a playbook imports, through others too, in the order of their first play."""
+    return [each for child in imported(path) for each in (child, *reached(child))]
+
+
+@pytest.mark.parametrize("path", sorted(PLAYBOOKS.glob("[!_]*.yml")), ids=lambda path: path.name)
+def test_what_changes_something_keeps_other_runs_away_once_and_before_its_first_change(path):
+    found = reached(path)
+    assert found.count(ALONE) == (0 if path.name in READ_ONLY else 1)
+    if ALONE in found:
+        # What imports it has no play before it. That of kubeadm.yml only looks at the inventory.
+        ways = [path, *found[: found.index(ALONE)]]
+        starts = [
+            yaml.safe_load(way.read_text(encoding="utf-8"))[path.name == "kubeadm.yml" and way == path] for way in ways
+        ]
+        assert all("ansible.builtin.import_playbook" in start for start in starts), ways
 
 
 @pytest.mark.parametrize("path", sorted(PLAYBOOKS.rglob("*.yml")), ids=lambda path: path.name)

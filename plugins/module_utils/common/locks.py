@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import datetime
 import fcntl
+import json
 import os
+import socket
 import time
 from collections.abc import Iterator
 
@@ -23,6 +26,9 @@ POLL = 0.05
 #: Words of a command line that are shown: an interpreter, its program, and what that works on. Options may have passwords.
 _MOST_WORDS = 3
 PROC = "/proc"
+LONGEST_NOTE = 4096
+#: Seconds within which a process that only looks who has a lock (:func:`noted`) lets go of it.
+_LOOK = 0.5
 
 
 class LockHeld(HardwayError):
@@ -71,6 +77,75 @@ def hold(path: str, seconds: float = WAIT) -> Iterator[None]:
     with open(path, "a", encoding="utf-8") as stream:
         acquire(stream.fileno(), path, seconds)
         yield
+
+
+# --- a lock with a note, that a process keeps until it ends
+
+
+@dataclasses.dataclass(frozen=True)
+class Note:
+    """Who took a lock, as it stands in the lock's file. *run* tells one run from another, *work* is what it does."""
+
+    run: str
+    work: str
+    pid: int
+    machine: str
+    since: str
+
+    @classmethod
+    def of_this_process(cls, run: str, work: str) -> Note:
+        now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return cls(run, work, os.getpid(), socket.gethostname(), now)
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.machine} ({self.work}), since {self.since}"
+
+
+def keep(path: str, note: Note) -> int | None:
+    """Take the lock on a file and leave a note in it; the descriptor that holds it, None where another process has it.
+
+    Processes that this one forks share the lock: it is free when the last of them has ended. Programs that they start do not.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        if not _attempt_for(descriptor, _LOOK):
+            os.close(descriptor)
+            return None
+        data = json.dumps(dataclasses.asdict(note)).encode() + b"\n"
+        # Never empty: another run may read it right now.
+        os.pwrite(descriptor, data, 0)
+        os.ftruncate(descriptor, len(data))
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _attempt_for(descriptor: int, seconds: float) -> bool:
+    end = time.monotonic() + seconds
+    while not attempt(descriptor):
+        if time.monotonic() >= end:
+            return False
+        time.sleep(POLL)
+    return True
+
+
+def noted(path: str) -> Note | None:
+    """The note of who holds the lock on a file now; None where nobody does, or where there is none that can be read."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return None
+    with open(descriptor, encoding="utf-8", errors="replace") as stream:
+        if attempt(descriptor):
+            return None
+        text = stream.read(LONGEST_NOTE).partition("\n")[0]
+    try:
+        found = json.loads(text)
+        words = [_printable(str(found[name])[:200]) for name in ("run", "work", "machine", "since")]
+        return Note(words[0], words[1], int(found["pid"]), words[2], words[3])
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _held(found: list[Holder], seconds: float) -> str:
@@ -142,4 +217,8 @@ def _command(pid: int) -> str:
         if not word or word.startswith("-") or "=" in word:
             break
         shown.append(os.path.basename(word.rstrip("/")))
-    return "".join(character if character.isprintable() else "?" for character in " ".join(shown))
+    return _printable(" ".join(shown))
+
+
+def _printable(text: str) -> str:
+    return "".join(character if character.isprintable() else "?" for character in text)

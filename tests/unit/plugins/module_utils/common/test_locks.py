@@ -150,3 +150,54 @@ def test_a_command_is_told_without_its_options(monkeypatch: pytest.MonkeyPatch, 
         (tmp_path / "7").mkdir(exist_ok=True)
         (tmp_path / "7/cmdline").write_bytes("\0".join(words).encode())
         assert locks._command(7) == told
+
+
+NOTE = locks.Note.of_this_process("run-1", "ansible-playbook site.yml")
+KEEP = """
+import sys, time
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common import locks
+print(locks.keep(sys.argv[1], locks.Note.of_this_process("run-2", "work \\x1b[31m")), flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_lock_that_is_kept_has_the_note_of_its_process_and_is_free_when_that_is_killed(tmp_path):
+    path = str(tmp_path / "lock")
+    assert locks.noted(path) is None
+    with subprocess.Popen(
+        [sys.executable, "-c", KEEP, path], stdout=subprocess.PIPE, text=True, env=_environment()
+    ) as other:
+        try:
+            assert other.stdout and int(other.stdout.readline())
+            assert locks.keep(path, NOTE) is None
+            note = locks.noted(path)
+            assert note and (note.run, note.pid, note.work) == ("run-2", other.pid, "work ?[31m")
+        finally:
+            other.kill()
+    # The note is still there, and says nothing.
+    assert "run-2" in Path(path).read_text()
+    assert locks.noted(path) is None
+    descriptor = locks.keep(path, NOTE)
+    assert descriptor and locks.noted(path) == NOTE
+    os.close(descriptor)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"run": 1}', "\udcff"])
+def test_a_note_that_cannot_be_read_is_none(tmp_path, text, others):
+    path = tmp_path / "lock"
+    path.write_bytes(text.encode(errors="surrogateescape"))
+    others.hold(path)
+    assert locks.noted(str(path)) is None
+    assert locks.keep(str(path), NOTE) is None
+
+
+def test_a_link_is_no_lock(tmp_path):
+    (tmp_path / "file").write_text("kept")
+    (tmp_path / "lock").symlink_to("file")
+    with pytest.raises(OSError):
+        locks.keep(str(tmp_path / "lock"), NOTE)
+    assert (tmp_path / "file").read_text() == "kept"
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

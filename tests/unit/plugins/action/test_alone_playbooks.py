@@ -1,0 +1,160 @@
+# Copyright: (c) 2026, the hardway.kubernetes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Real runs of ansible-playbook on one cluster's directory: the second is refused by name, and nothing is left of one that was killed.
+
+Their hosts are nowhere: a run that is not refused reaches none.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.hardway.kubernetes.plugins.action import cluster_directory
+
+# the collection below its ansible_collections, not the checkout that it may be a link to
+COLLECTION = Path(os.path.abspath(cluster_directory.__file__)).parents[2]
+
+INVENTORY = """\
+all:
+  vars:
+    ansible_host: 127.0.0.1
+    ansible_port: 9
+    cluster_dir: "{{ inventory_dir }}/clusters/scratch"
+  children:
+    etcd: {hosts: {m1: }}
+    kube_master: {hosts: {m1: }}
+    kube_node: {hosts: {n1: }}
+    lb: {hosts: {m1: }}
+"""
+#: Takes the lock as every playbook does, and then is at work until the file is there.
+WORK = f"""\
+- name: Alone
+  ansible.builtin.import_playbook: {COLLECTION}/playbooks/phases/alone.yml
+- name: Work
+  hosts: etcd
+  gather_facts: false
+  tasks:
+    - name: Work
+      ansible.builtin.shell: touch begun; until [ -e end ]; do sleep 0.1; done
+      args: {{chdir: "{{{{ inventory_dir }}}}"}}
+      delegate_to: localhost
+"""
+REFUSED = "another run is at work on this cluster"
+#: One of each way; tests/unit/test_playbooks.py knows of all of them.
+CHANGING = ["kubeadm", "remove_node", "rotate_ca", "site"]
+
+
+class Controller:
+    """A directory with an inventory, and the runs on it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.running: list[subprocess.Popen[str]] = []
+        (directory / "ansible.cfg").touch()  # the checkout's own would bring its callbacks
+        (directory / "hosts.yml").write_text(INVENTORY)
+        (directory / "work.yml").write_text(WORK)
+
+    def start(self, playbook: Path, *arguments: str) -> subprocess.Popen[str]:
+        environment = {
+            **{key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")},
+            "ANSIBLE_COLLECTIONS_PATH": str(COLLECTION.parents[2]),
+            "ANSIBLE_CONFIG": str(self.directory / "ansible.cfg"),
+            "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_LOCAL_TEMP": str(self.directory / "tmp"),
+        }
+        code = "import sys; from ansible.cli.playbook import main; sys.exit(main())"
+        command = [sys.executable, "-c", code, "-i", str(self.directory / "hosts.yml"), str(playbook), *arguments]
+        process = subprocess.Popen(
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.running.append(process)
+        return process
+
+    def run(self, name: str, *arguments: str) -> tuple[int, str]:
+        process = self.start(COLLECTION / "playbooks" / f"{name}.yml", *arguments)
+        return _ended(process)
+
+    def work(self) -> subprocess.Popen[str]:
+        """A run that has the lock, and is at work."""
+        process = self.start(self.directory / "work.yml")
+        end = time.monotonic() + 60
+        while not (self.directory / "begun").exists():
+            assert process.poll() is None and time.monotonic() < end, process.communicate()[0]
+            time.sleep(0.05)
+        return process
+
+    def let_end(self) -> None:
+        (self.directory / "end").touch()
+
+    def end(self) -> None:
+        self.let_end()
+        for process in self.running:
+            if process.poll() is None:
+                process.kill()
+            process.communicate(timeout=60)
+
+
+def _ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+    text, _nothing = process.communicate(timeout=120)
+    return process.returncode, text
+
+
+@pytest.fixture(name="controller")
+def controller_fixture(tmp_path: Path) -> Iterator[Controller]:
+    controller = Controller(tmp_path)
+    yield controller
+    controller.end()
+
+
+def test_what_changes_something_is_refused_beside_another_run_and_what_reads_is_not(controller):
+    first = controller.work()
+    for name in CHANGING:
+        status, text = controller.run(name, "-e", "cluster_installer=kubeadm")
+        assert status != 0 and REFUSED in text, f"{name}:\n{text}"
+        assert re.search(rf"process {first.pid} on \S+ \(ansible-playbook work.yml\), since 20\d\d-", text), text
+        assert not (controller.directory / "clusters" / "scratch").exists(), name
+    for name, *arguments in (["preflight"], ["site", "--check"]):
+        assert REFUSED not in controller.run(name, *arguments)[1], name
+    assert first.poll() is None
+    controller.let_end()
+    status, text = _ended(first)
+    assert status == 0, text
+
+
+def test_a_run_has_the_lock_until_its_end_and_no_longer(controller):
+    controller.work()
+    assert REFUSED in controller.run("site")[1]
+    controller.let_end()
+    assert _ended(controller.running[0])[0] == 0
+    assert REFUSED not in controller.run("site")[1]
+    assert _ended(controller.work())[0] == 0
+
+
+def test_a_killed_run_leaves_no_lock_behind_what_it_has_started(controller):
+    first = controller.work()
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    # The worker does not know yet that nobody waits for it.
+    text = controller.run("site")[1]
+    assert REFUSED in text and re.search(r"that process is gone, and what it started is still at work \(\d+\)", text), (
+        text
+    )
+    controller.let_end()
+    first.communicate(timeout=60)
+    assert REFUSED not in controller.run("site")[1]
+    assert _ended(controller.work())[0] == 0
