@@ -48,4 +48,8 @@ class ActionModule(ActionBase):
             ) from error
         if done is None:
             return {**result, "changed": False}
+        if done.untold:
+            result["warnings"] = [
+                f"{path}: whether this is the newest copy is not known, or not told to the cluster: {done.untold}. The next run does it"
+            ]
         return {**result, "changed": done.changed, "serial": done.number, "untold": done.untold}

@@ -104,7 +104,7 @@ class Note:
 def keep(path: str, note: Note) -> int | None:
     """Take the lock on a file and leave a note in it; the descriptor that holds it, None where another process has it.
 
-    Processes that this one forks share the lock: it is free when the last of them has ended. Programs that they start do not.
+    It is free when this process has ended, and each that it forked and that has not closed the descriptor. Programs do not inherit it.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:

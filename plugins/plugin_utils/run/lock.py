@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One run at a time for each cluster's directory: a lock that the process of ansible-playbook itself keeps until it ends.
 
-The kernel releases it with the last process of the run, also after kill -9: what a worker still does then belongs to the run. It is
-seen from other containers that share the directory, where process ids mean nothing.
+The kernel releases it with that process, also after kill -9. It is seen from other containers that share the directory, where process
+ids mean nothing. Workers do not share it: those of a run that was killed may wait for ever for somebody to take their results.
 """
 
 from __future__ import annotations
@@ -46,7 +46,11 @@ def require(cluster_dir: str, run: str) -> None:
     note = locks.noted(path)
     if note and note.run == run:
         return
-    raise OtherRun(f"nothing was changed, for {_other(path, note)}", where=cluster_dir, fix=_fix(path, note))
+    raise OtherRun(
+        f"nothing was changed, for {_other(path, note)}",
+        where=cluster_dir,
+        fix="wait until it has ended, or end it, then run the same playbook again",
+    )
 
 
 def _other(path: str, note: locks.Note | None) -> str:
@@ -58,11 +62,10 @@ def _other(path: str, note: locks.Note | None) -> str:
     return "another run was at work on this cluster when this one began"
 
 
-def _fix(path: str, note: locks.Note | None) -> str:
-    left = [holder.pid for holder in locks.holders(path)]
-    if note and left and note.pid not in left:
-        return (
-            f"that process is gone, and what it started is still at work ({', '.join(map(str, left))}): wait until it has ended, "
-            "then run the same playbook again"
-        )
-    return "wait until it has ended, or end it, then run the same playbook again"
+def _forget() -> None:
+    """In a process that was forked: the lock stays with the one that forked it."""
+    while _kept:
+        os.close(_kept.popitem()[1])
+
+
+os.register_at_fork(after_in_child=_forget)
