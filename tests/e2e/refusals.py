@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import time
 
@@ -109,3 +110,37 @@ def ill_member() -> str:
     return (
         f"refused after {refused.seconds:.0f} s with nothing restarted, finished in {finished.seconds:.0f} s: {figures}"
     )
+
+
+@drill(
+    "two-runs",
+    "Two playbooks at once: the second is refused by name; a killed one keeps nobody away. An older copy of the cluster's directory is refused.",
+)
+def two_runs() -> str:
+    assert_nothing_to_do()
+    first = playbooks.start("site")
+    try:
+        time.sleep(5)
+        second = playbooks.run("rotate_ca").require_refused(expectations.other_run(first.pid))
+        second.require_unchanged("though it was refused")
+        require(first.wait(600) == 0, "the first run failed", Kind.PLAYBOOK_FAILED)
+    finally:
+        playbooks.end(first)
+    require(playbooks.run_killed(5, "site"), "it ended before it was killed")
+    assert_nothing_to_do()
+    with tempfile.TemporaryDirectory() as directory:
+        older = f"{directory}/cluster"
+        shutil.copytree(cluster.DIRECTORY, older)
+        playbooks.run("user", "-e", "user_name=drill", "-e", "user_role=view").require_success()
+        before = cluster.processes(sandbox.MACHINES)
+        refused = playbooks.run("site", "-e", f"cluster_dir={older}").require_refused(expectations.OLDER_DIRECTORY)
+        refused.require_unchanged("though it was refused")
+        sandbox.compare_processes(before, cluster.processes(sandbox.MACHINES))
+        assert_nothing_to_do()
+        playbooks.run("site", "-e", f"cluster_dir={older}", "-e", "cluster_dir_accept=true").require_success()
+        playbooks.run("site").require_refused(expectations.OLDER_DIRECTORY, "the copy that was replaced is not refused")
+        # The newest one is the cluster's again.
+        playbooks.run("site", "-e", "cluster_dir_accept=true").require_success()
+    playbooks.run("user", "-e", "user_name=drill", "-e", "user_state=absent").require_success()
+    assert_nothing_to_do()
+    return f"refused after {second.seconds:.0f} s and {refused.seconds:.0f} s, with nothing changed"

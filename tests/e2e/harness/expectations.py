@@ -70,6 +70,13 @@ NOT_CONFIRMED = _sentence("for it was not confirmed")
 
 # Refusals of preflight, by the name of the check, and of other plans
 OTHER_AUTHORITIES = _sentence("other-authorities")
+
+
+def other_run(pid: int) -> Expectation:
+    return Expectation(rf"another run is at work on this cluster: process {pid} on \S+ \(ansible-playbook site", "")
+
+
+OLDER_DIRECTORY = _sentence("does not have that change")
 OTHER_CNI = _sentence("other-cni")
 UNSUPPORTED_VERSION = _sentence("unsupported-version")
 DOWNGRADE_REFUSED = _sentence("a downgrade is not supported")

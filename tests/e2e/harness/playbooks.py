@@ -143,6 +143,27 @@ def run_command(command: list[str], title: str, variables: Mapping[str, str] | N
     return Run(done.returncode, seconds, done.stdout, processor)
 
 
+def start(job: str, *arguments: str) -> subprocess.Popen[bytes]:
+    """A job that runs while others do; its output goes to the log alone. The caller ends it (:func:`end`)."""
+    LOG.parent.mkdir(exist_ok=True)
+    with open(LOG, "ab") as log:
+        return subprocess.Popen(
+            arguments_of(job, *arguments),
+            cwd=ROOT,
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
 def run_killed(after: float | Callable[[], object], job: str, *arguments: str, overlays: tuple[str, ...] = ()) -> bool:
     """Run a job and SIGKILL its process group after some seconds, or as soon as something holds; whether it was still running then.
 
