@@ -167,6 +167,8 @@ def test_a_changed_directory_is_recorded_once_and_an_api_that_does_not_answer_is
     (state / "pki" / "ca.pem").touch()
     playbook = controller.directory / "record.yml"
     playbook.write_text(RECORD)
+    assert _ended(controller.start(controller.directory / "work.yml", "--check"))[0] == 0
+    assert os.listdir(state.parent) == [state.name], "check mode has made a lock"
     assert "changed=0" in _ended(controller.start(playbook, "--check"))[1]
     assert not (state / "serial.json").exists()
     for count in (1, 0):
