@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import time
 
-from harness import cluster, sandbox
+from harness import cluster, forging, sandbox
 from harness.checks import require
+from harness.pods import Pods
 from harness.registry import drill
 from harness.steps import (
     MAX_GAP,
@@ -81,3 +82,35 @@ def master_power() -> str:
     cluster.wait_for(cluster.nodes_ready, 120, "all nodes Ready")
     assert_nothing_to_do()
     return figures
+
+
+@drill(
+    "vrrp-forged",
+    "A pod with NET_RAW, and a node, say for 10 s that they have the virtual address: no client notices, and it stays.",
+)
+def vrrp_forged() -> str:
+    first = cluster.address_holder()
+    since = {machine: sandbox.ssh(machine, "date +%s").strip() for machine in sandbox.BALANCERS}
+    with Pods(), watch_api() as watch:
+        before = {machine: dropped_advertisements(machine) for machine in sandbox.BALANCERS}
+        pod = cluster.objects("pods", "--namespace=hardway-drill", "--selector=app=web")[0]
+        machine, address = pod["spec"]["nodeName"], pod["status"]["podIP"]
+        time.sleep(2)
+        watch.mark(f"forged advertisements from a pod on {machine}, and from {machine}")
+        sent = [line.split() for line in sandbox.ssh(machine, forging.script(address, machine)).splitlines()]
+        time.sleep(2)
+    dropped = {machine: dropped_advertisements(machine) - before[machine] for machine in sandbox.BALANCERS}
+    figures = assert_clients_served(watch.report())
+    require(cluster.address_holder() == first, f"{first} lost the virtual address")
+    for machine in sandbox.BALANCERS:
+        moved = sandbox.ssh(machine, f"journalctl --unit=keepalived --since=@{since[machine]} | grep Entering || true")
+        require(not moved.strip(), f"{machine}: the address moved: {moved}")
+        # Those from the node itself arrive in any case: without them nothing was shown.
+        require(dropped[machine] > 50, f"{machine} dropped {dropped[machine]} forged advertisements")
+    counts = ", ".join(f"{count} dropped on {machine}" for machine, count in dropped.items())
+    return f"{sum(int(number) for number, _refused in sent)} sent, {counts}: {figures}"
+
+
+def dropped_advertisements(machine: str) -> int:
+    """How many packets the rules of the virtual address have dropped on a load balancer."""
+    return forging.dropped(sandbox.ssh(machine, "nft --json list table inet load_balancer_vrrp"))

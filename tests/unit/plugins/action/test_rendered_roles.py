@@ -247,6 +247,62 @@ def test_by_kubeadm_only_masters_have_the_certificates_of_a_control_plane(host):
     assert host("node1", **settings)["kubeadm"]["files"] == []
 
 
+# --- who may say that it has the virtual address
+
+ADVERTISEMENTS = "/etc/keepalived/advertisements.nft"
+
+
+def statements(text):
+    """The lines of a file of nft, without comments."""
+    return [line.strip() for line in text.splitlines() if line.strip() and not line.strip().startswith("#")]
+
+
+def test_only_advertisements_of_the_other_load_balancers_are_accepted(host):
+    """node1 is a node and a load balancer at once."""
+    groups = {**rendered.GROUPS, "lb": ["lb1", "node1"]}
+    networks = "10.244.0.0/16,fd00:10:244::/56"
+    settings = {
+        "lb_interface": "eth0",
+        "groups": groups,
+        "group_names": ["kube_node", "lb"],
+        "cluster_pod_network": networks,
+    }
+    keepalived = host("node1", **settings)["keepalived"]
+    lines = statements(keepalived["texts"][ADVERTISEMENTS])
+    # Of a table that is there already nothing is left, in one transaction.
+    assert lines[:3] == [
+        "table inet load_balancer_vrrp",
+        "delete table inet load_balancer_vrrp",
+        "table inet load_balancer_vrrp {",
+    ]
+    assert lines[lines.index("chain input {") : lines.index("chain forward {")] == [
+        "chain input {",
+        "type filter hook input priority -10; policy accept;",
+        "meta l4proto != 112 accept",
+        'iifname != "eth0" counter drop',
+        "ip saddr { 10.244.0.0/16 } counter drop",
+        "ip saddr { 192.0.2.21 } ip ttl 255 accept",
+        "counter drop",
+        "}",
+    ]
+    assert "meta l4proto 112 ip daddr { 192.0.2.21 } counter drop" in lines
+    assert keepalived["validate"] == ["nft", "--check", "--file", ADVERTISEMENTS]
+    assert "192.0.2.21\n    }" in keepalived["texts"]["/etc/keepalived/keepalived.conf"]
+    one = statements(host("lb1", lb_interface="eth0")["keepalived"]["texts"][ADVERTISEMENTS])
+    assert not [line for line in one if "{  }" in line or line == "chain forward {"], "an empty set is an error"
+    assert one[-3:] == ["counter drop", "}", "}"]
+
+
+def test_the_rules_come_and_go_with_keepalived(host):
+    unit = host("lb1", lb_interface="eth0")["keepalived"]["texts"][
+        "/etc/systemd/system/keepalived.service.d/40-load-balancer.conf"
+    ].splitlines()
+    for word in ("ExecStartPre=-", "ExecReload="):
+        assert f"{word}/usr/sbin/nft --file {ADVERTISEMENTS}" in unit
+    assert unit[-1] == "ExecStopPost=-/usr/sbin/nft delete table inet load_balancer_vrrp"
+    assert "ReloadPropagatedFrom=nftables.service" in unit
+
+
 # --- the audit policy
 
 
