@@ -26,6 +26,7 @@ from ansible.vars.plugins import get_vars_from_inventory_sources, get_vars_from_
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common.files import read_text
 from ansible_collections.hardway.kubernetes.plugins.module_utils.host.facts import fingerprints
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.facts import usable_facts
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight.audit import webhook_files
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight.networks import address_of
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight.plan import (
     CLUSTER_GROUPS,
@@ -343,10 +344,11 @@ class Gathering:
             unresolved=unresolved,
             run=list(self.variables["ansible_play_hosts_all"]),
             run_group=str(self.arguments["run_group"] or ""),
-            controller=self._controller(str(settings.get("cluster_dir") or ""), inventory),
+            controller=self._controller(settings, inventory),
         )
 
-    def _controller(self, cluster_dir: str, inventory: Inventory) -> Controller:
+    def _controller(self, settings: dict[str, t.Any], inventory: Inventory) -> Controller:
+        cluster_dir = str(settings.get("cluster_dir") or "")
         exists = os.path.isdir(cluster_dir)
         return Controller(
             ansible=release.__version__,
@@ -359,6 +361,7 @@ class Gathering:
                 name for name in self.arguments["controller_collections"] if not has_collection(name)
             ),
             cluster_dir=cluster_dir,
+            unreadable_files=tuple(path for path in webhook_files(settings) if not os.access(path, os.R_OK)),
             cluster_dir_mode=os.stat(cluster_dir).st_mode if exists else None,
             cluster_dir_writable=not exists or os.access(cluster_dir, os.W_OK),
             inventory_dirs=tuple(

@@ -11,6 +11,7 @@ together with everything else.
 
 from __future__ import annotations
 
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight.audit import check_audit_webhook
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.preflight.controller import (
     check_cluster_dir,
     check_controller,
@@ -75,6 +76,7 @@ INVENTORY_CHECKS = (
     check_ports,
     check_port_conflicts,
     check_static_tokens,
+    check_audit_webhook,
     check_values,
     check_spelling,
     check_unresolved,

@@ -55,6 +55,8 @@ class Controller:
     inventory_dirs: tuple[str, ...] = ()
     #: facts become variables: INJECT_FACTS_AS_VARS of ansible-core, off from 2.24 on
     injects_facts: bool = False
+    #: of the files that settings name, those that cannot be read
+    unreadable_files: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass

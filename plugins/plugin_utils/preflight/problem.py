@@ -50,6 +50,7 @@ class Kind(enum.Enum):
     HOST_OUTSIDE_CLUSTER = "host-outside-cluster"
     HOST_OUTSIDE_GROUP = "host-outside-group"
     INVALID_ADDRESS = "invalid-address"
+    INVALID_AUDIT_WEBHOOK = "invalid-audit-webhook"
     INVALID_BLOCK_SIZE = "invalid-block-size"
     INVALID_DOMAIN = "invalid-domain"
     INVALID_ENDPOINT = "invalid-endpoint"

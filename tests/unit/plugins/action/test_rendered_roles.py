@@ -303,39 +303,6 @@ def test_the_rules_come_and_go_with_keepalived(host):
     assert "ReloadPropagatedFrom=nftables.service" in unit
 
 
-# --- the audit policy
-
-
-def level(policy, user, verb, resource, group=""):
-    """The level of the first rule that matches a request for a resource (k8s.io/apiserver, pkg/audit/policy/checker.go)."""
-    for rule in policy["rules"]:
-        groups = {item["group"] for item in rule.get("resources", []) if resource in item["resources"]}
-        if (
-            ("resources" not in rule or group in groups)
-            and verb in rule.get("verbs", [verb])
-            and "nonResourceURLs" not in rule
-            and (
-                ("users" not in rule and "userGroups" not in rule)
-                or user in rule.get("users", []) + rule.get("userGroups", [])
-            )
-        ):
-            return rule["level"]
-    return None
-
-
-def test_secrets_are_audited_whoever_asks_and_encrypted_resources_never_with_their_content(host):
-    settings = {"cluster_encrypted_resources": ["secrets", "widgets.example.org"]}
-    texts = host("master1", **settings)["kube-apiserver"]["texts"]
-    policy = yaml.safe_load(texts["/etc/kubernetes/audit-policy.yaml"])
-    for user in ("system:nodes", "system:serviceaccounts:kube-system", "system:kube-proxy", "flannel", "me"):
-        for verb in ("get", "list", "watch", "create", "update"):
-            assert level(policy, user, verb, "secrets") == "Metadata", (user, verb)
-            assert level(policy, user, verb, "widgets", "example.org") == "Metadata", (user, verb)
-    assert level(policy, "flannel", "watch", "nodes") == "None"
-    assert level(policy, "flannel", "list", "pods") == "Metadata", "a stolen key leaves a trace"
-    assert level(policy, "me", "create", "deployments", "apps") == "Request"
-
-
 # --- peers
 
 HAS_DATA = {"etcd_member": True}

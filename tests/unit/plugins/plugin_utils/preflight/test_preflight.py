@@ -70,6 +70,7 @@ SPECS = {
     "cluster_endpoint_port": {"type": "int"},
     "cluster_static_tokens": {"type": "list", "elements": "dict"},
     "cluster_bootstrap_user": {"type": "str"},
+    "cluster_audit_webhook": {"type": "dict"},
     "cluster_lb": {"type": "str", "choices": ["haproxy", "nginx", "external"]},
     "cluster_node_labels": {"type": "dict"},
     "cluster_taint_masters": {"type": "bool"},
@@ -296,6 +297,11 @@ def by_kubeadm(cluster: Cluster, **settings) -> Cluster:
     return cluster.set(cluster_installer="kubeadm", **settings)
 
 
+def with_webhook(cluster: Cluster, **values) -> Cluster:
+    hook = {"server": "https://audit.example.org", **values}
+    return cluster.set(cluster_audit_webhook=hook).controller(unreadable_files=("/missing.pem",))
+
+
 def connected(cluster: Cluster, network: dict, **settings) -> Cluster:
     return cluster.facts("node1", network=network).set(**settings)
 
@@ -457,6 +463,29 @@ CASES = [
         "cluster_static_tokens",
         lambda c: c.set(cluster_static_tokens=[{"user": "a b", "uid": "1"}]),
         lambda c: c.set(cluster_static_tokens=[{"user": "a", "uid": "1"}]),
+    ),
+    (
+        "invalid-audit-webhook",
+        "cluster_audit_webhook",
+        lambda c: c.set(cluster_audit_webhook={"server": "http://audit.example.org"}),
+        lambda c: c.set(cluster_audit_webhook={"server": "https://audit.example.org", "token": "x"}),
+    ),
+    *(
+        (
+            "invalid-audit-webhook",
+            "cluster_audit_webhook",
+            lambda c, wrong=wrong: with_webhook(c, **wrong),
+            lambda c: with_webhook(c, ca="/ca.pem", certificate="/c.pem", key="/k.pem"),
+        )
+        for wrong in (
+            {"ca": "/missing.pem"},
+            {"ca": "ca.pem"},
+            {"certificate": "/c.pem"},
+            {"key": "/k.pem"},
+            {"certificate": "/c.pem", "key": "/k.pem", "token": "x"},
+            {"server": "https://me:x@audit.example.org"},
+            {"server": 5},
+        )
     ),
     (
         "unknown-bootstrap-user",
