@@ -80,6 +80,21 @@ def backup_sources(states: Mapping[str, Data], reachable: Sequence[str]) -> list
     return backup.sources(states, reachable)
 
 
+def backup_problems(
+    target: str, recipients: Sequence[str] = (), accepted: Sequence[str] = (), path: str = ""
+) -> list[dict[str, str]]:
+    return to_data(backup.problems(target, list(recipients), list(accepted), path, read_mounts()))
+
+
+def read_mounts() -> str:
+    """What is mounted on the controller; nothing where it has no /proc."""
+    try:
+        with open("/proc/self/mounts", encoding="utf-8", errors="surrogateescape") as mounts:
+            return mounts.read()
+    except OSError:
+        return ""
+
+
 def backup_causes(states: Mapping[str, Data]) -> list[str]:
     return backup.causes(states)
 
@@ -126,6 +141,7 @@ class FilterModule:
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
         return {
             "backup_causes": backup_causes,
+            "backup_problems": backup_problems,
             "backup_sources": backup_sources,
             "etcd_maintenance_plan": etcd_maintenance_plan,
             "etcd_member_lines": etcd_member_lines,
