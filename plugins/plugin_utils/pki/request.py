@@ -30,7 +30,7 @@ def request(settings: Settings) -> Arguments:
     leaves = [*_certificates(settings), *({**_defaults(settings), **extra} for extra in settings.certificates)]
     return {
         "cas": [
-            _ca(settings, settings.lineages[entry.name], generation)
+            {**_ca(settings, settings.lineages[entry.name], generation), **_passphrase(settings, entry)}
             for entry in catalogue.entries(catalogue.CA)
             for generation in settings.lineages[entry.name].trusted
         ],
@@ -79,6 +79,14 @@ def _ca(settings: Settings, lineage: Lineage, generation: int) -> Arguments:
         "validity": settings.ca_validity,
         "path_length": 0,
     }
+
+
+def _passphrase(settings: Settings, entry: catalogue.Entry) -> Arguments:
+    """Of the authority's key, in all its generations. A key that masters sign with has none: they start without anybody who knows it."""
+    if entry.consumers or (settings.single and entry.name != "ca"):
+        return {}
+    given = {"passphrase": settings.passphrase, "old_passphrase": settings.old_passphrase}
+    return {name: text for name, text in given.items() if text}
 
 
 def _ca_key(settings: Settings) -> Arguments:

@@ -41,6 +41,9 @@ class Settings:
     certificate_validity: str = "87600h"
     single: bool = False
     imports: Json = dataclasses.field(default_factory=dict)
+    # Of authorities' keys that stay on the controller; empty: they stand in the clear.
+    passphrase: str = dataclasses.field(default="", repr=False)
+    old_passphrase: str = dataclasses.field(default="", repr=False)
     apiserver_hosts: tuple[str, ...] = ()
     etcd_hosts: tuple[str, ...] = ()
     certificates: tuple[Json, ...] = ()
@@ -70,6 +73,11 @@ class Settings:
         missing = [name for name in REQUIRED if not getattr(self, name)]
         if missing:
             raise PkiError(f"{', '.join(missing)}: missing. Fix: add it to the settings")
+        if self.single and self.passphrase:
+            raise PkiError(
+                "cluster_ca_passphrase: with cluster_single_ca masters sign with the one key, which cannot have a passphrase there. "
+                "Fix: remove one of the two settings"
+            )
         unknown = sorted(set(self.imports) - set(CAS))
         if unknown:
             raise PkiError(f"imports names {', '.join(unknown)}. Fix: name CAs, which are {', '.join(CAS)}")

@@ -176,3 +176,25 @@ def test_urls_keep_the_order_of_the_hosts():
     hosts = [{"name": "m2", "address": "10.0.0.2"}, {"name": "m1", "address": "m1.example.org"}]
     assert urls(hosts, 2379) == ["https://10.0.0.2:2379", "https://m1.example.org:2379"]
     assert urls([], 2379) == []
+
+
+def test_a_passphrase_is_of_every_key_that_stays_on_the_controller():
+    made = by_name(request(passphrase="new", old_passphrase="old")["cas"])
+    for name in ("ca", "etcd-ca", "front-proxy-ca"):
+        assert (made[name]["passphrase"], made[name]["old_passphrase"]) == ("new", "old")
+    assert not {"passphrase", "old_passphrase"} & set(made["kubelet-ca"]), "masters sign with it"
+    assert not [one for one in request()["cas"] if "passphrase" in one or "old_passphrase" in one]
+    away = by_name(request(old_passphrase="old")["cas"])["ca"]
+    assert away["old_passphrase"] == "old" and "passphrase" not in away
+
+
+def test_a_passphrase_is_of_every_generation():
+    generations = {"ca": {"trusted": [1, 2], "active": 1}}
+    made = by_name(request(passphrase="new", generations=generations)["cas"])
+    assert [made[name]["passphrase"] for name in ("ca", "ca-2")] == ["new", "new"]
+    parse_request(request(passphrase="new", generations=generations))
+
+
+def test_a_passphrase_and_a_single_authority_exclude_each_other():
+    with pytest.raises(AnsibleFilterError, match=r"cluster_ca_passphrase.*Fix"):
+        request(passphrase="new", single=True)
