@@ -52,7 +52,7 @@ class Rendered:
         self.documents = {item["kind"]: item for item in documents if item}
         self.entries = dict(MADE[installer])
         for item in components.values():
-            kept = {key: value for key, value in item.items() if key not in ("texts", "absent")}
+            kept = {key: value for key, value in item.items() if key not in ("texts", "absent", "peers")}
             component = from_description(kept)
             owned = [file for file in component.files if not file.absent] + component.directories
             for thing in owned + ([component.unit_file] if component.unit else []):
