@@ -39,8 +39,8 @@ run() {
     etcd) stage etcd pytest -q -p no:testinfra tests/etcd ;;
     sandbox) stage sandbox pytest -q tests/sandbox ;;
     default) scenario default ;;
-    drills) stage drills python tests/e2e/run.py --short check-live refusals rolling-change add-node-reset add-node-new \
-      failover-haproxy failover-power renew restore-fresh kill ;;
+    drills) stage drills python tests/e2e/run.py --short check-live refusals ill-member two-runs rolling-change add-node-reset \
+      add-node-new failover-haproxy failover-power vrrp-forged renew restore-fresh kill ;;
     # After the scenarios that build the other versions: none may be missing.
     versions) stage versions env HARDWAY_EVERY_VERSION=1 pytest -q -p no:testinfra tests/api/test_versions.py ;;
     # Not by themselves, but by make test-all: other clusters, each with its drills.

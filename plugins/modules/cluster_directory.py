@@ -43,6 +43,7 @@ attributes:
     support: full
     description: Does nothing, and refuses nothing.
   diff_mode:
+    description: Has nothing to show.
     support: none
 notes:
   - Use it with C(run_once). It runs on the controller, whatever the task's host is.

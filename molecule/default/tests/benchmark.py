@@ -48,23 +48,23 @@ class Machine:
     def arguments(self, process):
         return self.processes.get(process, {})
 
-    @functools.cache  # noqa: B019  # a scenario has seven machines
+    @functools.lru_cache(maxsize=1024)  # noqa: B019  # a scenario has seven machines
     def entry(self, path):
         found = self.host.run(f"stat --dereference --format '%a %U:%G' {path}")
         mode, _space, owner = found.stdout.strip().partition(" ")
         return None if found.rc else cis.Entry(int(mode, 8), owner)
 
-    @functools.cache  # noqa: B019
+    @functools.lru_cache(maxsize=1024)  # noqa: B019
     def below(self, directory):
         lines = self.host.check_output(f"find {directory} -type f -printf '%m %u:%g %p\\n'").splitlines()
         words = [line.split(" ", 2) for line in lines]
         return {path: cis.Entry(int(mode, 8), owner) for mode, owner, path in words}
 
-    @functools.cache  # noqa: B019
+    @functools.lru_cache(maxsize=1024)  # noqa: B019
     def text(self, path):
         return self.host.file(path).content_string
 
-    @functools.cache  # noqa: B019
+    @functools.lru_cache(maxsize=1024)  # noqa: B019
     def configuration(self, name):
         if name == "kubelet":
             return yaml.safe_load(self.text(cis.PLACES[self.installer]["kubelet configuration"][0]))

@@ -143,6 +143,7 @@ def _wait_until_read(client: Etcd, process: subprocess.Popen[bytes], data_dir: s
         except EtcdError as error:
             if time.monotonic() >= deadline:
                 raise EtcdError(
-                    f"the data in {data_dir} were not read within {timeout:g} s: {error}. Fix: see why the disk (dmesg) does not go on, or use another member's data"
+                    f"the data in {data_dir} were not read within {timeout:g} s: {error}. "
+                    "Fix: see why the disk (dmesg) does not go on, or use another member's data"
                 ) from error
         time.sleep(0.1)

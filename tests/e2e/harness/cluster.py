@@ -10,6 +10,7 @@ import pathlib
 import random
 import subprocess
 import sys
+import tempfile
 import time
 import typing as t
 from collections.abc import Callable
@@ -21,11 +22,21 @@ from .context import CONTEXT, ROOT
 DIRECTORY = ROOT / "clusters" / "sandbox"
 KUBECONFIG = DIRECTORY / "admin.kubeconfig"
 KUBECTL = pathlib.Path(sys.executable).parent / "kubectl"
+#: What kubectl remembers of an API: not for longer than this process, for the next cluster at the same address may be of another version.
+KUBECTL_CACHE = tempfile.TemporaryDirectory(prefix="kubectl-")
 VIRTUAL_ADDRESS = sandbox.VIRTUAL_ADDRESS
 
 
 def kubectl(*arguments: str, text: str | None = None, check: bool = True) -> str:
-    words = [*CONTEXT.prefix, str(KUBECTL), "--kubeconfig", str(KUBECONFIG), *arguments]
+    words = [
+        *CONTEXT.prefix,
+        str(KUBECTL),
+        "--cache-dir",
+        KUBECTL_CACHE.name,
+        "--kubeconfig",
+        str(KUBECONFIG),
+        *arguments,
+    ]
     done = subprocess.run(words, input=text, capture_output=True, text=True, check=False)
     require(not check or done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr}", Kind.COMMAND_FAILED)
     return done.stdout

@@ -58,7 +58,7 @@ class Systemd:
 @pytest.fixture
 def systemd(monkeypatch: pytest.MonkeyPatch) -> Systemd:
     made = Systemd(running=True)
-    monkeypatch.setattr(commands, "output", lambda *argv, **options: made.output(*argv, **options))
+    monkeypatch.setattr(commands, "output", made.output)
     return made
 
 

@@ -24,14 +24,14 @@ class Cluster:
     def __init__(self) -> None:
         self.lease: dict[str, t.Any] | None = None
         self.writes = 0
-        self.error: Exception | None = None
+        self.errors: list[Exception] = []
         #: What another controller does between a run's look and its write.
         self.meanwhile: t.Callable[[], None] | None = None
 
     def find(self, path: str) -> dict[str, t.Any] | None:
         assert path == "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/hardway-run"
-        if self.error:
-            raise self.error
+        for error in self.errors:
+            raise error
         return copy.deepcopy(self.lease)
 
     def request(self, method: str, path: str, query: t.Any, body: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -156,9 +156,9 @@ def test_an_older_copy_is_refused_by_name_and_a_newer_one_is_not(cluster, a, b):
 def test_copies_that_were_changed_apart_have_the_same_serial_and_the_second_is_refused(cluster, a, b):
     a.run()
     a.copy_to(b)
-    cluster.error = ApiUnreachable("nobody answers")
+    cluster.errors = [ApiUnreachable("nobody answers")]
     assert (a.run("this").number, b.run("that").number) == (2, 2)
-    cluster.error = None
+    cluster.errors = []
     a.run()
     with pytest.raises(directory.OlderDirectory):
         b.run()
@@ -209,11 +209,11 @@ def test_a_directory_without_a_serial_is_refused_where_the_cluster_has_one(clust
 )
 def test_an_api_that_does_not_answer_refuses_nothing_and_learns_of_it_later(cluster, a, error):
     a.run()
-    cluster.error = error
+    cluster.errors = [error]
     assert a.check().untold == str(error)
     a.change("second")
     assert a.record() == directory.Outcome(True, 2, str(error))
-    cluster.error = None
+    cluster.errors = []
     assert a.run() == directory.Outcome(True, 2)
     assert not a.run().changed
 
