@@ -12,7 +12,8 @@ from ansible.errors import AnsibleFilterError
 
 # What only etcd's configuration file knows: two groups of options (go.etcd.io/etcd/server/v3, embed/config.go, securityConfig). As arguments
 # those of clients have their own names, those of peers one with peer- before it, and these have others.
-CLIENTS, PEERS = "client-transport-security", "peer-transport-security"
+CLIENTS = "client-transport-security"
+PEERS = "peer-transport-security"
 OTHERS = {
     (CLIENTS, "allowed-hostname"): "client-cert-allowed-hostname",
     (PEERS, "allowed-cn"): "peer-cert-allowed-cn",
