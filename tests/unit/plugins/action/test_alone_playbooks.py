@@ -8,6 +8,7 @@ Their hosts are nowhere: a run that is not refused reaches none.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -159,6 +160,9 @@ def test_a_killed_run_leaves_no_lock_behind_though_its_worker_lives_on(controlle
     assert REFUSED not in controller.run("site")[1]
     assert any(b"work.yml" in Path(f"/proc/{child}/cmdline").read_bytes() for child in children)
     controller.let_end()
+    for child in children:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(child), signal.SIGKILL)
 
 
 def test_a_changed_directory_is_recorded_once_and_an_api_that_does_not_answer_is_only_told(controller):
