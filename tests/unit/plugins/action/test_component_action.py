@@ -397,9 +397,7 @@ class Hostvars(dict):
 def hostvars(**records):
     found = {member["name"]: {} for member in MEMBERS}
     for host, components in records.items():
-        found[host] = {
-            "ansible_facts": {"hardway_host": {"components": {"records": {name: {} for name in components}}}}
-        }
+        found[host] = {"hardway_host": {"facts": {"components": {"records": {name: {} for name in components}}}}}
     return Hostvars(found)
 
 

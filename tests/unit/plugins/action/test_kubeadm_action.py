@@ -96,9 +96,7 @@ def test_masters_that_join_are_not_asked(begun, asked):
         variables = {key: trust_as_template(value) for key, value in yaml.safe_load(stream).items() if key in wanted}
     facts = {name: {"static_pods": ["kube-apiserver"] if name in begun else []} for name in "abc"}
     known = {
-        "hostvars": {
-            name: {"inventory_hostname": name, "ansible_facts": {"hardway_host": facts[name]}} for name in facts
-        },
+        "hostvars": {name: {"inventory_hostname": name, "hardway_host": {"facts": facts[name]}} for name in facts},
         "ansible_play_hosts": list(facts),
         "groups": {"kube_master": list(facts)},
         "inventory_hostname": "a",

@@ -85,6 +85,6 @@ def test_kubeadm_joins_each_host_with_its_own_token(tmp_path):
 def test_who_asks_to_join(tmp_path, renew):
     """By the command line a setting is a text."""
     assert rendered.value("node1", "kube_node", "kube_node_asks", tmp_path, kube_node_renew=renew) is True
-    signed = {"hardway_host": {**rendered.HOST, "kubelet_certificate": certificate(tmp_path)}}
-    asks = rendered.value("node1", "kube_node", "kube_node_asks", tmp_path, kube_node_renew=renew, ansible_facts=signed)
+    signed = {"facts": {**rendered.HOST, "kubelet_certificate": certificate(tmp_path)}}
+    asks = rendered.value("node1", "kube_node", "kube_node_asks", tmp_path, kube_node_renew=renew, hardway_host=signed)
     assert asks is (str(renew).lower() == "true")
