@@ -9,6 +9,7 @@ import dataclasses
 import ipaddress
 import multiprocessing
 import os
+import signal
 import traceback
 import typing as t
 from collections.abc import Callable, Sequence
@@ -199,13 +200,32 @@ def _on_all_cores(function: Callable[[T], R], work: Sequence[T], several: int) -
     if workers > 1:
         _inherited[:] = [(os.getpid(), function, item) for item in work]
         try:
-            with multiprocessing.get_context("fork").Pool(workers) as pool:
-                return pool.map(_do_inherited, range(len(work)))
+            return _in_processes(workers, len(work))
         except OSError:
             pass  # no shared memory, no processes: one core does it too
         finally:
             _inherited.clear()
     return [function(item) for item in work]
+
+
+def _in_processes(workers: int, count: int) -> list[t.Any]:
+    pool = multiprocessing.get_context("fork").Pool(workers, initializer=_end_by_signals)
+    try:
+        made = pool.map(_do_inherited, range(count))
+        # Not by a signal, as at the end of `with`: one that has only just begun still has the handlers of the process that it is a copy of.
+        pool.close()
+    except BaseException:
+        pool.terminate()
+        raise
+    finally:
+        pool.join()
+    return made
+
+
+def _end_by_signals() -> None:
+    """In a process for work: Ansible's workers, of which it may be a copy, hand a signal on to all of their processes."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def _do_inherited(number: int) -> t.Any:
