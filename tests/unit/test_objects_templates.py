@@ -68,6 +68,7 @@ def test_the_templates_that_tasks_apply_are_all_of_them():
         "authentication.yaml.j2",
         "admission.yaml.j2",
         "audit-policy.yaml.j2",
+        "audit-webhook.yaml.j2",
         "kubelet.yaml.j2",
     }
     documents = {"init.yaml.j2", "cluster.yaml.j2", "join.yaml.j2"}
