@@ -8,7 +8,8 @@ from __future__ import annotations
 import typing as t
 from collections.abc import Mapping
 
-from ansible_collections.hardway.kubernetes.plugins.plugin_utils.untrusted import LONG, printable
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.text import printable
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.untrusted import LONG
 
 
 def clock_offset(host_time: float, before: float, after: float) -> float:

@@ -15,13 +15,13 @@ import typing as t
 from collections.abc import Mapping
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.text import printable
 
 Check = t.Callable[[t.Any, str], t.Any]
 
 #: Characters of a text, entries of a list or a dictionary: more than any honest host has.
 LONG, MANY = 4096, 20_000
 SHORT = 256
-REPLACEMENT = "?"
 
 
 class Untrusted(HardwayError):
@@ -31,13 +31,6 @@ class Untrusted(HardwayError):
         super().__init__(f"{key} {reason}" if key else f"the answer {reason}")
         self.key = key
         self.reason = reason
-
-
-def printable(text: str, allowed: str = "") -> str:
-    """The text with a question mark for each character that is not printed as itself: escapes, controls, directions, surrogates."""
-    if text.isprintable():
-        return text
-    return "".join(character if character.isprintable() or character in allowed else REPLACEMENT for character in text)
 
 
 def one_line(text: str) -> str:

@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterator
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.text import printable
 
 #: Seconds that the same process may hold a lock. Within them a host downloads what it lacks, and a component gets healthy.
 WAIT = 900.0
@@ -142,7 +143,7 @@ def noted(path: str) -> Note | None:
         text = stream.read(LONGEST_NOTE).partition("\n")[0]
     try:
         found = json.loads(text)
-        words = [_printable(str(found[name])[:200]) for name in ("run", "work", "machine", "since")]
+        words = [printable(str(found[name])[:200]) for name in ("run", "work", "machine", "since")]
         return Note(words[0], words[1], int(found["pid"]), words[2], words[3])
     except (ValueError, KeyError, TypeError):
         return None
@@ -217,8 +218,4 @@ def _command(pid: int) -> str:
         if not word or word.startswith("-") or "=" in word:
             break
         shown.append(os.path.basename(word.rstrip("/")))
-    return _printable(" ".join(shown))
-
-
-def _printable(text: str) -> str:
-    return "".join(character if character.isprintable() else "?" for character in text)
+    return printable(" ".join(shown))

@@ -1,13 +1,14 @@
 # Copyright: (c) 2026, the hardway.kubernetes authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Words of messages: numbers with their noun, lists, sizes."""
+"""Words of messages: numbers with their noun, lists, sizes, and texts of others."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
 MOST = 5
+REPLACEMENT = "?"
 
 
 def counted(number: int, noun: str) -> str:
@@ -37,3 +38,10 @@ def size(count: float) -> str:
             break
         value /= 1024
     return f"{value:.0f} {unit}" if value >= 10 or unit == "B" else f"{value:.1f} {unit}"
+
+
+def printable(text: str, allowed: str = "") -> str:
+    """The text with a question mark for each character that is not printed as itself: escapes, controls, directions, surrogates."""
+    if text.isprintable():
+        return text
+    return "".join(character if character.isprintable() or character in allowed else REPLACEMENT for character in text)

@@ -10,14 +10,13 @@ import typing as t
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 
-from ansible_collections.hardway.kubernetes.plugins.module_utils.common.text import counted
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.text import counted, printable
 from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.compare import describe
 from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.x509 import (
     Unreadable,
     is_ca,
     load_certificate,
 )
-from ansible_collections.hardway.kubernetes.plugins.plugin_utils.untrusted import printable
 
 CONTROLLER = "controller"
 UP = "check that the host is up, and that ssh and become work"

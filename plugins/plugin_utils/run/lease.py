@@ -11,6 +11,7 @@ import re
 import typing as t
 
 from ansible_collections.hardway.kubernetes.plugins.module_utils.common.errors import HardwayError
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.text import printable
 from ansible_collections.hardway.kubernetes.plugins.module_utils.kube.client import FIELD_MANAGER, Api, ApiError
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.run.serial import Serial
 
@@ -80,8 +81,8 @@ def _seen(found: t.Any) -> Seen:
     return Seen(
         number=int(number) if usable else 0,
         word=word if usable else "",
-        controller=_printable(spec.get("holderIdentity")),
-        since=_printable(spec.get("acquireTime")),
+        controller=_words(spec.get("holderIdentity")),
+        since=_words(spec.get("acquireTime")),
         revision=str(metadata.get("resourceVersion", "")),
     )
 
@@ -91,6 +92,5 @@ def _mapping(found: t.Any, key: str) -> dict[str, t.Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _printable(value: t.Any) -> str:
-    text = value[:200] if isinstance(value, str) else ""
-    return "".join(character if character.isprintable() else "?" for character in text) or "somebody"
+def _words(value: t.Any) -> str:
+    return printable(value[:200] if isinstance(value, str) else "") or "somebody"

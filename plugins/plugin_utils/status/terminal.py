@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ansible_collections.hardway.kubernetes.plugins.module_utils.common.text import printable
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.certificates.report import NO_BREAK_SPACE
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.status.page import (
     CRITICAL,
@@ -15,7 +16,6 @@ from ansible_collections.hardway.kubernetes.plugins.plugin_utils.status.page imp
     Cell,
     Page,
 )
-from ansible_collections.hardway.kubernetes.plugins.plugin_utils.untrusted import printable
 
 WIDEST = 72
 
