@@ -143,12 +143,12 @@ def run_command(command: list[str], title: str, variables: Mapping[str, str] | N
     return Run(done.returncode, seconds, done.stdout, processor)
 
 
-def start(job: str, *arguments: str) -> subprocess.Popen[bytes]:
+def start(job: str, *arguments: str, overlays: tuple[str, ...] = ()) -> subprocess.Popen[bytes]:
     """A job that runs while others do; its output goes to the log alone. The caller ends it (:func:`end`)."""
     LOG.parent.mkdir(exist_ok=True)
     with open(LOG, "ab") as log:
         return subprocess.Popen(
-            arguments_of(job, *arguments),
+            arguments_of(job, *arguments, overlays=overlays),
             cwd=ROOT,
             env=environment(),
             stdin=subprocess.DEVNULL,
@@ -174,27 +174,16 @@ def run_killed(after: float | Callable[[], object], job: str, *arguments: str, o
         with contextlib.suppress(OSError):
             if "ansible-playbook" in (worker / "cmdline").read_text(encoding="utf-8"):
                 os.kill(int(worker.name), signal.SIGKILL)
-    LOG.parent.mkdir(exist_ok=True)
-    with open(LOG, "ab") as log:
-        process = subprocess.Popen(
-            arguments_of(job, *arguments, overlays=overlays),
-            cwd=ROOT,
-            env=environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-        if callable(after):
-            while process.poll() is None and not after():
-                time.sleep(0.1)
-        else:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(after)
-        if process.poll() is not None:
-            return False
-        children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="ascii")
-        _WORKERS.update(map(int, children.split()))
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        return True
+    process = start(job, *arguments, overlays=overlays)
+    if callable(after):
+        while process.poll() is None and not after():
+            time.sleep(0.1)
+    else:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(after)
+    if process.poll() is not None:
+        return False
+    children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="ascii")
+    _WORKERS.update(map(int, children.split()))
+    end(process)
+    return True
