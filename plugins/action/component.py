@@ -24,8 +24,13 @@ from ansible_collections.hardway.kubernetes.plugins.plugin_utils.component.decla
     declaration_of,
 )
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.component.render import Renderer, encode
-from ansible_collections.hardway.kubernetes.plugins.plugin_utils.rollout.lock import Others, RolloutLock, roll_out
-from ansible_collections.hardway.kubernetes.plugins.plugin_utils.rollout.peers import named
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.rollout.lock import (
+    PATIENCE,
+    Others,
+    RolloutLock,
+    roll_out,
+)
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.rollout.peers import with_ill
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.untrusted import Check, boolean, optional, plain
 
 HOST_MODULE = "hardway.kubernetes.component_apply"
@@ -37,8 +42,7 @@ ANSWER: dict[str, Check] = {
     "deferred": boolean,
     "was_ill": boolean,
 }
-#: Beyond the time in which a component has to be healthy: for one that is ill and starts while another waits for it.
-PATIENCE = 30
+#: Seconds in which a component has to be healthy, where its declaration says none.
 DEFAULT_TIMEOUT = 120
 
 
@@ -121,7 +125,4 @@ class ActionModule(ActionBase):
             module_args={"payload": payload, **further},
             task_vars=self._call_vars,
         )
-        result = checked_outcome(outcome, ANSWER)
-        asked = further.get("peers")
-        ill = named(outcome.get("ill"), asked["members"], asked["failed"]) if asked else {}
-        return {**result, "ill": ill} if ill else result
+        return with_ill(checked_outcome(outcome, ANSWER), outcome.get("ill"), further.get("peers"))

@@ -11,15 +11,19 @@ from ansible import constants as C
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.checked_action import checked_outcome, sentences
-from ansible_collections.hardway.kubernetes.plugins.plugin_utils.rollout.lock import Others, RolloutLock, roll_out
-from ansible_collections.hardway.kubernetes.plugins.plugin_utils.rollout.peers import named, to_ask
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.rollout.lock import (
+    PATIENCE,
+    Others,
+    RolloutLock,
+    roll_out,
+)
+from ansible_collections.hardway.kubernetes.plugins.plugin_utils.rollout.peers import to_ask, with_ill
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils.untrusted import Check, boolean
 
 #: What of the host's answer is believed: the rest is dropped, facts among it.
 ANSWER: dict[str, Check] = {"changes": sentences, "deferred": boolean, "was_ill": boolean}
-#: Seconds: the module's own for a static pod, and those beyond, for one that is ill and starts while another waits for it.
+#: Seconds: the module's own for a static pod.
 DEFAULT_TIMEOUT = 240
-PATIENCE = 30
 
 
 class ActionModule(ActionBase):
@@ -60,6 +64,4 @@ class ActionModule(ActionBase):
             module_args={**self._task.args, "defer_restart": defer_restart, "peers": peers},
             task_vars=task_vars,
         )
-        ill = named(outcome.get("ill"), peers["members"], peers["failed"]) if peers else {}
-        result = checked_outcome(outcome, ANSWER)
-        return {**result, "ill": ill} if ill else result
+        return with_ill(checked_outcome(outcome, ANSWER), outcome.get("ill"), peers)

@@ -25,6 +25,8 @@ TURN = 3600.0
 Result = dict[str, t.Any]
 Apply = Callable[[bool, Sequence[str]], Result]
 
+#: Seconds beyond the time in which a component has to be healthy: for one that is ill and starts while another waits for it.
+PATIENCE = 30
 #: Seconds between two attempts of a host that waits for others to get healthy.
 PAUSE = 1.0
 #: Lines of the file of failures, from which on the older half is dropped.

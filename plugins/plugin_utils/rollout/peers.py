@@ -46,6 +46,12 @@ def is_new(host_vars: Mapping[str, t.Any], components: Sequence[str]) -> bool:
     return isinstance(records, Mapping) and not any(name in records for name in components)
 
 
+def with_ill(result: dict[str, t.Any], answer: t.Any, asked: Mapping[str, t.Any] | None) -> dict[str, t.Any]:
+    """The result of a host that was *asked* about its peers, with those that its answer calls ill (C(ill)), if any."""
+    ill = named(answer, asked["members"], asked["failed"]) if asked else {}
+    return {**result, "ill": ill} if ill else result
+
+
 def named(answer: t.Any, members: Mapping[str, t.Any], failed: Sequence[str]) -> dict[str, str]:
     """The hosts that an answer calls ill: of those that it was asked about alone, with a reason that can be shown."""
     if not isinstance(answer, Mapping):
