@@ -10,7 +10,6 @@ import dataclasses
 import hashlib
 import http.server
 import json
-import os
 import pathlib
 import re
 import shutil
@@ -21,10 +20,9 @@ import threading
 import typing as t
 from urllib.parse import urlsplit
 
-from ansible_collections.hardway.kubernetes.plugins.action import preflight
+from ansible_collections.hardway.kubernetes.tests.unit.plugins.action import ansible_command
+from ansible_collections.hardway.kubernetes.tests.unit.plugins.action.ansible_command import COLLECTION
 
-# the collection below its ansible_collections, not the checkout that it may be a link to
-COLLECTION = pathlib.Path(os.path.abspath(preflight.__file__)).parents[2]
 INTERPRETER = pathlib.Path(__file__).with_name("interpreter.py")
 
 ADDRESSES = {
@@ -252,7 +250,6 @@ class Cluster:
         self.api = Api()
         for path in (self.state, self.inventory / "group_vars"):
             path.mkdir(parents=True)
-        (directory / "ansible.cfg").touch()  # the checkout's own would bring its callbacks
         (self.inventory / "hosts.yml").write_text(json.dumps(self._hosts()))
         (self.inventory / "group_vars" / "all.yml").write_text(json.dumps(self._settings()))
         for host in ADDRESSES:
@@ -311,23 +308,17 @@ class Cluster:
         if text:
             path = self.directory / playbook
             path.write_text(text)
-        environment = dict(
-            {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")},
-            ANSIBLE_COLLECTIONS_PATH=str(COLLECTION.parents[2]),
+        environment = ansible_command.environment(
+            self.directory,
             ANSIBLE_ROLES_PATH=str(COLLECTION / "roles"),
-            ANSIBLE_CONFIG=str(self.directory / "ansible.cfg"),
-            ANSIBLE_NOCOLOR="1",
             ANSIBLE_INJECT_FACT_VARS="false",
             ANSIBLE_DEPRECATION_WARNINGS="true",
             ANSIBLE_PIPELINING="true",
             ANSIBLE_FORKS="8",
-            ANSIBLE_LOCAL_TEMP=str(self.directory / "tmp"),
-            ANSIBLE_REMOTE_TEMP=str(self.directory / "remote"),
             ANSIBLE_CALLBACK_RESULT_FORMAT="yaml",
             NO_PROXY="*",
         )
-        code = "import sys; from ansible.cli.playbook import main; sys.exit(main())"
-        command = [sys.executable, "-c", code, "-i", str(self.inventory), str(path), *arguments]
+        command = ansible_command.words("-i", self.inventory, path, *arguments)
         return subprocess.run(
             command, env=environment, capture_output=True, text=True, timeout=170, check=False, stdin=subprocess.DEVNULL
         )

@@ -14,17 +14,13 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from ansible_collections.hardway.kubernetes.plugins.action import cluster_directory
-
-# the collection below its ansible_collections, not the checkout that it may be a link to
-COLLECTION = Path(os.path.abspath(cluster_directory.__file__)).parents[2]
+from ansible_collections.hardway.kubernetes.tests.unit.plugins.action import ansible_command
 
 INVENTORY = """\
 all:
@@ -41,7 +37,7 @@ all:
 #: Takes the lock as every playbook does, and then is at work until the file is there.
 WORK = f"""\
 - name: Alone
-  ansible.builtin.import_playbook: {COLLECTION}/playbooks/phases/alone.yml
+  ansible.builtin.import_playbook: {ansible_command.PLAYBOOKS}/phases/alone.yml
 - name: Work
   hosts: etcd
   gather_facts: false
@@ -73,23 +69,13 @@ class Controller:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.running: list[subprocess.Popen[str]] = []
-        (directory / "ansible.cfg").touch()  # the checkout's own would bring its callbacks
         (directory / "hosts.yml").write_text(INVENTORY)
         (directory / "work.yml").write_text(WORK)
 
     def start(self, playbook: Path, *arguments: str) -> subprocess.Popen[str]:
-        environment = {
-            **{key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")},
-            "ANSIBLE_COLLECTIONS_PATH": str(COLLECTION.parents[2]),
-            "ANSIBLE_CONFIG": str(self.directory / "ansible.cfg"),
-            "ANSIBLE_NOCOLOR": "1",
-            "ANSIBLE_LOCAL_TEMP": str(self.directory / "tmp"),
-        }
-        code = "import sys; from ansible.cli.playbook import main; sys.exit(main())"
-        command = [sys.executable, "-c", code, "-i", str(self.directory / "hosts.yml"), str(playbook), *arguments]
         process = subprocess.Popen(
-            command,
-            env=environment,
+            ansible_command.words("-i", self.directory / "hosts.yml", playbook, *arguments),
+            env=ansible_command.environment(self.directory),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -99,7 +85,7 @@ class Controller:
         return process
 
     def run(self, name: str, *arguments: str) -> tuple[int, str]:
-        process = self.start(COLLECTION / "playbooks" / f"{name}.yml", *arguments)
+        process = self.start(ansible_command.PLAYBOOKS / f"{name}.yml", *arguments)
         return _ended(process)
 
     def work(self) -> subprocess.Popen[str]:

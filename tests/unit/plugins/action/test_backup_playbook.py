@@ -4,18 +4,12 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-from ansible_collections.hardway.kubernetes.plugins.action import status
+from ansible_collections.hardway.kubernetes.tests.unit.plugins.action import ansible_command
 
-# the collection below its ansible_collections, not the checkout that it may be a link to
-COLLECTION = Path(os.path.abspath(status.__file__)).parents[2]
 HOSTS = """\
 all:
   vars:
@@ -33,22 +27,13 @@ all:
 @pytest.fixture(name="play")
 def make_play(tmp_path):
     """A function from extra variables to the playbook's exit code and output."""
-    (tmp_path / "ansible.cfg").touch()
     (tmp_path / "hosts.yml").write_text(HOSTS)
 
     def play(*arguments: str) -> tuple[int, str]:
-        environment = dict(
-            {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")},
-            ANSIBLE_COLLECTIONS_PATH=str(COLLECTION.parents[2]),
-            ANSIBLE_CONFIG=str(tmp_path / "ansible.cfg"),
-            ANSIBLE_NOCOLOR="1",
-            ANSIBLE_LOCAL_TEMP=str(tmp_path / "tmp"),
-        )
-        code = "import sys; from ansible.cli.playbook import main; sys.exit(main())"
-        command = [sys.executable, "-c", code, "-i", str(tmp_path / "hosts.yml")]
-        command += [str(COLLECTION / "playbooks" / "backup.yml"), "-e", "backup_s3_bucket=b", *arguments]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
-        return done.returncode, re.sub(r"\s+", " ", done.stdout + done.stderr)
+        playbook = ansible_command.PLAYBOOKS / "backup.yml"
+        given = ("-i", tmp_path / "hosts.yml", playbook, "-e", "backup_s3_bucket=b", *arguments)
+        code, text = ansible_command.run(tmp_path, *given)
+        return code, re.sub(r"\s+", " ", text)
 
     return play
 

@@ -5,9 +5,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
 import sys
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -16,12 +14,10 @@ import pytest
 
 pytest.importorskip("cryptography")
 
-from ansible_collections.hardway.kubernetes.plugins.action import certificate_info
 from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.parse import parse_request
 from ansible_collections.hardway.kubernetes.plugins.module_utils.pki.reconcile import reconcile as reconcile_directory
+from ansible_collections.hardway.kubernetes.tests.unit.plugins.action import ansible_command
 
-# the collection below its ansible_collections, not the checkout that it may be a link to
-COLLECTION = Path(os.path.abspath(certificate_info.__file__)).parents[2]
 HOSTS = """\
 all:
   vars:
@@ -64,7 +60,6 @@ def make(path: Path, age: int) -> None:
 
 @pytest.fixture(name="inventory")
 def make_inventory(tmp_path):
-    (tmp_path / "ansible.cfg").touch()  # the checkout's own would bring its callbacks
     directory = tmp_path / "inventory"
     directory.mkdir()
     (directory / "hosts.yml").write_text(HOSTS.format(python=sys.executable, directory=tmp_path))
@@ -74,27 +69,14 @@ def make_inventory(tmp_path):
 
 
 def ansible(command: str, inventory: Path, *arguments: str, **environment: str) -> tuple[int, str]:
-    environment = dict(
-        {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")},  # ansible-test sets a lot
-        ANSIBLE_COLLECTIONS_PATH=str(COLLECTION.parents[2]),
-        ANSIBLE_CONFIG=str(inventory.parent / "ansible.cfg"),
-        ANSIBLE_NOCOLOR="1",
-        ANSIBLE_HOST_KEY_CHECKING="false",
-        ANSIBLE_LOCAL_TEMP=str(inventory.parent / "tmp"),
-        ANSIBLE_REMOTE_TEMP=str(inventory.parent / "remote"),
-        **environment,
-    )
-    code = f"import sys; from ansible.cli.{command} import main; sys.exit(main())"
-    call = [sys.executable, "-c", code, "-i", str(inventory), *arguments]
-    done = subprocess.run(call, env=environment, capture_output=True, text=True, timeout=120, check=False)
-    return done.returncode, done.stdout + done.stderr
+    return ansible_command.run(inventory.parent, "-i", inventory, *arguments, command=command, **environment)
 
 
 def play(inventory: Path, *arguments: str) -> tuple[int, str]:
     return ansible(
         "playbook",
         inventory,
-        str(COLLECTION / "playbooks" / "certificates.yml"),
+        str(ansible_command.PLAYBOOKS / "certificates.yml"),
         *arguments,
         ANSIBLE_CALLBACK_RESULT_FORMAT="yaml",
     )

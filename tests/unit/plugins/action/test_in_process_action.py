@@ -5,10 +5,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 import typing as t
 from pathlib import Path
 
@@ -19,9 +16,8 @@ pytest.importorskip("cryptography")
 
 from ansible_collections.hardway.kubernetes.plugins.action import certificates
 from ansible_collections.hardway.kubernetes.plugins.plugin_utils import in_process
+from ansible_collections.hardway.kubernetes.tests.unit.plugins.action import ansible_command
 
-# the collection below its ansible_collections, not the checkout that it may be a link to
-COLLECTION = Path(os.path.abspath(certificates.__file__)).parents[2]
 SECRET = "0123456789abcdef0123456789abcdef"
 OF_PATH = ("uid", "gid", "owner", "group", "mode", "size", "state")
 NOWHERE = "/nonexistent/kubeconfig"
@@ -97,26 +93,8 @@ def answers(directory: Path, own_process: bool) -> tuple[dict[str, dict[str, t.A
         "tasks": [*tasks(own_process), copy],
     }
     (directory / "play.yml").write_text(yaml.safe_dump([play]))
-    (directory / "ansible.cfg").touch()
-    environment = dict(
-        {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")},
-        ANSIBLE_COLLECTIONS_PATH=str(COLLECTION.parents[2]),
-        ANSIBLE_CONFIG=str(directory / "ansible.cfg"),
-        ANSIBLE_LOCAL_TEMP=str(directory / "tmp"),
-        ANSIBLE_REMOTE_TEMP=str(directory / "remote"),
-        ANSIBLE_NOCOLOR="1",
-    )
-    code = "import sys; from ansible.cli.playbook import main; sys.exit(main())"
-    done = subprocess.run(
-        [sys.executable, "-c", code, "-vvv", str(directory / "play.yml")],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    shown = done.stdout + done.stderr
-    assert done.returncode == 0, shown
+    code, shown = ansible_command.run(directory, "-vvv", directory / "play.yml", timeout=240)
+    assert code == 0, shown
     return json.loads((directory / "answers").read_text()), shown
 
 

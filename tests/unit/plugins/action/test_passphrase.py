@@ -4,9 +4,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,10 +13,8 @@ pytest.importorskip("netaddr")
 
 from cryptography.hazmat.primitives import serialization
 
-from ansible_collections.hardway.kubernetes.plugins.action import certificate_info
-from ansible_collections.hardway.kubernetes.tests.unit.plugins.action import rendered
+from ansible_collections.hardway.kubernetes.tests.unit.plugins.action import ansible_command, rendered
 
-COLLECTION = Path(os.path.abspath(certificate_info.__file__)).parents[2]
 HOSTS = """\
 all:
   vars:
@@ -46,27 +41,16 @@ FIRST, SECOND = "correct horse battery", "staple {{ 7 }} 'x'"
 @pytest.fixture(name="run")
 def make_run(tmp_path):
     """A function from passphrases to exit code and output of the role, as -vvv --diff shows it."""
-    (tmp_path / "ansible.cfg").touch()
     (tmp_path / "hosts.yml").write_text(HOSTS.format(directory=tmp_path))
     (tmp_path / "play.yml").write_text(PLAY)
-    environment = dict(
-        {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")},
-        ANSIBLE_COLLECTIONS_PATH=str(COLLECTION.parents[2]),
-        ANSIBLE_CONFIG=str(tmp_path / "ansible.cfg"),
-        ANSIBLE_NOCOLOR="1",
-        ANSIBLE_LOCAL_TEMP=str(tmp_path / "tmp"),
-    )
 
     def run(new: str = "", old: str = "") -> tuple[int, str]:
         given = tmp_path / "given.yml"
         given.write_text(f'cluster_ca_passphrase: !unsafe "{new}"\ncluster_ca_old_passphrase: !unsafe "{old}"\n')
-        code = "import sys; from ansible.cli.playbook import main; sys.exit(main())"
-        command = [sys.executable, "-c", code, "-i", str(tmp_path / "hosts.yml"), str(tmp_path / "play.yml")]
-        command += ["-e", f"@{given}", "-vvv", "--diff"]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
-        text = done.stdout + done.stderr
+        given_words = ("-i", tmp_path / "hosts.yml", tmp_path / "play.yml", "-e", f"@{given}", "-vvv", "--diff")
+        code, text = ansible_command.run(tmp_path, *given_words, timeout=240)
         assert not [word for word in (FIRST, SECOND) if word in text], "a passphrase in the output"
-        return done.returncode, text
+        return code, text
 
     return run
 

@@ -4,18 +4,12 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-from ansible_collections.hardway.kubernetes.plugins.action import preflight
-
-# the collection below its ansible_collections, not the checkout that it may be a link to
-COLLECTION = Path(os.path.abspath(preflight.__file__)).parents[2]
+from ansible_collections.hardway.kubernetes.tests.unit.plugins.action import ansible_command
 
 HOSTS = """\
 all:
@@ -59,7 +53,6 @@ preflight_space: {kube_node: {/: 999999999}, etcd: x}
 
 @pytest.fixture(name="inventory")
 def make_inventory(tmp_path):
-    (tmp_path / "ansible.cfg").touch()  # the checkout's own would bring its callbacks
     directory = tmp_path / "inventory"
     (directory / "group_vars").mkdir(parents=True)
     (directory / "hosts.yml").write_text(HOSTS.format(python=sys.executable))
@@ -68,28 +61,10 @@ def make_inventory(tmp_path):
 
 
 def play(inventory, *arguments) -> tuple[int, str]:
-    environment = dict(
-        {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")},  # ansible-test sets a lot
-        ANSIBLE_COLLECTIONS_PATH=str(COLLECTION.parents[2]),
-        ANSIBLE_CONFIG=str(inventory.parent / "ansible.cfg"),
-        ANSIBLE_NOCOLOR="1",
-        ANSIBLE_HOST_KEY_CHECKING="false",
-        ANSIBLE_LOCAL_TEMP=str(inventory.parent / "tmp"),
-        ANSIBLE_REMOTE_TEMP=str(inventory.parent / "remote"),
-        ANSIBLE_CALLBACK_RESULT_FORMAT="yaml",
+    playbook = ansible_command.PLAYBOOKS / "preflight.yml"
+    return ansible_command.run(
+        inventory.parent, "-i", inventory, playbook, *arguments, ANSIBLE_CALLBACK_RESULT_FORMAT="yaml"
     )
-    code = "import sys; from ansible.cli.playbook import main; sys.exit(main())"
-    command = [
-        sys.executable,
-        "-c",
-        code,
-        "-i",
-        str(inventory),
-        str(COLLECTION / "playbooks" / "preflight.yml"),
-        *arguments,
-    ]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
-    return done.returncode, done.stdout + done.stderr
 
 
 def kinds(text: str) -> set[str]:

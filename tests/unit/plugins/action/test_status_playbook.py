@@ -4,18 +4,11 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-from ansible_collections.hardway.kubernetes.plugins.action import status
-
-# the collection below its ansible_collections, not the checkout that it may be a link to
-COLLECTION = Path(os.path.abspath(status.__file__)).parents[2]
+from ansible_collections.hardway.kubernetes.tests.unit.plugins.action import ansible_command
 
 HOSTS = """\
 all:
@@ -38,7 +31,6 @@ all:
 
 @pytest.fixture(name="inventory")
 def make_inventory(tmp_path):
-    (tmp_path / "ansible.cfg").touch()  # the checkout's own would bring its callbacks
     (tmp_path / "state").mkdir()
     directory = tmp_path / "inventory"
     directory.mkdir()
@@ -47,28 +39,10 @@ def make_inventory(tmp_path):
 
 
 def play(inventory, *arguments) -> tuple[int, str]:
-    environment = dict(
-        {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")},  # ansible-test sets a lot
-        ANSIBLE_COLLECTIONS_PATH=str(COLLECTION.parents[2]),
-        ANSIBLE_CONFIG=str(inventory.parent / "ansible.cfg"),
-        ANSIBLE_NOCOLOR="1",
-        ANSIBLE_HOST_KEY_CHECKING="false",
-        ANSIBLE_LOCAL_TEMP=str(inventory.parent / "tmp"),
-        ANSIBLE_REMOTE_TEMP=str(inventory.parent / "remote"),
-        ANSIBLE_CALLBACK_RESULT_FORMAT="yaml",
-    )
-    code = "import sys; from ansible.cli.playbook import main; sys.exit(main())"
-    command = [
-        sys.executable,
-        "-c",
-        code,
-        "-i",
-        str(inventory),
-        str(COLLECTION / "playbooks" / "status.yml"),
-        *arguments,
-    ]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
-    return done.returncode, re.sub(r"\s+", " ", (done.stdout + done.stderr).replace("\u00a0", " "))
+    playbook = ansible_command.PLAYBOOKS / "status.yml"
+    given = ("-i", inventory, playbook, *arguments)
+    code, text = ansible_command.run(inventory.parent, *given, ANSIBLE_CALLBACK_RESULT_FORMAT="yaml")
+    return code, re.sub(r"\s+", " ", text.replace("\u00a0", " "))
 
 
 @pytest.mark.parametrize("arguments", [(), ("--check",)], ids=["run", "check"])
