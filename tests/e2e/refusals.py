@@ -5,7 +5,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
 import shutil
+import signal
 import tempfile
 import time
 
@@ -112,6 +116,14 @@ def ill_member() -> str:
     )
 
 
+def run_that_locks() -> int:
+    """The process that took the lock of the cluster's directory last."""
+    with contextlib.suppress(OSError, ValueError):
+        note = cluster.DIRECTORY.with_name(f".{cluster.DIRECTORY.name}.run").read_text(encoding="utf-8")
+        return int(json.loads(note.partition("\n")[0])["pid"])
+    return 0
+
+
 @drill(
     "two-runs",
     "Two playbooks at once: the second is refused by name; a killed one keeps nobody away. An older copy of the cluster's directory is refused.",
@@ -120,13 +132,16 @@ def two_runs() -> str:
     assert_nothing_to_do()
     first = playbooks.start("site")
     try:
-        time.sleep(5)
+        cluster.wait_for(lambda: run_that_locks() == first.pid, 60, "the first run has the lock")
+        # It takes seconds where nothing is to be done: it waits for the second.
+        os.kill(first.pid, signal.SIGSTOP)
         second = playbooks.run("rotate_ca").require_refused(expectations.other_run(first.pid))
         second.require_unchanged("though it was refused")
+        os.kill(first.pid, signal.SIGCONT)
         require(first.wait(600) == 0, "the first run failed", Kind.PLAYBOOK_FAILED)
     finally:
         playbooks.end(first)
-    require(playbooks.run_killed(5, "site"), "it ended before it was killed")
+    require(playbooks.run_killed(lambda: run_that_locks() != first.pid, "site"), "it ended before it was killed")
     assert_nothing_to_do()
     with tempfile.TemporaryDirectory() as directory:
         older = f"{directory}/cluster"
